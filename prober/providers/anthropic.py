@@ -1,0 +1,104 @@
+"""Anthropic Messages: POST {base}/v1/messages, version 2023-06-01."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from prober.providers.adapter import Adapter, failure_in_stream
+from prober.providers.base import (
+    Event,
+    Other,
+    Reasoning,
+    Request,
+    Stop,
+    Stopped,
+    Target,
+    Terminal,
+    Text,
+    Usage,
+    count_of,
+    error_object,
+    object_of,
+    parse_json,
+    text_of,
+)
+from prober.providers.sse import Message, Messages
+
+STOPS = {
+    "end_turn": Stop.END,
+    "stop_sequence": Stop.END,
+    "max_tokens": Stop.LENGTH,
+    "model_context_window_exceeded": Stop.LENGTH,
+    "refusal": Stop.REFUSAL,
+}
+
+
+def build(target: Target, prompt: str, max_tokens: int) -> Request:
+    body = {
+        "model": target.model,
+        "max_tokens": max_tokens,
+        "stream": True,
+        "messages": [{"role": "user", "content": prompt}],
+    }
+    headers = {"content-type": "application/json", "anthropic-version": "2023-06-01"}
+    if target.key:
+        headers["x-api-key"] = target.key
+    headers.update(target.headers)
+    return Request("POST", f"{target.base_url}/v1/messages", headers, json.dumps(body).encode())
+
+
+def events(message: Message) -> Iterator[Event]:
+    said = object_of(parse_json(message.data))
+    match said.get("type", message.event):
+        case "content_block_delta":
+            yield _delta(object_of(said.get("delta")))
+        case "message_start":
+            yield _usage(object_of(object_of(said.get("message")).get("usage")))
+        case "message_delta":
+            yield _usage(object_of(said.get("usage")))
+            stop = object_of(said.get("delta")).get("stop_reason")
+            if isinstance(stop, str):
+                yield Stopped(STOPS.get(stop, Stop.END))
+        case "message_stop":
+            yield Terminal()
+        case "error":
+            error = error_object(message.data)
+            yield failure_in_stream("anthropic", 200, codes(error), text_of(error.get("message")))
+        case _:
+            yield Other()
+
+
+def _delta(delta: dict[str, Any]) -> Event:
+    match delta.get("type"):
+        case "text_delta":
+            return Text(text_of(delta.get("text")))
+        case "thinking_delta":
+            return Reasoning()
+        case _:
+            return Other()
+
+
+def _usage(usage: dict[str, Any]) -> Usage:
+    return Usage(
+        input=count_of(usage.get("input_tokens")),
+        output=count_of(usage.get("output_tokens")),
+        cached=count_of(usage.get("cache_read_input_tokens")),
+    )
+
+
+def codes(error: dict[str, Any]) -> list[str]:
+    found = [error.get("type"), object_of(error.get("details")).get("error_code")]
+    return [code for code in found if isinstance(code, str)]
+
+
+ADAPTER = Adapter(
+    api="anthropic",
+    default_base_url="https://api.anthropic.com",
+    build=build,
+    framing=Messages,
+    events=events,
+    codes=codes,
+    request_id_headers=("request-id", "x-request-id"),
+)

@@ -1,0 +1,169 @@
+"""The values that pass between a canary and a wire API, and careful reading of foreign JSON.
+
+Pure: no adapter knows the time, a socket or a retry.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from prober.sample import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The endpoint a canary is sent to. `key` is the secret itself; never shown by repr."""
+
+    base_url: str
+    model: str
+    key: str = field(default="", repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    max_tokens_field: str = "max_completion_tokens"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    method: str
+    url: str
+    headers: dict[str, str] = field(repr=False)
+    body: bytes
+
+
+class Stop(Enum):
+    """Why the model stopped, in one vocabulary for all APIs."""
+
+    END = "end"
+    LENGTH = "length"
+    REFUSAL = "refusal"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Visible text of the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reasoning:
+    """Hidden or visible reasoning; it is not the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Token counts; a later one overrides an earlier one where it says something."""
+
+    input: int | None = None
+    output: int | None = None
+    reasoning: int | None = None
+    cached: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The model said why it stopped. Not yet the end of the stream for every API."""
+
+    stop: Stop
+
+
+@dataclass(frozen=True, slots=True)
+class Terminal:
+    """The API's own end marker. A stream without it was cut short."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An error, inside the stream or as the whole answer, already classified."""
+
+    outcome: Outcome
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Other:
+    """Something arrived that carries no text (a ping, a block start)."""
+
+
+Event = Text | Reasoning | Usage | Stopped | Terminal | Failure | Other
+
+
+class TooLarge(ValueError):
+    """A single line passed the bound; whoever sends that does not speak the API."""
+
+
+MAX_LINE_BYTES = 256 * 1024
+
+
+class Lines:
+    """Splits bytes into lines at LF, CR LF or CR, as Server-Sent Events do, bounded."""
+
+    __slots__ = ("_rest", "_skip_lf")
+
+    def __init__(self) -> None:
+        self._rest = bytearray()
+        self._skip_lf = False
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The lines completed by `data`, without their ends. Raises TooLarge."""
+        if self._skip_lf and data:
+            data = data.removeprefix(b"\n")
+            self._skip_lf = False
+        # A CR at the very end may be half of a CR LF.
+        self._skip_lf = data.endswith(b"\r")
+        if b"\r" in data:
+            data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        first, *more = data.split(b"\n")
+        self._rest += first
+        if len(self._rest) > MAX_LINE_BYTES or any(len(line) > MAX_LINE_BYTES for line in more):
+            raise TooLarge(f"a line of more than {MAX_LINE_BYTES // 1024} KiB")
+        if not more:
+            return []
+        lines = [bytes(self._rest), *more[:-1]]
+        self._rest = bytearray(more[-1])
+        return lines
+
+    def close(self) -> bytes:
+        rest = bytes(self._rest)
+        self._rest.clear()
+        return rest
+
+
+def parse_json(data: bytes) -> Any:
+    """JSON, or None for whatever is not; deep nesting and bad UTF-8 included."""
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+
+
+def object_of(value: Any) -> dict[str, Any]:
+    """An object field of foreign JSON; anything else becomes an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def error_object(body: bytes) -> dict[str, Any]:
+    """The error of an answer, wherever the API keeps it: {"error": {…}}, [{…}] or flat."""
+    parsed = parse_json(body)
+    if isinstance(parsed, list) and parsed:
+        parsed = parsed[0]
+    if not isinstance(parsed, dict):
+        return {"message": body[:300].decode("utf-8", "replace")}
+    inner = parsed.get("error", parsed)
+    if isinstance(inner, dict):
+        return inner
+    return {"message": str(inner)}
+
+
+def text_of(value: Any) -> str:
+    """A string field of foreign JSON; anything else becomes empty."""
+    return value if isinstance(value, str) else ""
+
+
+def count_of(value: Any) -> int | None:
+    """A token count of foreign JSON; anything else is not known."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
