@@ -47,7 +47,7 @@ class StreamReader:
         self._events = events
 
     def feed(self, data: bytes) -> Iterator[Event]:
-        """Raises TooLarge for a line past the bound."""
+        """Raises TooLargeError for a line past the bound."""
         for message in self._framing.feed(data):
             yield from self._events(message)
 

@@ -92,7 +92,7 @@ class Other:
 Event = Text | Reasoning | Usage | Stopped | Terminal | Failure | Other
 
 
-class TooLarge(ValueError):
+class TooLargeError(ValueError):
     """A single line passed the bound; whoever sends that does not speak the API."""
 
 
@@ -109,7 +109,7 @@ class Lines:
         self._skip_lf = False
 
     def feed(self, data: bytes) -> list[bytes]:
-        """The lines completed by `data`, without their ends. Raises TooLarge."""
+        """The lines completed by `data`, without their ends. Raises TooLargeError."""
         if self._skip_lf and data:
             data = data.removeprefix(b"\n")
             self._skip_lf = False
@@ -120,7 +120,7 @@ class Lines:
         first, *more = data.split(b"\n")
         self._rest += first
         if len(self._rest) > MAX_LINE_BYTES or any(len(line) > MAX_LINE_BYTES for line in more):
-            raise TooLarge(f"a line of more than {MAX_LINE_BYTES // 1024} KiB")
+            raise TooLargeError(f"a line of more than {MAX_LINE_BYTES // 1024} KiB")
         if not more:
             return []
         lines = [bytes(self._rest), *more[:-1]]

@@ -58,7 +58,9 @@ def events(message: Message) -> Iterator[Event]:
     if said.get("error") or message.event == "error":
         error = error_object(message.data)
         status = error.get("code") if isinstance(error.get("code"), int) else 200
-        yield failure_in_stream("openai", status or 200, codes(error), text_of(error.get("message")))
+        yield failure_in_stream(
+            "openai", status or 200, codes(error), text_of(error.get("message"))
+        )
         return
     choices = said.get("choices")
     choice = object_of(choices[0]) if isinstance(choices, list) and choices else {}

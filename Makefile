@@ -1,0 +1,39 @@
+# Every target installs first by itself; nothing but python3 and make has to be there.
+.DEFAULT_GOAL := help
+.PHONY: help install demo run test check format bench soak clean
+
+bin := .venv/bin
+
+help: ## what can be done here
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+install: ## make .venv with everything, quick when nothing changed
+	@tools/install.sh
+
+demo: install ## the real daemon, a failing provider, a flip, an alert: 45 seconds
+	@$(bin)/prober demo
+
+run: install ## run the daemon with ./prober.toml
+	@$(bin)/prober run
+
+test: install ## all tests, on all cores
+	@$(bin)/pytest -n auto
+
+check: install ## lint, types, import arrows
+	@$(bin)/ruff check .
+	@$(bin)/ruff format --check .
+	@$(bin)/mypy
+	@$(bin)/lint-imports
+
+format: install ## put the code in the house style
+	@$(bin)/ruff check --fix .
+	@$(bin)/ruff format .
+
+bench: install ## measurements, as ratios against a bare baseline
+	@$(bin)/python -m bench
+
+soak: install ## long randomised runs, with printed seeds
+	@$(bin)/pytest -n auto -m soak --timeout 1800
+
+clean: ## remove what install and the tests made
+	@rm -rf .venv .mypy_cache .ruff_cache .import_linter_cache .hypothesis dist

@@ -1,0 +1,71 @@
+"""Redis clients with the manners the flag needs: short waits, no retries of their own."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import redis
+import redis.asyncio
+import redis.asyncio.sentinel
+import redis.sentinel
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+SOCKET_TIMEOUT_S = 0.25
+
+
+def connect(url: str, *, timeout_s: float = SOCKET_TIMEOUT_S) -> redis.Redis:
+    """A client for threads. `url` is redis://, rediss://, unix:// or redis+sentinel://.
+
+    Nothing is sent yet. Raises ValueError for a URL it cannot read.
+    """
+    options = _options(timeout_s) | {"retry": Retry(NoBackoff(), 0)}
+    if not url.startswith("redis+sentinel://"):
+        return redis.Redis.from_url(url, **options)
+    nodes, name, login = _sentinel(url)
+    sentinel: Any = redis.sentinel.Sentinel(  # type: ignore[no-untyped-call]
+        nodes, sentinel_kwargs=options, **options
+    )
+    client: redis.Redis = sentinel.master_for(name, **login)
+    return client
+
+
+def connect_async(url: str, *, timeout_s: float = SOCKET_TIMEOUT_S) -> redis.asyncio.Redis:
+    """The same for asyncio."""
+    options = _options(timeout_s) | {"retry": AsyncRetry(NoBackoff(), 0)}
+    if not url.startswith("redis+sentinel://"):
+        return redis.asyncio.Redis.from_url(url, **options)
+    nodes, name, login = _sentinel(url)
+    sentinel = redis.asyncio.sentinel.Sentinel(  # type: ignore[no-untyped-call]
+        nodes, sentinel_kwargs=options, **options
+    )
+    client: redis.asyncio.Redis = sentinel.master_for(name, **login)
+    return client
+
+
+def _options(timeout_s: float) -> dict[str, Any]:
+    return {
+        "decode_responses": True,
+        "socket_timeout": timeout_s,
+        "socket_connect_timeout": timeout_s,
+    }
+
+
+def _sentinel(url: str) -> tuple[list[tuple[str, int]], str, dict[str, Any]]:
+    """redis+sentinel://[user:password@]host[:port][,host…]/service[?db=0] in its parts."""
+    parts = urlsplit(url)
+    place = parts.netloc.rpartition("@")
+    name = parts.path.strip("/")
+    if not name or not place[2]:
+        raise ValueError("write redis+sentinel://host:26379,host:26379/service-name")
+    nodes = []
+    for node in place[2].split(","):
+        host, _, port = node.rpartition(":") if ":" in node else (node, "", "26379")
+        nodes.append((host, int(port)))
+    login: dict[str, Any] = {key: int(v) for key, v in parse_qsl(parts.query) if key == "db"}
+    if place[0]:
+        user, _, password = place[0].partition(":")
+        login |= {"username": unquote(user) or None, "password": unquote(password) or None}
+    return nodes, name, login

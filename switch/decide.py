@@ -1,0 +1,261 @@
+"""decide(view, policy) -> Decision: whether the flag must change, and the sentence why. Pure.
+
+The first rule that applies wins; their order is the safety of the product. The invariants, which
+the tests try to break: unknown never flips, a pin is never overridden, a target is always
+allowed, eligible and just proven, and when everything is bad the flag stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from switch.flag import Flag, Flip, Health, Mode, Pin, say_duration
+from switch.target import (
+    Policy,
+    ProviderView,
+    View,
+    Weighed,
+    choose,
+    listed,
+    refused_by_residency,
+)
+
+OUTAGE = frozenset({"availability", "quota_exhausted", "auth", "model_not_found"})
+LONG_HEALTHY = 20
+
+
+class Action(StrEnum):
+    HOLD = "hold"
+    SEED = "seed"
+    FLIP = "flip"
+    PROVE = "prove"
+
+
+class Alarm(StrEnum):
+    """What a decision wants people to know, besides a flip itself."""
+
+    NO_CANDIDATE = "no_candidate"
+    NO_QUORUM = "no_quorum"
+    WOULD_FAIL_OVER = "would_fail_over"
+    PINNED_WHILE_BAD = "pinned_while_bad"
+    FROZEN = "frozen"
+    FAILBACK_READY = "failback_ready"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to do, and why in one sentence.
+
+    Attributes:
+        kind: of a flip: "failover", "failback", "planned" or "pin".
+        weighed: each candidate but the primary, with why it would be taken or refused.
+    """
+
+    action: Action
+    reason: str
+    target: str = ""
+    kind: str = ""
+    alarm: Alarm | None = None
+    weighed: tuple[Weighed, ...] = ()
+
+
+def decide(view: View, policy: Policy) -> Decision:
+    """The decision for one route. Rules in the order of docs/contract.md, "decide"."""
+    if not view.redis_readable:
+        return _hold("Redis cannot be read; applications keep the last provider they know")
+    if view.flag is None:
+        return _bootstrap(view, policy)
+    if view.holding:
+        return _hold(view.holding)
+    if view.mode is not Mode.OBSERVE:
+        if not view.leader:
+            return _hold("another vantage holds the lease")
+        if view.paused:
+            return _hold("paused by an operator")
+    if view.pin:
+        return _pinned(view, policy, view.pin)
+    return _unpinned(view, policy, view.flag)
+
+
+def _hold(reason: str, alarm: Alarm | None = None, weighed: Sequence[Weighed] = ()) -> Decision:
+    return Decision(Action.HOLD, reason, alarm=alarm, weighed=tuple(weighed))
+
+
+def _bootstrap(view: View, policy: Policy) -> Decision:
+    if view.mode is not Mode.OBSERVE and not view.leader:
+        return _hold("another vantage holds the lease")
+    if view.paused:
+        return _hold("paused by an operator")
+    choice = choose(view, policy, leaving=None)
+    if choice.target is None:
+        return _hold("no flag yet, and no candidate can be proven", weighed=choice.weighed)
+    name = choice.target.name
+    if not choice.target.proven:
+        reason = f"no flag yet; proving {name} first"
+        return Decision(Action.PROVE, reason, name, weighed=choice.weighed)
+    return Decision(
+        Action.SEED,
+        f"first flag: {name} answered its canaries ({choice.target.proof})",
+        name,
+        weighed=choice.weighed,
+    )
+
+
+def _pinned(view: View, policy: Policy, pin: Pin) -> Decision:
+    assert view.flag is not None
+    until = say_duration((pin.until_ms - view.now_ms) / 1000)
+    pinned = f"pinned to {pin.provider} by {pin.owner or 'an operator'} for {until} more"
+    if view.flag.provider != pin.provider:
+        target = view.provider(pin.provider)
+        refusal = "not a candidate" if target is None else refused_by_residency(target, policy)
+        if refusal:
+            return _hold(f"{pinned}, but {pin.provider} is not allowed here ({refusal})")
+        return Decision(Action.FLIP, pinned, pin.provider, kind="pin")
+    free = _unpinned(view, policy, view.flag)
+    would = free.action is Action.FLIP or free.alarm in (Alarm.WOULD_FAIL_OVER, Alarm.NO_CANDIDATE)
+    if not would:
+        return _hold(pinned, weighed=free.weighed)
+    told = f"would flip to {free.target}" if free.target else "no candidate could take over"
+    return _hold(
+        f"{pinned}; without the pin: {told} ({free.reason})",
+        Alarm.PINNED_WHILE_BAD,
+        free.weighed,
+    )
+
+
+def _unpinned(view: View, policy: Policy, flag: Flag) -> Decision:
+    if not view.quorum:
+        return _hold("no majority of vantages agrees", Alarm.NO_QUORUM)
+    primary = view.provider(flag.provider)
+    if primary is None:
+        reason = f"{flag.provider} is no longer a candidate of {view.route}"
+        return _leave(view, policy, None, reason, planned=True, kinds=frozenset())
+    if refusal := refused_by_residency(primary, policy):
+        reason = f"{primary.name} is not allowed here ({refusal})"
+        return _leave(view, policy, primary, reason, planned=True, kinds=frozenset())
+    bad = primary.health in (Health.BREACHED, Health.INELIGIBLE)
+    kinds = primary.breached & policy.flip_on
+    if bad and kinds:
+        reason = f"{primary.name} breached {listed(kinds)}: {primary.why}"
+        return _leave(view, policy, primary, reason, planned=False, kinds=kinds)
+    if bad:
+        reason = f"{primary.name} is {primary.health} ({primary.why}), which flip_on does not name"
+        return _hold(reason, weighed=choose(view, policy, primary).weighed)
+    if primary.health is Health.UNKNOWN:
+        why = f" ({primary.why})" if primary.why else ""
+        return _hold(f"{primary.name} is unknown{why}; unknown is not down")
+    return _failback(view, policy, flag, primary)
+
+
+def _leave(
+    view: View,
+    policy: Policy,
+    primary: ProviderView | None,
+    reason: str,
+    *,
+    planned: bool,
+    kinds: frozenset[str],
+) -> Decision:
+    """The primary must go: where to, or why not."""
+    outage = bool(kinds & OUTAGE)
+    choice = choose(view, policy, primary, faster=bool(kinds) and not outage)
+    target = choice.target
+    if target is None:
+        return _hold(f"{reason}; no candidate is fit", Alarm.NO_CANDIDATE, choice.weighed)
+    if not target.proven:
+        # A proof takes seconds; a target that cannot finish one is no way out.
+        late = view.leaving_for_ms > 30_000
+        return Decision(
+            Action.PROVE,
+            f"{reason}; proving {target.name} first",
+            target.name,
+            alarm=Alarm.NO_CANDIDATE if late else None,
+            weighed=choice.weighed,
+        )
+    whole = f"{reason}; {target.name} healthy, {target.proof or 'just proven'}"
+    if view.mode is Mode.PROPOSE:
+        return Decision(
+            Action.HOLD, whole, target.name, alarm=Alarm.WOULD_FAIL_OVER, weighed=choice.weighed
+        )
+    frozen = view.frozen_until > view.now_ms
+    if frozen and not planned and not (outage and _long_healthy(view, policy, target)):
+        for_s = (view.frozen_until - view.now_ms) / 1000
+        text = f"{whole}; frozen for {say_duration(for_s)} after too many flips"
+        return Decision(Action.HOLD, text, target.name, alarm=Alarm.FROZEN, weighed=choice.weighed)
+    return Decision(
+        Action.FLIP,
+        whole,
+        target.name,
+        kind="planned" if planned else "failover",
+        weighed=choice.weighed,
+    )
+
+
+def _long_healthy(view: View, policy: Policy, target: ProviderView) -> bool:
+    last = max((flip.at_ms for flip in view.flips if flip.moved), default=0)
+    return target.good_in_a_row >= LONG_HEALTHY and view.now_ms - last >= policy.healthy_for_ms
+
+
+def _failback(view: View, policy: Policy, flag: Flag, primary: ProviderView) -> Decision:
+    weighed = choose(view, policy, None, besides=primary.name).weighed
+    fine = f"{primary.name} is {primary.health}" + (f": {primary.why}" if primary.why else "")
+    home = _home(view, policy, primary)
+    if home is None:
+        return _hold(fine, weighed=weighed)
+    last = next((flip for flip in reversed(view.flips) if flip.moved), None)
+    since = view.now_ms - flag.changed_at
+    if last is None or not last.automatic:
+        return _hold(f"{fine}; placed here by {flag.actor or 'an operator'}", weighed=weighed)
+    waiting = ""
+    if not view.sql_up:
+        waiting = "history cannot be written"
+    elif view.frozen_until > view.now_ms:
+        waiting = "frozen after too many flips"
+    elif since < policy.healthy_for_ms:
+        waiting = f"{say_duration((policy.healthy_for_ms - since) / 1000)} of dwell left"
+    elif view.quiet:
+        waiting = "quiet hours"
+    if waiting:
+        return _hold(f"{fine}; {home.name} is ready, no failback yet: {waiting}", weighed=weighed)
+    if policy.failback == "manual" or view.mode is Mode.PROPOSE:
+        return Decision(
+            Action.HOLD,
+            f"{fine}; {home.name} is healthy again, waiting for you to fail back",
+            home.name,
+            alarm=Alarm.FAILBACK_READY,
+            weighed=weighed,
+        )
+    if not home.proven:
+        reason = f"{home.name} is healthy again; proving it before failing back"
+        return Decision(Action.PROVE, reason, home.name, weighed=weighed)
+    reason = f"{home.name} healthy again, {home.proof or 'just proven'}; failing back"
+    return Decision(Action.FLIP, reason, home.name, kind="failback", weighed=weighed)
+
+
+def _home(view: View, policy: Policy, primary: ProviderView) -> ProviderView | None:
+    """The best healthy candidate that by configuration comes before the primary."""
+    # Latency and quality drift: going home by them would be flapping.
+    settled = list(view.providers)
+    if policy.prefer == "cost":
+        settled.sort(key=lambda provider: provider.cost_usd)
+    before = settled[: settled.index(primary)]
+    fit = (p for p in before if p.health is Health.OK and not refused_by_residency(p, policy))
+    return next(fit, None)
+
+
+def frozen_until(flips: Sequence[Flip], policy: Policy, acknowledged_ms: int = 0) -> int:
+    """Until when failbacks and latency flips rest after flapping; 0 when they do not.
+
+    `max_flips` automatic flips within `freeze_window` freeze the route until that window has
+    passed twice, or an operator has acknowledged it since.
+    """
+    times = [flip.at_ms for flip in flips if flip.automatic]
+    until = 0
+    for last in range(policy.max_flips - 1, len(times)):
+        first = last - policy.max_flips + 1
+        close = times[last] - times[first] <= policy.freeze_window_ms
+        if close and times[last] > acknowledged_ms:
+            until = times[last] + 2 * policy.freeze_window_ms
+    return until

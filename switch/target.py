@@ -1,0 +1,188 @@
+"""What a decision looks at, and which candidate would be the best target. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from switch.flag import Flag, Flip, Health, Mode, Pin, say_duration
+
+# A slow primary is left only for one that is clearly faster.
+FASTER_BY = 0.7
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderView:
+    """What is known of one provider in one route at this moment.
+
+    Attributes:
+        why: the evidence as a clause ("9 of 24 canaries failed in 61 s (overloaded)").
+        breached: objectives in breach, and kinds of account trouble.
+        proven: its newest four canaries were good and are at most 15 s old.
+        recent_bad: one of its newest four canaries was not good.
+        proof: the newest canaries as a clause ("4 of 4, slowest first text 0.9 s").
+        good_in_a_row: good canaries since the last bad one.
+        domains: failure domains, its key's and account's included.
+        latency_s: typical time to first text; quality: share of right answers.
+    """
+
+    name: str
+    health: Health
+    why: str = ""
+    breached: frozenset[str] = frozenset()
+    proven: bool = False
+    recent_bad: bool = False
+    proof: str = ""
+    good_in_a_row: int = 0
+    residency: frozenset[str] = frozenset()
+    domains: frozenset[str] = frozenset()
+    cost_usd: float = 0.0
+    latency_s: float | None = None
+    quality: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A route's settings, as far as deciding goes. Times in milliseconds."""
+
+    flip_on: frozenset[str]
+    residency: frozenset[str] = frozenset()
+    failback: str = "manual"
+    prefer: str = "order"
+    healthy_for_ms: int = 600_000
+    max_flips: int = 2
+    freeze_window_ms: int = 3_600_000
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Everything a decision may look at, at one moment.
+
+    Attributes:
+        now_ms: Redis TIME, or the wall clock while Redis cannot be read.
+        providers: the route's candidates in their configured order.
+        flips: the newest flips by the stream, oldest first.
+        leaving_for_ms: how long the primary has had to leave already.
+        quiet: quiet hours; no failback.
+        frozen_until: 0 when not frozen.
+    """
+
+    route: str
+    now_ms: int
+    mode: Mode
+    providers: tuple[ProviderView, ...]
+    flag: Flag | None = None
+    pin: Pin | None = None
+    redis_readable: bool = True
+    leader: bool = True
+    quorum: bool = True
+    paused: bool = False
+    holding: str = ""
+    sql_up: bool = True
+    quiet: bool = False
+    flips: tuple[Flip, ...] = ()
+    frozen_until: int = 0
+    leaving_for_ms: int = 0
+
+    def provider(self, name: str) -> ProviderView | None:
+        return next((provider for provider in self.providers if provider.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    name: str
+    eligible: bool
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    target: ProviderView | None
+    weighed: tuple[Weighed, ...]
+
+
+def choose(
+    view: View,
+    policy: Policy,
+    leaving: ProviderView | None,
+    *,
+    faster: bool = False,
+    besides: str = "",
+) -> Choice:
+    """The best target, proven or worth proving, and what speaks for or against each candidate.
+
+    Args:
+        leaving: the provider that must go; its failure domains rank last.
+        faster: only a target at least 30 % faster will do.
+        besides: a name not to weigh (the present primary, when it stays).
+    """
+    skip = {besides, leaving.name if leaving else (view.flag.provider if view.flag else "")}
+    weighed: list[Weighed] = []
+    fit: list[ProviderView] = []
+    for provider in view.providers:
+        if provider.name in skip:
+            continue
+        refusal = _refused(provider, policy) or (
+            _too_slow(provider, leaving) if faster and leaving else ""
+        )
+        if not refusal:
+            fit.append(provider)
+        weighed.append(Weighed(provider.name, not refusal, refusal or _fitness(provider)))
+    shared = leaving.domains if leaving else frozenset()
+    order = {provider.name: place for place, provider in enumerate(view.providers)}
+
+    def rank(provider: ProviderView) -> tuple[bool, bool, float, int]:
+        doubtful = provider.recent_bad and not provider.proven
+        apart = provider.domains.isdisjoint(shared)
+        return doubtful, not apart, _preference(provider, policy.prefer), order[provider.name]
+
+    return Choice(min(fit, key=rank, default=None), tuple(weighed))
+
+
+def _preference(provider: ProviderView, prefer: str) -> float:
+    """Lower is better."""
+    if prefer == "cost":
+        return provider.cost_usd
+    if prefer == "latency":
+        return float("inf") if provider.latency_s is None else provider.latency_s
+    if prefer == "quality":
+        return 0.0 if provider.quality is None else -provider.quality
+    return 0.0
+
+
+def _fitness(provider: ProviderView) -> str:
+    if provider.proven:
+        return f"would be taken: {provider.proof}"
+    return "would be proven first" + (f" ({provider.why})" if provider.why else "")
+
+
+def _refused(provider: ProviderView, policy: Policy) -> str:
+    if refusal := refused_by_residency(provider, policy):
+        return f"not allowed: {refusal}"
+    if provider.health in (Health.BREACHED, Health.INELIGIBLE, Health.RECOVERING):
+        return f"{provider.health}: {provider.why}"
+    return ""
+
+
+def refused_by_residency(provider: ProviderView, policy: Policy) -> str:
+    if not policy.residency or (provider.residency and provider.residency <= policy.residency):
+        return ""
+    allowed = listed(policy.residency)
+    if not provider.residency:
+        return f"residency not declared; allowed: {allowed}"
+    return f"residency {listed(provider.residency)}; allowed: {allowed}"
+
+
+def _too_slow(provider: ProviderView, leaving: ProviderView) -> str:
+    if provider.latency_s is None or leaving.latency_s is None:
+        return "its latency is not known yet"
+    if provider.latency_s <= FASTER_BY * leaving.latency_s:
+        return ""
+    return (
+        f"not 30 % faster: first text {say_duration(provider.latency_s)} "
+        f"beside {say_duration(leaving.latency_s)}"
+    )
+
+
+def listed(words: Iterable[str]) -> str:
+    return ", ".join(sorted(words))
