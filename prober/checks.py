@@ -1,0 +1,210 @@
+"""What one table of prober.toml cannot know of another: refusals, and warnings of the unwise."""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Iterator
+from datetime import timedelta
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import urlsplit
+
+from prober.config import Config, Provider, Route
+from prober.objective import Objective, objectives_of
+from switch.flag import Mode
+
+DAY_S = 86_400
+PROOFS_A_DAY = 20
+CANARIES_A_PROOF = 4
+# The rest of the day's budget is kept for suspicion and proof.
+BASE_SHARE = 0.7
+
+
+def cross_check(config: Config, raw: dict[str, Any]) -> list[str]:
+    """One line for each thing that makes the configuration refused.
+
+    `raw` is the file as read: names count even where their own table has errors.
+    """
+    return [
+        *_names(raw),
+        *_references(config, raw),
+        *_vantages(config),
+        *(line for provider in config.provider for line in _provider(config, provider)),
+        *(line for route in config.route for line in _route(route)),
+    ]
+
+
+def _raw_names(raw: dict[str, Any], table: str) -> list[str]:
+    rows = raw.get(table)
+    return [
+        row["name"]
+        for row in (rows if isinstance(rows, list) else [])
+        if isinstance(row, dict) and isinstance(row.get("name"), str)
+    ]
+
+
+def _names(raw: dict[str, Any]) -> Iterator[str]:
+    for table in ("provider", "route", "alert"):
+        for name, count in Counter(_raw_names(raw, table)).items():
+            if count > 1:
+                yield f'[[{table}]] "{name}": the name is given {count} times; names must differ'
+
+
+def _references(config: Config, raw: dict[str, Any]) -> Iterator[str]:
+    providers, routes = _raw_names(raw, "provider"), _raw_names(raw, "route")
+    for route in config.route:
+        for name in route.candidates:
+            if name not in providers:
+                hint = _near(name, providers)
+                yield f'[[route]] "{route.name}": candidates names no [[provider]] {name!r}{hint}'
+        for name, count in Counter(route.candidates).items():
+            if count > 1:
+                yield f'[[route]] "{route.name}": candidates names {name!r} {count} times'
+    for alert in config.alert:
+        for name in alert.routes:
+            if name not in routes:
+                hint = _near(name, routes)
+                yield f'[[alert]] "{alert.name}": routes names no [[route]] {name!r}{hint}'
+
+
+def _near(word: str, choices: list[str]) -> str:
+    found = difflib.get_close_matches(word, choices, n=1)
+    known = ", ".join(choices) or "none"
+    return f"; did you mean {found[0]!r}?" if found else f"; there are: {known}"
+
+
+def _vantages(config: Config) -> Iterator[str]:
+    daemon = config.daemon
+    count = len(daemon.vantages)
+    if count and daemon.vantage not in daemon.vantages:
+        yield (
+            f'[daemon]: vantage = "{daemon.vantage}" is not one of vantages; '
+            "set PROBER_VANTAGE on this host"
+        )
+    if count and count % 2 == 0 and daemon.quorum is None:
+        yield (
+            f"[daemon]: {count} vantages can split evenly; write quorum = {count // 2 + 1}, "
+            "or make them an odd number"
+        )
+    if daemon.quorum is not None and not count // 2 < daemon.quorum <= max(count, 1):
+        yield f"[daemon]: quorum = {daemon.quorum} is no majority of {max(count, 1)} vantages"
+
+
+def _provider(config: Config, provider: Provider) -> Iterator[str]:
+    place = f'[[provider]] "{provider.name}"'
+    canary = provider.canary
+    if canary.suspect_interval > canary.interval:
+        yield f"{place}: canary.suspect_interval must not be longer than canary.interval"
+    if canary.first_text_timeout > canary.timeout:
+        yield f"{place}: canary.first_text_timeout must not be longer than canary.timeout"
+    base, needed = daily_cost_usd(config, provider)
+    if needed > canary.daily_budget_usd or base > BASE_SHARE * canary.daily_budget_usd:
+        least = max(needed, base / BASE_SHARE)
+        yield (
+            f"{place}: canary.daily_budget_usd = {canary.daily_budget_usd:g} does not carry a "
+            f"canary every {canary.interval.total_seconds():g} s plus {PROOFS_A_DAY} proofs; "
+            f"allow at least {least:.2g}, or lengthen canary.interval"
+        )
+
+
+def daily_cost_usd(config: Config, provider: Provider) -> tuple[float, float]:
+    """(the base rate's worst cost a day, the same plus twenty proofs), shared over vantages."""
+    vantages = max(1, len(config.daemon.vantages))
+    base = DAY_S / provider.canary.interval.total_seconds() / vantages * provider.worst_cost_usd
+    return base, base + PROOFS_A_DAY * CANARIES_A_PROOF * provider.worst_cost_usd
+
+
+def _route(route: Route) -> Iterator[str]:
+    place = f'[[route]] "{route.name}"'
+    if not route.candidates:
+        yield f"{place}: candidates is empty; name at least one provider"
+    for objective in objectives_of(route):
+        yield from (f"{place}: {line}" for line in _objective(objective))
+    for name in ("ttft", "total", "tokens_per_s"):
+        limit = getattr(route.objectives, name)
+        wanted = "over" if name == "tokens_per_s" else "under"
+        if limit is not None and getattr(limit, wanted) is None:
+            yield f"{place}: objectives.{name} needs {wanted}"
+
+
+def _objective(objective: Objective) -> Iterator[str]:
+    # Past this the likelihood ratio turns on its head: good canaries would count as bad.
+    if objective.dials is not None and objective.dials.p0 > objective.dials.p1 / 2:
+        p0, p1 = objective.dials.p0, objective.dials.p1
+        yield (
+            f"objectives.{objective.name} allows {p0:.2%} bad and flip_bad_share is {p1:.2%}; "
+            "flip_bad_share must be at least twice the allowed share"
+        )
+    if objective.dials is not None and objective.dials.p1 >= 1:
+        yield f"objectives.{objective.name}: flip_bad_share must be below 1"
+
+
+# -- legal, but unwise -------------------------------------------------------------------
+
+
+def warnings(config: Config) -> list[str]:
+    """One line for each thing that is legal and will disappoint somebody."""
+    return [
+        *_unwise_daemon(config),
+        *(line for provider in config.provider for line in _unwise_provider(provider)),
+        *(line for route in config.route for line in _unwise_route(config, route)),
+    ]
+
+
+def _unwise_daemon(config: Config) -> Iterator[str]:
+    if len(config.daemon.vantages) == 2:
+        yield "[daemon]: with two vantages either one's death stops every flip; use one or three"
+    if not config.alert:
+        yield "no [[alert]]: nobody will be told of a failover"
+    if not config.route:
+        yield "no [[route]]: providers are watched, but no flag is kept"
+    if not config.network.controls and any(not on_loopback(p) for p in config.provider):
+        yield (
+            "[network]: no controls; without one or two addresses outside your network, "
+            "connection failures count only when another provider answers"
+        )
+    automatic = any(route.mode is Mode.AUTO for route in config.route)
+    if config.redis.embedded and automatic:
+        yield "[redis]: the embedded server can be reached from this machine only"
+
+
+def _unwise_provider(provider: Provider) -> Iterator[str]:
+    place = f'[[provider]] "{provider.name}"'
+    if provider.price.input == provider.price.output == 0 and not on_loopback(provider):
+        yield f"{place}: no price, so the daily budget cannot hold it back"
+    if provider.url.startswith("http://") and not on_loopback(provider) and provider.key:
+        yield f"{place}: base_url is plain http; its key travels unencrypted"
+
+
+def _unwise_route(config: Config, route: Route) -> Iterator[str]:
+    place = f'[[route]] "{route.name}"'
+    if len(route.candidates) == 1:
+        yield f"{place}: one candidate; there is nothing to fail over to"
+        return
+    candidates = [p for name in route.candidates if (p := config.find_provider(name))]
+    if route.residency:
+        kept_out = [p.name for p in candidates if not set(p.residency) or
+                    not set(p.residency) <= set(route.residency)]  # fmt: skip
+        if kept_out:
+            yield f"{place}: residency keeps out {', '.join(kept_out)}"
+    shared = set.intersection(*(domains_of(p) for p in candidates)) if candidates else set()
+    if shared:
+        yield f"{place}: every candidate is in failure domain {', '.join(sorted(shared))}"
+    if route.failover.healthy_for < timedelta(minutes=1):
+        yield f"{place}: failover.healthy_for under a minute invites flapping"
+
+
+def domains_of(provider: Provider) -> frozenset[str]:
+    """What fails together with the provider: what it names itself, and its key."""
+    key = {f"key:{provider.key}"} if provider.key else set()
+    return frozenset({*provider.failure_domains, *key})
+
+
+def on_loopback(provider: Provider) -> bool:
+    """Whether the provider runs on this very machine."""
+    host = urlsplit(provider.url).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

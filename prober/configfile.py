@@ -1,0 +1,244 @@
+"""Reads prober.toml: every error at once, each with its table, key, value and what to write."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from types import UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+from prober.checks import cross_check
+from prober.config import Config
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class ConfigError(Exception):
+    """The file is refused; `problems` holds one line for each error."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+def load(path: Path) -> Config:
+    """The configuration in the file at `path`. Raises ConfigError with every problem."""
+    try:
+        text = path.read_text("utf-8")
+    except OSError as error:
+        raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError([f"{path}: is not UTF-8 text"]) from error
+    return parse(text, str(path))
+
+
+def parse(text: str, name: str = "prober.toml") -> Config:
+    """The configuration in `text`. Raises ConfigError with every problem."""
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        hint = "; an inline table must stay on one line" if "nline" in str(error) else ""
+        raise ConfigError([f"{name}: {error}{hint}"]) from error
+    problems: list[str] = []
+    try:
+        config = Config.model_validate(raw)
+    except ValidationError as error:
+        problems += [_sentence(raw, dict(found)) for found in error.errors()]
+        config = _without_errors(raw, error)
+    config = fill_in(config)
+    problems += cross_check(config, raw)
+    if problems:
+        raise ConfigError([f"{name}: {problem}" for problem in dict.fromkeys(problems)])
+    return config
+
+
+def fill_in(config: Config) -> Config:
+    """Gives each provider and route what it does not say itself."""
+    defaults = config.defaults
+    providers = tuple(
+        provider.model_copy(
+            update={
+                "canary": _over(config.canary, provider.canary),
+                "account": _said(provider, "account", defaults.account),
+                "residency": _said(provider, "residency", defaults.residency),
+                "vendor": provider.vendor or provider.api,
+            }
+        )
+        for provider in config.provider
+    )
+    routes = tuple(
+        route.model_copy(
+            update={
+                "objectives": _over(defaults.objectives, route.objectives),
+                "detector": _over(defaults.detector, route.detector),
+                "failover": _over(defaults.failover, route.failover),
+                "residency": _said(route, "residency", defaults.residency),
+                "mode": _said(route, "mode", defaults.mode),
+            }
+        )
+        for route in config.route
+    )
+    return config.model_copy(update={"provider": providers, "route": routes})
+
+
+def _over(base: M, said: M) -> M:
+    return base.model_copy(update={name: getattr(said, name) for name in said.model_fields_set})
+
+
+def _said(table: BaseModel, name: str, default: Any) -> Any:
+    return getattr(table, name) if name in table.model_fields_set else default
+
+
+# -- errors as sentences ------------------------------------------------------------------
+
+
+def _sentence(raw: dict[str, Any], error: dict[str, Any]) -> str:
+    loc: tuple[int | str, ...] = error["loc"]
+    place, key, value = _place(raw, loc)
+    # A value where a reference belongs may be the secret itself.
+    hidden = value is _ABSENT or _SECRET_KEYS & set(key.split("."))
+    shown = "" if hidden else f" = {_shown(value)}"
+    match error["type"]:
+        case "extra_forbidden" if len(loc) == 1:
+            return f"{place}: unknown table{_near(str(loc[0]), list(Config.model_fields))}"
+        case "extra_forbidden":
+            return f"{place}: unknown key {key!r}{_near(key, _fields_at(loc[:-1]))}"
+        case "missing":
+            return f"{place}: {key} is missing"
+        case "enum" | "literal_error":
+            expected = str(error.get("ctx", {}).get("expected", ""))
+            choices = [word.strip("' ") for word in expected.replace(" or ", ", ").split(",")]
+            near = _near(str(value), choices)
+            return f"{place}: {key}{shown}: use one of {', '.join(choices)}{near}"
+        case "value_error":
+            return f"{place}: {key}{shown}: {error['ctx']['error']}"
+        case _:
+            return f"{place}: {key}{shown}: {error['msg'][:1].lower()}{error['msg'][1:]}"
+
+
+_ABSENT = object()
+_SECRET_KEYS = {"key", "url", "heartbeat", "headers"}
+
+
+def _place(raw: Any, loc: tuple[int | str, ...]) -> tuple[str, str, Any]:
+    """('[[route]] "chat"', "detector.kind", value) for a pydantic location."""
+    value: Any = raw
+    words: list[str] = []
+    place = ""
+    for depth, step in enumerate(loc):
+        if _holds(value, step):
+            value = value[step]
+        elif depth < len(loc) - 1 or _is_branch(step):
+            continue  # the name of a union's branch, which the file does not contain
+        else:
+            value = _ABSENT
+        if depth == 0 and isinstance(step, str):
+            listed = isinstance(value, list)
+            place = f"[[{step}]]" if listed else f"[{step}]" if isinstance(value, dict) else ""
+            if not place:
+                words.append(step)
+        elif depth == 1 and isinstance(step, int):
+            name = value.get("name") if isinstance(value, dict) else None
+            place += f' "{name}"' if isinstance(name, str) else f" number {step + 1}"
+        else:
+            words.append(str(step))
+    return place or "at the top", ".".join(words) or "the table", value
+
+
+def _holds(value: Any, step: int | str) -> bool:
+    if isinstance(value, dict):
+        return step in value
+    return isinstance(value, list) and isinstance(step, int) and step < len(value)
+
+
+def _is_branch(step: int | str) -> bool:
+    """pydantic names the branches of a union in a location: `bool`, `literal['if_key']`, …"""
+    return isinstance(step, str) and (
+        step.startswith(("literal[", "function-", "lax-")) or step in {"bool", "str", "SecretRef"}
+    )
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, default=str, ensure_ascii=False)
+    return text if len(text) <= 60 else text[:57] + "…"
+
+
+def _near(word: str, choices: list[str]) -> str:
+    found = difflib.get_close_matches(word, choices, n=1, cutoff=0.6)
+    return f"; did you mean {found[0]!r}?" if found else ""
+
+
+def _fields_at(loc: tuple[int | str, ...]) -> list[str]:
+    """The keys that the table at `loc` may have."""
+    model: type[BaseModel] = Config
+    for step in loc:
+        field = model.model_fields.get(step) if isinstance(step, str) else None
+        if field is None:
+            continue
+        inner = next(_models(field.annotation), None)
+        if inner is None:
+            return []
+        model = inner
+    return list(model.model_fields)
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    elif get_origin(annotation) in (tuple, list, dict, Union, UnionType):
+        for part in get_args(annotation):
+            yield from _models(part)
+
+
+def _without_errors(raw: dict[str, Any], error: ValidationError) -> Config:
+    """What is left when every table with an error is taken out: it can still be checked."""
+    bad = {tuple(found["loc"][:2]) for found in error.errors()}
+    kept: dict[str, Any] = {}
+    for key, value in raw.items():
+        if isinstance(value, list):
+            kept[key] = [item for at, item in enumerate(value) if (key, at) not in bad]
+        elif not any(place[0] == key for place in bad):
+            kept[key] = value
+    try:
+        return Config.model_validate(kept)
+    except ValidationError:
+        return Config()
+
+
+# -- the whole configuration, written out -------------------------------------------------
+
+
+def effective(config: Config) -> str:
+    """The configuration with every default, as TOML that reads back to the same Config."""
+    dumped = config.model_dump(mode="json", exclude_none=True, exclude={"canary", "defaults"})
+    lines: list[str] = []
+    for key, value in dumped.items():
+        if isinstance(value, dict):
+            lines += [f"[{key}]", *_lines(value), ""]
+        for item in value if isinstance(value, list) else []:
+            lines += [f"[[{key}]]", *_lines(item), ""]
+    return "\n".join(lines)
+
+
+def _lines(table: dict[str, Any]) -> list[str]:
+    return [f"{key} = {_toml(value)}" for key, value in table.items()]
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        inner = ", ".join(f"{_key(key)} = {_toml(part)}" for key, part in value.items())
+        return f"{{ {inner} }}" if inner else "{}"
+    if isinstance(value, list):
+        return "[" + ", ".join(_toml(part) for part in value) + "]"
+    # A JSON string, number or boolean is a TOML one.
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _key(key: str) -> str:
+    plain = key.replace("-", "").replace("_", "").isalnum() and key.isascii()
+    return key if plain else json.dumps(key)

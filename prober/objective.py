@@ -1,0 +1,140 @@
+"""What a good canary is, and how many may be bad: a route's objectives. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from prober.config import Detector as DetectorConfig
+from prober.config import Kind, Limit, Route
+from prober.detector import LEARN_DAYS, Detector, Dials, Fresh, KOfN, WindowShare
+from prober.sample import Fault, Sample
+
+DAY_S = 86_400
+AVAILABILITY_BAD_SHARE = 0.15
+LATENCY_BAD_SHARE = 0.5
+
+# Presets of `fresh`, DETECTION figures in docs/detection.md: nats that make 95 points at 1 %.
+CALM_EVIDENCE = 14.5
+CALM_MIN_SPAN_S = 90.0
+EAGER_FLOOR = 0.004
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """One objective of a route.
+
+    Attributes:
+        limit_s: longest good time, of ttft and total.
+        least: smallest good rate, of tokens_per_s.
+        dials: of the `fresh` detector; None for the plain thresholds.
+    """
+
+    name: str
+    config: DetectorConfig
+    limit_s: float | None = None
+    least: float | None = None
+    count_rate_limited: bool = True
+    dials: Dials | None = None
+
+    def detector(self, interval_s: float) -> Detector:
+        """A new detector of this objective, for canaries every `interval_s` seconds."""
+        config = self.config
+        match config.kind:
+            case Kind.CONSECUTIVE:
+                return KOfN(config.count, config.count)
+            case Kind.K_OF_N:
+                return KOfN(config.count, max(config.of, config.count))
+            case Kind.SHARE:
+                return WindowShare(
+                    config.bad_share, config.window.total_seconds(), config.min_samples
+                )
+        assert self.dials is not None
+        over = int(LEARN_DAYS * DAY_S / interval_s) if config.learn else 0
+        dials = self.dials
+        return Fresh(Dials(dials.p0, dials.p1, dials.evidence, dials.min_span_s, over))
+
+    def bad(self, sample: Sample) -> bool | None:
+        """True: bad, False: good, None: says nothing about this objective.
+
+        Path failures are bad here; whether they may be counted is for a witness to say.
+        """
+        match self.name:
+            case "availability":
+                return self._unavailable(sample)
+            case "quality":
+                if sample.fault is Fault.QUALITY:
+                    return True
+                return False if sample.ok else None
+            case "tokens_per_s":
+                rate = sample.tokens_per_s
+                if not sample.ok or rate is None or self.least is None:
+                    return None
+                return rate < self.least
+            case _:
+                first = sample.phases.first_text_s
+                took = first if self.name == "ttft" else sample.phases.total_s
+                if not sample.ok or took is None or self.limit_s is None:
+                    return None
+                return took > self.limit_s
+
+    def _unavailable(self, sample: Sample) -> bool | None:
+        match sample.fault:
+            case Fault.NONE | Fault.QUALITY:
+                return False
+            case Fault.PROVIDER | Fault.PATH:
+                return True
+            case Fault.CAPACITY:
+                # Our own faster probing must not make a breach.
+                counted = sample.base_rate and self.count_rate_limited
+                return True if counted else None
+            case _:
+                return None
+
+
+def objectives_of(route: Route) -> tuple[Objective, ...]:
+    """The objectives of a route with their detectors' settings filled in."""
+    said = route.objectives
+    found = [
+        Objective(
+            "availability",
+            route.detector,
+            count_rate_limited=route.failover.count_rate_limited,
+            dials=_dials(route.detector, said.availability, AVAILABILITY_BAD_SHARE),
+        )
+    ]
+    for name in ("ttft", "total", "tokens_per_s"):
+        limit: Limit | None = getattr(said, name)
+        if limit is not None:
+            config = limit.detector or route.detector
+            p1 = LATENCY_BAD_SHARE if limit.detector is None else None
+            found.append(
+                Objective(
+                    name,
+                    config,
+                    limit_s=limit.under.total_seconds() if limit.under else None,
+                    least=limit.over,
+                    dials=_dials(config, limit.share, LATENCY_BAD_SHARE, p1),
+                )
+            )
+    if said.quality is not None:
+        dials = _dials(route.detector, said.quality, LATENCY_BAD_SHARE, LATENCY_BAD_SHARE)
+        found.append(Objective("quality", route.detector, dials=dials))
+    return tuple(found)
+
+
+def _dials(
+    config: DetectorConfig, objective: float, bad_share: float, force: float | None = None
+) -> Dials | None:
+    """The dials of `fresh`. `force`: the route's flip_bad_share speaks of availability only."""
+    p0 = 1 - objective
+    p1 = force or config.flip_bad_share or bad_share
+    span_s = config.min_span.total_seconds()
+    match config.kind:
+        case Kind.FRESH | Kind.NORMAL:
+            return Dials(p0, p1, config.evidence, span_s)
+        case Kind.CALM:
+            return Dials(p0, p1, CALM_EVIDENCE, CALM_MIN_SPAN_S)
+        case Kind.EAGER:
+            return Dials(min(p0, EAGER_FLOOR), p1, config.evidence, span_s)
+        case _:
+            return None
