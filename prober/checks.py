@@ -188,7 +188,8 @@ def _unwise_route(config: Config, route: Route) -> Iterator[str]:
                     not set(p.residency) <= set(route.residency)]  # fmt: skip
         if kept_out:
             yield f"{place}: residency keeps out {', '.join(kept_out)}"
-    shared = set.intersection(*(domains_of(p) for p in candidates)) if candidates else set()
+    domains = [domains_of(p) for p in candidates]
+    shared = frozenset.intersection(*domains) if domains else frozenset()
     if shared:
         yield f"{place}: every candidate is in failure domain {', '.join(sorted(shared))}"
     if route.failover.healthy_for < timedelta(minutes=1):

@@ -1,0 +1,88 @@
+"""One objective of one provider in one route: its detector, and the figures a sentence needs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from prober.detector import Detector
+from prober.objective import Objective
+from prober.sample import Outcome, Sample
+from switch.flag import say_duration
+
+
+class Evidence:
+    """Counts since the first bad canary of the present suspicion. Pure."""
+
+    def __init__(self, objective: Objective, interval_s: float) -> None:
+        self.objective = objective
+        self.detector: Detector = objective.detector(interval_s)
+        self._clear()
+
+    def _clear(self) -> None:
+        self.since_s: float | None = None
+        self.since_at: float | None = None
+        self.until_s = 0.0
+        self.bad = 0
+        self.total = 0
+        self.outcomes: Counter[Outcome] = Counter()
+
+    def event(self, sample: Sample) -> bool | None:
+        """Takes one canary; gives what it was: True bad, False good, None no evidence."""
+        bad = self.objective.bad(sample)
+        if bad is None:
+            return None
+        self.detector.event(bad, sample.started_s, sample.ended_s, sample.base_rate)
+        if bad and self.since_s is None:
+            self.since_s, self.since_at = sample.started_s, sample.started_at
+        elif not bad and self.detector.level == 0:
+            self._clear()
+            return bad
+        if self.since_s is not None:
+            self.total += 1
+            self.bad += bad
+            self.until_s = sample.ended_s
+            if bad:
+                self.outcomes[sample.outcome] += 1
+        return bad
+
+    def reset(self) -> None:
+        self.detector.reset()
+        self._clear()
+
+    def clause(self) -> str:
+        """ "9 of 24 canaries failed in 61 s (overloaded)"; empty when there is nothing to say."""
+        if self.since_s is None:
+            return ""
+        span = say_duration(self.until_s - self.since_s)
+        counted = f"{self.bad} of {self.total} canaries"
+        match self.objective.name:
+            case "availability":
+                kinds = ", ".join(outcome.words for outcome, _ in self.outcomes.most_common(2))
+                return f"{counted} failed in {span} ({kinds})"
+            case "quality":
+                return f"{counted} were answered wrongly in {span}"
+            case "tokens_per_s":
+                return f"{counted} ran under {self.objective.least:g} tokens/s in {span}"
+            case name:
+                what = "first text" if name == "ttft" else "the whole answer"
+                limit = say_duration(self.objective.limit_s or 0)
+                return f"{counted} needed over {limit} to {what} in {span}"
+
+    def dump(self) -> dict[str, Any]:
+        return {
+            "detector": self.detector.dump(),
+            "since_s": self.since_s,
+            "since_at": self.since_at,
+            "until_s": self.until_s,
+            "bad": self.bad,
+            "total": self.total,
+            "outcomes": dict(self.outcomes),
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        self.detector.load(state["detector"])
+        self.since_s, self.since_at = state["since_s"], state["since_at"]
+        self.until_s = state["until_s"]
+        self.bad, self.total = state["bad"], state["total"]
+        self.outcomes = Counter({Outcome(name): n for name, n in state["outcomes"].items()})

@@ -1,0 +1,380 @@
+"""From samples to Health: one Tracker per provider and route. Pure; every call takes `now_s`.
+
+Events are judged in the order in which the canaries started. A failure on the path (DNS,
+connect, TLS, reset, no byte) waits for a witness: it may be our own network.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from prober.evidence import Evidence
+from prober.objective import Objective
+from prober.sample import Fault, Outcome, Sample
+from switch.flag import Health, say_duration
+
+RECOVERED_AT = 65
+BAD_COSTS = 25
+FAST_FROM = 3
+ACCOUNT_COUNT = 3
+ACCOUNT_WITHIN_S = 30.0
+PROOF = 4
+PROOF_MAX_AGE_S = 15.0
+RELAPSE_WITHIN_S = 6 * 3600.0
+PENALTY_CAP = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How a tracker judges, from the configuration.
+
+    Attributes:
+        alone: the provider is on this machine; its path needs no witness.
+        own_account: the canary's account is not the application's.
+    """
+
+    interval_s: float = 30.0
+    suspect_interval_s: float = 3.0
+    timeout_s: float = 20.0
+    healthy_for_s: float = 600.0
+    alone: bool = False
+    own_account: bool = False
+
+    @property
+    def stale_after_s(self) -> float:
+        return 3 * self.interval_s + self.timeout_s
+
+    @property
+    def proof_age_s(self) -> float:
+        return max(PROOF_MAX_AGE_S, 5 * self.suspect_interval_s)
+
+    @property
+    def witness_within_s(self) -> float:
+        return 2 * self.interval_s + self.timeout_s
+
+
+class Change(StrEnum):
+    """What people are told about."""
+
+    BREACHED = "breached"
+    RECOVERED = "recovered"
+    ACCOUNT = "account"
+    ACCOUNT_WELL = "account_well"
+    CANARY = "canary"
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The gist of a judged canary."""
+
+    ended_s: float
+    good: bool
+    first_text_s: float | None
+
+
+class Tracker:
+    """What one route knows of one provider."""
+
+    def __init__(self, provider: str, objectives: Iterable[Objective], rules: Rules) -> None:
+        self.provider = provider
+        self.rules = rules
+        self.evidence = [Evidence(objective, rules.interval_s) for objective in objectives]
+        self.latched: frozenset[str] = frozenset()
+        self.latched_why = ""
+        self.onset_at: float | None = None
+        self.score = 0
+        self.account: Outcome | None = None
+        self.account_detail = ""
+        self.good_in_a_row = 0
+        self.last: Sample | None = None
+        self.latency_s: float | None = None
+        self.quality: float | None = None
+        self.changes: list[Change] = []
+        self._newest: deque[Ended] = deque(maxlen=PROOF)
+        self._account_s: deque[float] = deque(maxlen=ACCOUNT_COUNT)
+        self._flight: dict[str, Sample | None] = {}
+        self._waiting: deque[Sample] = deque()
+        self._witnessed_s = -math.inf
+        self._penalty_until_s = -math.inf
+        self._recovered_s = -math.inf
+        self._relapses = 0
+        self._canary_told = False
+
+    # -- what happened ---------------------------------------------------------------------
+
+    def started(self, id: str) -> None:
+        self._flight[id] = None
+
+    def dropped(self, id: str) -> None:
+        """The canary ended without evidence (shutdown, time gap)."""
+        self._flight.pop(id, None)
+        self._release()
+
+    def ended(self, sample: Sample) -> None:
+        if sample.id in self._flight:
+            self._flight[sample.id] = sample
+        else:
+            self._waiting.append(sample)
+        self._release()
+
+    def witnessed(self, started_s: float) -> None:
+        """Our own path worked for something that began at `started_s`."""
+        if started_s > self._witnessed_s:
+            self._witnessed_s = started_s
+            self._release()
+
+    def tick(self, now_s: float) -> None:
+        """Gives up on path failures that found no witness: they stay unknown."""
+        while self._waiting and now_s - self._waiting[0].ended_s > self.rules.witness_within_s:
+            self._waiting.popleft()
+            self._release()
+
+    def forget(self) -> None:
+        """A time gap: half-finished evidence is worth nothing. Latches and learning stay."""
+        self._flight.clear()
+        self._waiting.clear()
+        self._newest.clear()
+        self._account_s.clear()
+        self.good_in_a_row = 0
+        self.score = 0
+        if not self.latched:
+            for evidence in self.evidence:
+                evidence.reset()
+
+    def _release(self) -> None:
+        while self._flight:
+            id, sample = next(iter(self._flight.items()))
+            if sample is None:
+                break
+            del self._flight[id]
+            self._waiting.append(sample)
+        while self._waiting and self._may_judge(self._waiting[0]):
+            self._judge(self._waiting.popleft())
+
+    def _may_judge(self, sample: Sample) -> bool:
+        on_path = sample.fault is Fault.PATH and not self.rules.alone
+        return not on_path or self._witnessed_s > sample.started_s
+
+    def _judge(self, sample: Sample) -> None:
+        self.last = sample
+        if sample.fault is Fault.ACCOUNT:
+            self._account(sample)
+            return
+        if sample.fault is Fault.CANARY:
+            if not self._canary_told:
+                self._canary_told = True
+                self.changes.append(Change.CANARY)
+            return
+        verdicts = [evidence.event(sample) for evidence in self.evidence]
+        if sample.ok:
+            self._canary_told = False
+            self._settle_account()
+            self._learn(sample)
+        elif sample.fault is Fault.QUALITY:
+            self.quality = _moving(self.quality, 0.0)
+        bad = any(verdict is True for verdict in verdicts)
+        good = sample.ok and not bad
+        if bad or good:
+            self._newest.append(Ended(sample.ended_s, good, sample.phases.first_text_s))
+            self.good_in_a_row = self.good_in_a_row + 1 if good else 0
+        if self.latched:
+            self._recover(sample, good, bad)
+        self._latch(sample)
+
+    def _account(self, sample: Sample) -> None:
+        self.account_detail = sample.detail
+        self.good_in_a_row = 0
+        self._newest.clear()
+        self._account_s.append(sample.started_s)
+        full = len(self._account_s) == ACCOUNT_COUNT
+        if full and self._account_s[-1] - self._account_s[0] <= self._account_within_s:
+            if self.account is not sample.outcome:
+                self.changes.append(Change.ACCOUNT)
+            self.account = sample.outcome
+
+    @property
+    def _account_within_s(self) -> float:
+        return max(ACCOUNT_WITHIN_S, 3 * self.rules.suspect_interval_s)
+
+    def _settle_account(self) -> None:
+        self._account_s.clear()
+        if self.account is not None:
+            self.account = None
+            self.changes.append(Change.ACCOUNT_WELL)
+
+    def _learn(self, sample: Sample) -> None:
+        self.quality = _moving(self.quality, 1.0)
+        first = sample.phases.first_text_s
+        if first:
+            log_s = _moving(math.log(self.latency_s) if self.latency_s else None, math.log(first))
+            self.latency_s = math.exp(log_s)
+
+    def _latch(self, sample: Sample) -> None:
+        names = frozenset(e.objective.name for e in self.evidence if e.detector.breached)
+        if names <= self.latched:
+            return
+        first = not self.latched
+        self.latched |= names
+        self.latched_why = self._clauses()
+        if first:
+            sinces = [e.since_at for e in self.evidence if e.since_at is not None]
+            self.onset_at = min(sinces, default=sample.started_at)
+            self.score = 0
+            lately = sample.ended_s - self._recovered_s <= RELAPSE_WITHIN_S
+            self._relapses = self._relapses + 1 if lately else 0
+            self.changes.append(Change.BREACHED)
+
+    def _recover(self, sample: Sample, good: bool, bad: bool) -> None:
+        if bad:
+            self.score = max(0, self.score - BAD_COSTS)
+            self.latched_why = self._clauses() or self.latched_why
+        elif good:
+            self.score += 1
+        if self.score < RECOVERED_AT:
+            return
+        self.latched, self.latched_why, self.score = frozenset(), "", 0
+        self._recovered_s = sample.ended_s
+        wait_s = self.rules.healthy_for_s * min(PENALTY_CAP, 2**self._relapses)
+        self._penalty_until_s = sample.ended_s + wait_s
+        for evidence in self.evidence:
+            evidence.reset()
+        self.changes.append(Change.RECOVERED)
+
+    def _clauses(self) -> str:
+        clauses = [
+            e.clause() for e in self.evidence if e.detector.breached or e.since_s is not None
+        ]
+        return "; ".join(clause for clause in clauses if clause)
+
+    # -- what is known ---------------------------------------------------------------------
+
+    @property
+    def level(self) -> float:
+        """How near a breach is, over all objectives: 0 to 1."""
+        return max((evidence.detector.level for evidence in self.evidence), default=0.0)
+
+    @property
+    def path_pending(self) -> bool:
+        return bool(self._waiting)
+
+    @property
+    def account_suspect(self) -> bool:
+        return bool(self._account_s) and self.account is None
+
+    @property
+    def suspect(self) -> bool:
+        return self.level > 0 or self.path_pending or self.account_suspect
+
+    @property
+    def breached(self) -> frozenset[str]:
+        """Objectives in breach and kinds of account trouble."""
+        kinds = frozenset({self.account.value}) if self.account else frozenset()
+        return self.latched | kinds
+
+    def health(self, now_s: float) -> tuple[Health, str]:
+        """The state and the clause that says why."""
+        if self.account is not None:
+            why = f"{self.account.words}: {self.account_detail}".rstrip(": ")
+            if self.rules.own_account:
+                return Health.UNKNOWN, f"{why} (the canary's own account)"
+            return Health.INELIGIBLE, why
+        if self.latched:
+            return Health.BREACHED, self.latched_why
+        if self._waiting:
+            word = self._waiting[-1].outcome.words
+            return Health.UNKNOWN, f"{word}; no witness yet that our own network works"
+        if self.last is None:
+            return Health.UNKNOWN, "no canary has ended yet"
+        silent_s = now_s - self.last.ended_s
+        if silent_s > self.rules.stale_after_s:
+            return Health.UNKNOWN, f"no canary has ended for {say_duration(silent_s)}"
+        if self.last.fault in (Fault.CANARY, Fault.ACCOUNT):
+            return Health.UNKNOWN, f"{self.last.outcome.words}: {self.last.detail}".rstrip(": ")
+        if now_s < self._penalty_until_s:
+            left = say_duration(self._penalty_until_s - now_s)
+            return Health.RECOVERING, f"good again, may serve in {left}"
+        if self.level > 0:
+            worst = max(self.evidence, key=lambda evidence: evidence.detector.level)
+            return Health.SUSPECT, f"{self._clauses()}, {worst.detector.explain()}"
+        if self.last.fault is Fault.CAPACITY:
+            return Health.OK, f"last canary rate limited; {self.proof()} good"
+        return Health.OK, f"{self.proof()} good"
+
+    def recent_bad(self) -> bool:
+        return self.path_pending or any(not ended.good for ended in self._newest)
+
+    def proven(self, now_s: float) -> bool:
+        """The newest four canaries were good and fresh."""
+        whole = len(self._newest) == PROOF and all(ended.good for ended in self._newest)
+        last_ok = self.last is not None and self.last.ok and not self._waiting
+        fresh = whole and now_s - self._newest[0].ended_s <= self.rules.proof_age_s
+        return fresh and last_ok and not self.breached
+
+    def proof(self) -> str:
+        """ "4 of 4, slowest first text 0.9 s"."""
+        good = [ended for ended in self._newest if ended.good]
+        slowest = max((e.first_text_s for e in good if e.first_text_s is not None), default=None)
+        counted = f"{len(good)} of {len(self._newest)}"
+        if slowest is not None:
+            return f"{counted}, slowest first text {say_duration(slowest)}"
+        if self.last is not None and not self.last.ok:
+            return f"{counted}, {self.last.outcome.words}"
+        return counted
+
+    # -- across a restart ------------------------------------------------------------------
+
+    def dump(self) -> dict[str, Any]:
+        """What outlives the process, as JSON. Times are of this boot's monotonic clock."""
+        return {
+            "evidence": {e.objective.name: e.dump() for e in self.evidence},
+            "latched": sorted(self.latched),
+            "latched_why": self.latched_why,
+            "onset_at": self.onset_at,
+            "score": self.score,
+            "penalty_until_s": _finite(self._penalty_until_s),
+            "recovered_s": _finite(self._recovered_s),
+            "relapses": self._relapses,
+            "latency_s": self.latency_s,
+            "quality": self.quality,
+        }
+
+    def load(self, state: dict[str, Any], *, fresh: bool) -> None:
+        """Takes up what `dump` gave. Unless `fresh`, only what was learned is believed."""
+        for evidence in self.evidence:
+            saved = state["evidence"].get(evidence.objective.name)
+            if saved is None:
+                continue
+            if fresh:
+                evidence.load(saved)
+            else:
+                evidence.detector.load({"learned": saved["detector"].get("learned", 0.0)})
+        self.latency_s, self.quality = state["latency_s"], state["quality"]
+        if not fresh:
+            return
+        self.latched = frozenset(state["latched"])
+        self.latched_why, self.onset_at = state["latched_why"], state["onset_at"]
+        self.score, self._relapses = state["score"], state["relapses"]
+        self._penalty_until_s = _infinite(state["penalty_until_s"])
+        self._recovered_s = _infinite(state["recovered_s"])
+
+    def latch(self, names: Iterable[str], why: str, onset_at: float | None) -> None:
+        """An incident that was open before a restart: bad until it has recovered."""
+        self.latched = frozenset(names)
+        self.latched_why, self.onset_at = why, onset_at
+
+
+def _moving(average: float | None, value: float, weight: float = 0.1) -> float:
+    return value if average is None else average + weight * (value - average)
+
+
+def _finite(value: float) -> float | None:
+    return None if math.isinf(value) else value
+
+
+def _infinite(value: float | None) -> float:
+    return -math.inf if value is None else value

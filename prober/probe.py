@@ -1,0 +1,267 @@
+"""One timed canary over httpx: one deadline for all of it, one of its own for the first text.
+
+The only place that touches a provider's socket. Nothing is retried: what one request found is
+the sample.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import socket
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from prober.canary import Canary
+from prober.clock import Clock
+from prober.config import Price
+from prober.providers import ADAPTERS
+from prober.providers.base import Target, TooLargeError
+from prober.sample import Outcome, Phases, Sample, Tokens
+from prober.transcript import Transcript
+
+MAX_ERROR_BYTES = 64 * 1024
+# After its end marker an answer has this long to close, so that the connection can be kept.
+CLOSING_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Whom to probe, and within what bounds."""
+
+    provider: str
+    api: str
+    target: Target
+    max_tokens: int = 16
+    max_bytes: int = 1_000_000
+    first_text_timeout_s: float = 8.0
+    timeout_s: float = 20.0
+    price: Price = field(default_factory=Price)
+
+    @property
+    def worst_cost_usd(self) -> float:
+        return cost_usd(Tokens(input=100, output=self.max_tokens), self.price)
+
+
+def new_client() -> httpx.AsyncClient:
+    """The client all canaries share. It follows no redirect, so a key never changes hosts."""
+    return httpx.AsyncClient(
+        http2=True,
+        timeout=None,  # noqa: S113 -- each canary bounds itself by one deadline
+        follow_redirects=False,
+        limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
+        headers={"user-agent": "prober", "accept-encoding": "identity"},
+    )
+
+
+def new_canary() -> Canary:
+    return Canary(secrets.token_hex(4))
+
+
+async def probe(
+    plan: Plan,
+    canary: Canary,
+    client: httpx.AsyncClient,
+    clock: Clock,
+    *,
+    id: str,
+    vantage: str = "local",
+    base_rate: bool = True,
+    scrub: Callable[[str], str] = str,
+) -> Sample:
+    """Sends one canary and gives what it found. Never raises for what a provider does.
+
+    `scrub` takes the secrets out of whatever the provider said.
+    """
+    started_at, started_s = clock.now(), clock.mono()
+    run = _Run(plan, canary, clock, started_s)
+    outcome, detail = await run.go(client)
+    total_s = run.transcript.terminal_s or clock.mono() - started_s
+    return Sample(
+        id=id,
+        provider=plan.provider,
+        vantage=vantage,
+        model=plan.target.model,
+        started_at=started_at,
+        started_s=started_s,
+        outcome=outcome,
+        phases=run.phases(total_s),
+        tokens=run.transcript.tokens,
+        cost_usd=run.cost_usd(),
+        http_status=run.status,
+        request_id=run.request_id,
+        detail=scrub(detail),
+        base_rate=base_rate,
+        new_connection=run.new_connection,
+    )
+
+
+class _Run:
+    """The state of one canary under way."""
+
+    def __init__(self, plan: Plan, canary: Canary, clock: Clock, started_s: float) -> None:
+        self.plan = plan
+        self.canary = canary
+        self.transcript = Transcript()
+        self.status: int | None = None
+        self.request_id: str | None = None
+        self.new_connection = False
+        self._clock = clock
+        self._started_s = started_s
+        self._marks: dict[str, float] = {}
+
+    def _now_s(self) -> float:
+        return self._clock.mono() - self._started_s
+
+    async def go(self, client: httpx.AsyncClient) -> tuple[Outcome, str]:
+        first_s, total_s = self.plan.first_text_timeout_s, self.plan.timeout_s
+        try:
+            async with asyncio.timeout(first_s) as deadline:
+                return await self._exchange(client, deadline)
+        except TimeoutError:
+            if self.transcript.terminal:
+                return self.transcript.conclude(self.canary)
+            if self.transcript.first_text_s is None:
+                return Outcome.TIMEOUT_FIRST_TEXT, f"no first text in {first_s:g} s"
+            return Outcome.TIMEOUT_TOTAL, f"not finished in {total_s:g} s"
+        except TooLargeError as error:
+            return Outcome.STREAM_ERROR, str(error)
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as error:
+            return self._translate(error)
+
+    async def _exchange(
+        self, client: httpx.AsyncClient, deadline: asyncio.Timeout
+    ) -> tuple[Outcome, str]:
+        plan, transcript = self.plan, self.transcript
+        adapter = ADAPTERS[plan.api]
+        request = adapter.build(plan.target, self.canary.prompt, plan.max_tokens)
+        loop = asyncio.get_running_loop()
+        began = loop.time() - self._now_s()
+        async with client.stream(
+            request.method,
+            request.url,
+            headers=request.headers,
+            content=request.body,
+            extensions={"trace": self._trace},
+        ) as response:
+            self.status = response.status_code
+            self.request_id = adapter.request_id(response.headers)
+            if not response.is_success:
+                failure = adapter.classify(response.status_code, await _bounded(response))
+                return failure.outcome, failure.detail
+            reader, received = adapter.reader(), 0
+            async for data in response.aiter_bytes():
+                at_s = self._now_s()
+                received += len(data)
+                if received > plan.max_bytes:
+                    return Outcome.STREAM_ERROR, f"more than {plan.max_bytes} bytes"
+                had_text = transcript.first_text_s is not None
+                for event in reader.feed(data):
+                    transcript.take(event, at_s)
+                if transcript.terminal:
+                    deadline.reschedule(min(deadline.when() or 0.0, loop.time() + CLOSING_S))
+                elif transcript.first_text_s is not None and not had_text:
+                    deadline.reschedule(began + plan.timeout_s)
+            for event in reader.close():
+                transcript.take(event, self._now_s())
+        return transcript.conclude(self.canary)
+
+    async def _trace(self, name: str, info: dict[str, Any]) -> None:
+        mark = _MARKS.get(name)
+        if mark is not None:
+            self._marks[mark] = self._now_s()
+            if mark == "connect":
+                self.new_connection = True
+
+    def phases(self, total_s: float) -> Phases:
+        seen = self.transcript
+        return Phases(
+            connect_s=self._marks.get("connect"),
+            tls_s=self._marks.get("tls"),
+            first_byte_s=self._marks.get("first_byte"),
+            first_event_s=seen.first_event_s,
+            first_reasoning_s=seen.first_reasoning_s,
+            first_text_s=seen.first_text_s,
+            total_s=total_s,
+        )
+
+    def cost_usd(self) -> float:
+        tokens = self.transcript.tokens
+        if tokens.input is None and tokens.output is None:
+            # Nobody said. An answer was billed, a refusal at the door was not.
+            return self.plan.worst_cost_usd if self.transcript.first_event_s is not None else 0.0
+        return cost_usd(tokens, self.plan.price)
+
+    def _translate(self, error: Exception) -> tuple[Outcome, str]:
+        said = " ".join(str(error).split())[:300] or type(error).__name__
+        causes = list(_causes(error))
+        for kind, outcome in _PATH_CAUSES:
+            if any(isinstance(cause, kind) for cause in causes):
+                return outcome, said
+        if isinstance(error, httpx.RemoteProtocolError) and not _hung_up(said):
+            return Outcome.STREAM_ERROR, said  # it answered, but not in HTTP
+        for kind, outcome in _ERRORS:
+            if isinstance(error, kind):
+                # Once bytes have come, a broken connection is a broken answer.
+                if outcome is Outcome.RESET and self.status is not None:
+                    return Outcome.STREAM_TRUNCATED, said
+                return outcome, said
+        return Outcome.RESET, said
+
+
+_MARKS = {
+    "connection.connect_tcp.complete": "connect",
+    "connection.connect_unix_socket.complete": "connect",
+    "connection.start_tls.complete": "tls",
+    "http11.receive_response_headers.complete": "first_byte",
+    "http2.receive_response_headers.complete": "first_byte",
+}
+
+# Foreign errors to outcomes; the first that fits.
+_PATH_CAUSES: tuple[tuple[type[BaseException], Outcome], ...] = (
+    (socket.gaierror, Outcome.DNS),
+    (ssl.SSLError, Outcome.TLS),
+)
+_ERRORS: tuple[tuple[type[Exception], Outcome], ...] = (
+    (httpx.ProxyError, Outcome.CONNECT),
+    (httpx.ConnectError, Outcome.CONNECT),
+    (httpx.ConnectTimeout, Outcome.CONNECT),
+    (httpx.NetworkError, Outcome.RESET),
+    (httpx.DecodingError, Outcome.STREAM_ERROR),
+    (httpx.RemoteProtocolError, Outcome.RESET),
+    (httpx.LocalProtocolError, Outcome.BAD_REQUEST),
+    (httpx.UnsupportedProtocol, Outcome.BAD_REQUEST),
+    (httpx.InvalidURL, Outcome.BAD_REQUEST),
+    (OSError, Outcome.RESET),
+)
+
+
+def _hung_up(said: str) -> bool:
+    return any(word in said.lower() for word in ("disconnected", "closed", "terminated", "eof"))
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    found: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None and cause not in found:
+        found.append(cause)
+        cause = cause.__cause__ or cause.__context__
+    return found
+
+
+async def _bounded(response: httpx.Response) -> bytes:
+    body = b""
+    async for data in response.aiter_bytes():
+        body += data
+        if len(body) > MAX_ERROR_BYTES:
+            break
+    return body
+
+
+def cost_usd(tokens: Tokens, price: Price) -> float:
+    """What the tokens cost; counts that nobody gave are free."""
+    return ((tokens.input or 0) * price.input + (tokens.output or 0) * price.output) / 1e6

@@ -1,0 +1,1 @@
+"""History in SQL: tables, one batched writer, queries, the schema's version."""

@@ -1,0 +1,112 @@
+"""What is asked of history. Every function takes an engine, blocks, and raises SQLAlchemyError."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Engine, Table, desc, func, select
+
+from prober.store import tables
+from switch.flag import Flip, Op
+
+
+def _rows(engine: Engine, statement: Any) -> list[dict[str, Any]]:
+    with engine.connect() as connection:
+        return [dict(row) for row in connection.execute(statement).mappings()]
+
+
+def samples(
+    engine: Engine, *, provider: str | None = None, since: float = 0.0, limit: int = 50
+) -> list[dict[str, Any]]:
+    """The newest samples, newest first."""
+    table = tables.sample
+    query = select(table).where(table.c.started_at >= since)
+    if provider:
+        query = query.where(table.c.provider == provider)
+    return _rows(engine, query.order_by(desc(table.c.started_at)).limit(limit))
+
+
+def flips(
+    engine: Engine, *, route: str | None = None, since: float = 0.0, limit: int = 50
+) -> list[dict[str, Any]]:
+    """What moved a flag's epoch, newest first."""
+    return _of_route(engine, tables.flip, "at", route, since, limit)
+
+
+def incidents(
+    engine: Engine, *, route: str | None = None, since: float = 0.0, limit: int = 50
+) -> list[dict[str, Any]]:
+    return _of_route(engine, tables.incident, "opened_at", route, since, limit)
+
+
+def refusals(
+    engine: Engine, *, route: str | None = None, since: float = 0.0, limit: int = 50
+) -> list[dict[str, Any]]:
+    return _of_route(engine, tables.refusal, "at", route, since, limit)
+
+
+def _of_route(
+    engine: Engine, table: Table, time: str, route: str | None, since: float, limit: int
+) -> list[dict[str, Any]]:
+    query = select(table).where(table.c[time] >= since)
+    if route:
+        query = query.where(table.c.route == route)
+    return _rows(engine, query.order_by(desc(table.c[time])).limit(limit))
+
+
+def open_incidents(engine: Engine) -> list[dict[str, Any]]:
+    table = tables.incident
+    return _rows(engine, select(table).where(table.c.closed_at.is_(None)))
+
+
+def last_incident_number(engine: Engine) -> int:
+    with engine.connect() as connection:
+        return connection.execute(select(func.max(tables.incident.c.number))).scalar() or 0
+
+
+def newest_flip(engine: Engine, route: str) -> Flip | None:
+    """The record of the highest epoch that SQL has of a route."""
+    table = tables.flip
+    query = select(table).where(table.c.route == route).order_by(desc(table.c.epoch)).limit(1)
+    found = _rows(engine, query)
+    return _flip(found[0]) if found else None
+
+
+def _flip(row: dict[str, Any]) -> Flip:
+    return Flip(
+        route=row["route"],
+        op=Op(row["op"]),
+        epoch=row["epoch"],
+        decision_id=row["decision_id"],
+        parent=row["parent"],
+        from_provider=row["from_provider"],
+        to_provider=row["to_provider"],
+        reason=row["reason"],
+        actor=row["actor"],
+        at_ms=round(row["at"] * 1000),
+        evidence=row["evidence"],
+    )
+
+
+def unsent(engine: Engine, vantage: str) -> list[dict[str, Any]]:
+    """Alerts of this vantage that no channel has taken yet, oldest first."""
+    table = tables.outbox
+    query = select(table).where(table.c.sent_at.is_(None), table.c.vantage == vantage)
+    return _rows(engine, query.order_by(table.c.created_at))
+
+
+def outcome_counts(engine: Engine, since: float) -> Sequence[dict[str, Any]]:
+    """provider, outcome, count and cost over a period."""
+    table = tables.sample
+    query = (
+        select(
+            table.c.provider,
+            table.c.outcome,
+            func.count().label("count"),
+            func.sum(table.c.cost_usd).label("cost_usd"),
+        )
+        .where(table.c.started_at >= since)
+        .group_by(table.c.provider, table.c.outcome)
+    )
+    return _rows(engine, query)

@@ -1,0 +1,230 @@
+"""The one writer of history: a thread that batches, and never makes anybody wait.
+
+While SQL is away rows wait in a bounded queue, then in a spool file, and are replayed by id when
+it is back. Only what neither can hold is lost, and that is counted and said.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import SQLAlchemyError
+
+from prober.store.schema import Version, version
+from prober.store.tables import metadata
+
+log = logging.getLogger(__name__)
+
+QUEUE = 20_000
+BATCH = 500
+SPOOL_BYTES = 200_000_000
+RETRY_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row to write: inserted if its id is new, else only the `changes` are applied.
+
+    Replaying a Row is harmless.
+    """
+
+    table: str
+    values: dict[str, Any]
+    changes: tuple[str, ...] = ()
+
+    def encode(self) -> str:
+        return json.dumps([self.table, self.values, self.changes], separators=(",", ":"))
+
+    @staticmethod
+    def decode(line: str) -> Row | None:
+        try:
+            table, values, changes = json.loads(line)
+        except ValueError:
+            return None  # torn by a crash: the row was never acknowledged
+        return Row(table, values, tuple(changes)) if table in metadata.tables else None
+
+
+class Store:
+    """Takes rows and writes them. `put` never blocks; `up` says whether SQL is reachable.
+
+    Args:
+        engine: from `schema.open_engine`.
+        spool: the file rows wait in when the queue is full or the process ends without SQL.
+        on_lost: called from the writer's thread with the number of rows lost, when some are.
+    """
+
+    def __init__(
+        self, engine: Engine, spool: Path, on_lost: Callable[[int], None] | None = None
+    ) -> None:
+        self.engine = engine
+        self.up = False
+        self.why_down = "not tried yet"
+        self.lost = 0
+        self._spool = spool
+        self._on_lost = on_lost
+        self._rows: deque[Row] = deque()
+        self._wake = threading.Condition()
+        self._stopping = False
+        self._busy = False
+        self._thread = threading.Thread(target=self._run, name="prober-store", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def put(self, *rows: Row) -> None:
+        """Hands rows over; returns at once, whatever SQL does."""
+        with self._wake:
+            self._rows.extend(rows)
+            self._wake.notify_all()
+
+    def wait_written(self, seconds: float) -> bool:
+        """Blocks until everything put so far is in SQL; False when that took too long."""
+        with self._wake:
+            return self._wake.wait_for(
+                lambda: self.up and not self._rows and not self._busy, seconds
+            )
+
+    def close(self, seconds: float = 3.0) -> None:
+        """Writes what is left, to SQL or else to the spool."""
+        with self._wake:
+            self._stopping = True
+            self._wake.notify_all()
+        if self._thread.is_alive():
+            self._thread.join(seconds)
+        with self._wake:
+            left = list(self._rows)
+            self._rows.clear()
+        self._to_spool(left)
+        self.engine.dispose()
+
+    @property
+    def waiting(self) -> int:
+        return len(self._rows)
+
+    # -- the writer's thread -----------------------------------------------------------------
+
+    def _run(self) -> None:
+        while True:
+            with self._wake:
+                self._wake.wait_for(lambda: self._stopping or self._rows or not self.up, RETRY_S)
+                stopping = self._stopping
+                batch = list(_first(self._rows, BATCH))
+                self._busy = bool(batch)
+            done = self._write(batch)
+            with self._wake:
+                self._busy = False
+                if done:
+                    for _ in batch:
+                        self._rows.popleft()
+                overflow = self._take_overflow() if not done else []
+                idle = not self._rows
+                self._wake.notify_all()
+                if stopping and (idle or not done):
+                    break
+                if not done and not overflow:
+                    self._wake.wait_for(lambda: self._stopping, RETRY_S)
+            self._to_spool(overflow)
+
+    def _write(self, batch: list[Row]) -> bool:
+        try:
+            if not self.up:
+                stands = version(self.engine)
+                if stands is not Version.CURRENT:
+                    self._down(f"its schema is {stands.value}; run: prober db upgrade")
+                    return False
+                self._replay()
+            if batch:
+                with self.engine.begin() as connection:
+                    write(connection, batch)
+            if not self.up:
+                log.info("history is written to SQL")
+            self.up, self.why_down = True, ""
+        except (SQLAlchemyError, OSError) as error:
+            self._down(str(getattr(error, "orig", None) or error).splitlines()[0])
+            return False
+        return True
+
+    def _down(self, why: str) -> None:
+        if self.up or why != self.why_down:
+            log.warning("history cannot be written: %s; it waits here", why)
+        self.up, self.why_down = False, why
+
+    def _take_overflow(self) -> list[Row]:
+        overflow: list[Row] = []
+        while len(self._rows) > QUEUE:
+            overflow.append(self._rows.popleft())
+        return overflow
+
+    def _to_spool(self, rows: list[Row]) -> None:
+        if not rows:
+            return
+        try:
+            self._spool.parent.mkdir(parents=True, exist_ok=True)
+            with self._spool.open("a", encoding="utf-8") as file:
+                if file.tell() > SPOOL_BYTES:
+                    raise OSError("the spool is full")
+                file.writelines(row.encode() + "\n" for row in rows)
+        except OSError as error:
+            self.lost += len(rows)
+            log.error("%d rows of history are lost: %s", len(rows), error)
+            if self._on_lost is not None:
+                self._on_lost(len(rows))
+
+    def _replay(self) -> None:
+        """Writes the spool first, oldest first. Raises SQLAlchemyError, and keeps the file then."""
+        if not self._spool.exists():
+            return
+        taken = self._spool.with_suffix(".replaying")
+        if not taken.exists():
+            self._spool.replace(taken)
+        for path in (taken, self._spool):
+            if not path.exists():
+                continue
+            with path.open(encoding="utf-8", errors="replace") as file:
+                rows = (row for line in file if (row := Row.decode(line)) is not None)
+                while batch := list(_first(rows, BATCH)):
+                    with self.engine.begin() as connection:
+                        write(connection, batch)
+            path.unlink()
+
+
+def _first(rows: Iterable[Row], count: int) -> Iterable[Row]:
+    for number, row in enumerate(rows, 1):
+        yield row
+        if number == count:
+            return
+
+
+def write(connection: Connection, rows: list[Row]) -> None:
+    """Writes rows in their order, those of one table together. Raises SQLAlchemyError."""
+    start = 0
+    for end in range(1, len(rows) + 1):
+        same = end < len(rows) and (rows[end].table, rows[end].changes) == (
+            rows[start].table,
+            rows[start].changes,
+        )
+        if same and not rows[start].changes:
+            continue
+        _insert(connection, rows[start:end])
+        start = end
+
+
+def _insert(connection: Connection, rows: list[Row]) -> None:
+    table = metadata.tables[rows[0].table]
+    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    statement = insert(table).on_conflict_do_nothing()
+    connection.execute(statement, [row.values for row in rows])
+    for row in rows:
+        if row.changes:
+            keys = [column == row.values[column.name] for column in table.primary_key.columns]
+            values = {name: row.values[name] for name in row.changes}
+            connection.execute(update(table).where(*keys).values(values))
