@@ -263,6 +263,11 @@ class Tracker:
         return bool(self._waiting)
 
     @property
+    def pending_since_s(self) -> float:
+        """When the oldest path failure without a witness ended; infinity without one."""
+        return self._waiting[0].ended_s if self._waiting else math.inf
+
+    @property
     def account_suspect(self) -> bool:
         return bool(self._account_s) and self.account is None
 

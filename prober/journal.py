@@ -37,6 +37,7 @@ class Journal:
         self.late = 0
         self.failed = 0
         self._file: int | None = None
+        self._torn = False
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="prober-journal")
 
     def load(self) -> list[Record]:
@@ -72,10 +73,15 @@ class Journal:
             if self._file is None:
                 flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
                 self._file = os.open(self.path, flags, 0o600)
-            os.write(self._file, line)
+            # After a failed write half a line may stand there; a new line leaves it behind.
+            left = b"\n" + line if self._torn else line
+            while left:
+                left = left[os.write(self._file, left) :]
             os.fsync(self._file)
+            self._torn = False
         except OSError as error:
             self.failed += 1
+            self._torn = True
             log.error("%s: a record could not be written: %s", self.path, error)
 
     def compact(self, records: Iterable[Record]) -> None:
@@ -111,16 +117,14 @@ def encode(record: Record) -> bytes:
 
 
 def decode(data: bytes) -> tuple[list[Record], int]:
-    """(records, how many bytes they take up); stops at the first line that is not whole."""
+    """(records, bytes up to the last whole line); a line that fails its checksum is left out."""
     records: list[Record] = []
-    good = 0
-    while (end := data.find(b"\n", good)) >= 0:
-        checksum, _, text = data[good:end].partition(b" ")
+    good = data.rfind(b"\n") + 1
+    for line in data[:good].splitlines():
+        checksum, _, text = line.partition(b" ")
         try:
-            if int(checksum, 16) != zlib.crc32(text):
-                break
-            records.append(json.loads(text))
+            if int(checksum, 16) == zlib.crc32(text):
+                records.append(json.loads(text))
         except ValueError:
-            break
-        good = end + 1
+            continue
     return records, good

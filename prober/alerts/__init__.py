@@ -1,0 +1,1 @@
+"""Events become text, wait in the outbox, and are delivered until somebody has them."""

@@ -1,0 +1,319 @@
+"""Tells people: which happening becomes which alert, once, with reminders where they help."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from prober.alerts.event import Event
+from prober.alerts.outbox import Outbox
+from prober.alerts.text import Writer
+from prober.clock import Clock
+from prober.config import Config
+from prober.health import Tracker
+from prober.incidents import Incident, Incidents
+from prober.reconcile import Mend, Verdict
+from prober.route import RouteState
+from switch.decide import Alarm, Decision
+from switch.flag import Flip, Mode, Op
+
+HOUR_S = 3600.0
+DAY_S = 86_400.0
+# Failing to read Redis for a moment is no news.
+REDIS_LOST_AFTER_S = 10.0
+RECENT_MS = 3_600_000
+
+
+class Crier:
+    """Posts events. The same happening has the same key, so it is told once, restarts included."""
+
+    def __init__(self, config: Config, outbox: Outbox, incidents: Incidents, clock: Clock) -> None:
+        self._outbox = outbox
+        self._incidents = incidents
+        self._clock = clock
+        self._told: dict[str, tuple[float, int]] = {}
+        self._acknowledged: dict[str, float] = {}
+        self._redis_lost_s: dict[str, float] = {}
+        self._redis_told: set[str] = set()
+        self.configure(config)
+
+    def configure(self, config: Config) -> None:
+        self._config = config
+        runbooks = {route.name: route.runbook for route in config.route}
+        self._text = Writer(config.daemon.zone, runbooks)
+
+    async def _post(self, event: Event) -> None:
+        await self._outbox.post(event)
+
+    # -- flips ---------------------------------------------------------------------------------
+
+    async def flipped(self, state: RouteState, flip: Flip, told: int) -> None:
+        """One of ours. Written from the flip alone, so that it can be told after a kill too."""
+        evidence = flip.evidence
+        kind, proof = evidence.get("kind", ""), str(evidence.get("proof", ""))
+        incident = evidence.get("incident")
+        if flip.op is Op.SEED:
+            await self._post(
+                self._text.flag(
+                    flip.route,
+                    flip.decision_id,
+                    flip.at_ms / 1000,
+                    title=f"{flip.route}: first flag set to {flip.to_provider}",
+                    why=flip.reason,
+                )
+            )
+        elif kind == "failback":
+            await self._post(
+                self._text.failed_back(flip, proof=proof, told=told, incident=incident)
+            )
+        elif flip.op is Op.AUTO:
+            await self._post(
+                self._text.failed_over(
+                    flip,
+                    why=str(evidence.get("why") or flip.reason),
+                    since=evidence.get("since"),
+                    proof=proof,
+                    told=told,
+                    failback=state.route.failover.failback,
+                    incident=incident,
+                    planned=kind in ("planned", "pin"),
+                )
+            )
+
+    async def missed(self, state: RouteState, flip: Flip, now_ms: int) -> None:
+        """After a restart: a flip whose alert may never have been written down."""
+        if flip.op is Op.AUTO and now_ms - flip.at_ms < RECENT_MS:
+            await self.flipped(state, flip, 0)
+
+    async def adopted(self, state: RouteState, flip: Flip) -> None:
+        """Somebody else moved the flag; their own daemon tells of automatic flips."""
+        if flip.op is Op.MANUAL and flip.actor != "break-glass":
+            await self._post(self._text.by_hand(flip))
+
+    async def mended(self, state: RouteState, verdict: Verdict, flip: Flip) -> None:
+        at = flip.at_ms / 1000
+        if verdict.mend is Mend.ADOPT_BY_HAND:
+            outcome = "I took it over as a pin for one hour."
+            event = self._text.break_glass(
+                flip.route, flip.decision_id, at, verdict.provider, outcome
+            )
+        elif verdict.mend is Mend.PUT_BACK and state.seen is not None and state.seen.primary:
+            outcome = f"It is no candidate that may serve here, so I put {flip.to_provider} back."
+            event = self._text.break_glass(
+                flip.route, flip.decision_id, at, state.seen.primary, outcome
+            )
+        else:
+            done = "set again" if verdict.mend is Mend.SEED else "repaired"
+            event = self._text.flag(
+                flip.route,
+                flip.decision_id,
+                at,
+                title=f"{flip.route}: flag {done} to {flip.to_provider}",
+                why=verdict.reason,
+            )
+        await self._post(event)
+
+    # -- decisions that need somebody ----------------------------------------------------------
+
+    async def alarm(self, state: RouteState, decision: Decision) -> None:
+        """The alarm of a decision: once, then reminders unless acknowledged."""
+        if decision.alarm is None or state.route.mode is Mode.OBSERVE:
+            return
+        incident = self._incidents.find(state.name, state.primary)
+        decided = state.flag.decision_id if state.flag else ""
+        about = f"{decision.alarm}/{state.name}/{incident.id if incident else decided}"
+        every_s = DAY_S if decision.alarm is Alarm.FAILBACK_READY else HOUR_S
+        key = self._due(about, every_s)
+        if key is None:
+            return
+        event = self._alarm_event(state, decision, key, incident)
+        if event is not None:
+            await self._post(event)
+
+    def _due(self, about: str, every_s: float) -> str | None:
+        """The key of the next telling; None while it is too soon, or acknowledged."""
+        now_s = self._clock.mono()
+        last_s, count = self._told.get(about, (float("-inf"), 0))
+        route = about.split("/")[1]
+        quiet_until_s = self._acknowledged.get(route, float("-inf"))
+        if now_s - last_s < every_s or (count and now_s < quiet_until_s):
+            return None
+        self._told[about] = (now_s, count + 1)
+        return f"{about}/{count}"
+
+    def acknowledge(self, route: str) -> None:
+        """No reminders about a route for an hour."""
+        self._acknowledged[route] = self._clock.mono() + HOUR_S
+
+    def _alarm_event(
+        self, state: RouteState, decision: Decision, key: str, incident: Incident | None
+    ) -> Event | None:
+        now, route, why = self._clock.now(), state.name, decision.reason
+        number = incident.number if incident else None
+        match decision.alarm:
+            case Alarm.NO_CANDIDATE:
+                return self._text.no_candidate(
+                    route,
+                    key,
+                    now,
+                    primary=state.primary,
+                    why=why,
+                    since=incident.opened_at if incident else None,
+                    weighed=decision.weighed,
+                    incident=number,
+                )
+            case Alarm.WOULD_FAIL_OVER:
+                return self._text.would_fail_over(
+                    route, key, now, target=decision.target, why=why, incident=number
+                )
+            case Alarm.FROZEN:
+                return self._text.frozen(route, key, now, why=why, incident=number)
+            case Alarm.PINNED_WHILE_BAD if state.seen and state.seen.live_pin:
+                return self._text.pinned_while_bad(
+                    route, key, now, pin=state.seen.live_pin, why=why
+                )
+            case Alarm.FAILBACK_READY:
+                return self._text.failback_ready(
+                    route,
+                    key,
+                    now,
+                    home=decision.target,
+                    why=why,
+                    extra_usd=self._extra(state.primary, decision.target),
+                )
+            case _:
+                return None
+
+    def _extra(self, stays: str, home: str) -> float:
+        costs = [
+            provider.price.input + provider.price.output if provider else 0.0
+            for provider in (self._config.find_provider(stays), self._config.find_provider(home))
+        ]
+        return round(costs[0] - costs[1], 6)
+
+    # -- providers -----------------------------------------------------------------------------
+
+    async def breach(self, state: RouteState, tracker: Tracker) -> None:
+        incident = self._incidents.find(state.name, tracker.provider)
+        await self._post(
+            self._text.breach(
+                state.name,
+                f"breach/{incident.id if incident else tracker.provider}",
+                self._clock.now(),
+                provider=tracker.provider,
+                why=tracker.latched_why,
+                since=tracker.onset_at,
+                incident=incident.number if incident else None,
+            )
+        )
+
+    async def recovery(self, state: RouteState, provider: str, incident: Incident | None) -> None:
+        if incident is None or incident.closed_at is None:
+            return
+        await self._post(
+            self._text.recovery(
+                state.name,
+                f"recovery/{incident.id}",
+                incident.closed_at,
+                provider=provider,
+                lasted_s=incident.closed_at - incident.opened_at,
+                incident=incident.number,
+            )
+        )
+
+    async def account(self, state: RouteState, tracker: Tracker) -> None:
+        if tracker.account is None:
+            return
+        day = int(self._clock.now() // DAY_S)
+        await self._post(
+            self._text.account(
+                state.name,
+                f"{tracker.account}/{tracker.provider}/{day}",
+                self._clock.now(),
+                provider=tracker.provider,
+                outcome=tracker.account.value,
+                detail=tracker.account_detail,
+            )
+        )
+
+    async def canary(self, state: RouteState, tracker: Tracker) -> None:
+        last = tracker.last
+        if last is None:
+            return
+        day = int(self._clock.now() // DAY_S)
+        await self._post(
+            self._text.canary(
+                state.name,
+                f"canary/{tracker.provider}/{day}",
+                self._clock.now(),
+                provider=tracker.provider,
+                detail=last.detail or last.outcome.words,
+            )
+        )
+
+    async def budget(self, provider: str, spent_usd: float, limit_usd: float, out: bool) -> None:
+        now = self._clock.now()
+        await self._post(
+            self._text.budget(
+                f"budget/{provider}/{int(now // DAY_S)}/{'out' if out else 'low'}",
+                now,
+                provider=provider,
+                spent_usd=spent_usd,
+                limit_usd=limit_usd,
+                out=out,
+            )
+        )
+
+    # -- ourselves -----------------------------------------------------------------------------
+
+    async def blind(self, providers: Sequence[str]) -> None:
+        now = self._clock.now()
+        await self._post(
+            self._text.blind(
+                f"blind/{int(now)}",
+                now,
+                vantage=self._config.daemon.vantage,
+                why=f"no connection to any of {', '.join(providers)}, nor to a neutral address",
+            )
+        )
+
+    async def redis(self, state: RouteState, *, lost: bool) -> None:
+        """Redis lost or found, as far as it matters to people."""
+        now_s = self._clock.mono()
+        if lost:
+            await self._redis_lost(state, now_s)
+            return
+        since_s = self._redis_lost_s.pop(state.name, None)
+        if state.name in self._redis_told:
+            self._redis_told.discard(state.name)
+            away_s = now_s - (since_s or now_s)
+            now = self._clock.now()
+            await self._post(
+                self._text.flag(
+                    state.name,
+                    f"redis-back/{state.name}/{int(now)}",
+                    now,
+                    title=f"{state.name}: Redis can be read again",
+                    why=f"it was away for {away_s:.0f} s",
+                )
+            )
+
+    async def _redis_lost(self, state: RouteState, now_s: float) -> None:
+        since_s = self._redis_lost_s.setdefault(state.name, now_s)
+        if state.name in self._redis_told or now_s - since_s < REDIS_LOST_AFTER_S:
+            return
+        self._redis_told.add(state.name)
+        now = self._clock.now()
+        await self._post(
+            self._text.flag(
+                state.name,
+                f"redis-lost/{state.name}/{int(now)}",
+                now,
+                title=f"{state.name}: Redis cannot be read",
+                why=f"{state.why_unseen}; applications keep the last provider they know, "
+                "and I keep trying",
+            )
+        )
+
+    async def daemon(self, key: str, title: str, *lines: str) -> None:
+        now = self._clock.now()
+        await self._post(self._text.daemon(f"{key}/{int(now)}", now, title=title, lines=[*lines]))

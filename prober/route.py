@@ -1,0 +1,271 @@
+"""One route as this process sees it: its trackers, its flag, and the View a decision is made on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from prober.checks import domains_of, on_loopback
+from prober.config import Config, Provider, Route
+from prober.flips import Memory
+from prober.health import Rules, Tracker
+from prober.journal import Record
+from prober.objective import objectives_of
+from prober.pace import WATCH_S, Need
+from switch.decide import Action, Alarm, Decision, frozen_until
+from switch.flag import Candidate, Flag, Health, Keys, Mode
+from switch.lease import Lease
+from switch.target import Policy, ProviderView, View
+from switch.writer import Observed
+
+# Proving a target may begin once the evidence passes what any single blip can weigh.
+PREPARE_AT = 0.51
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the process as a whole knows at a moment.
+
+    Attributes:
+        shut: provider -> why it cannot be probed (disabled, no key).
+        spent: providers whose canary budget is exhausted.
+        holding: why nothing may be decided (a time gap); empty otherwise.
+    """
+
+    now_s: float
+    now_ms: int
+    shut: Mapping[str, str]
+    spent: frozenset[str] = frozenset()
+    paused: bool = False
+    blind: bool = False
+    sql_up: bool = True
+    holding: str = ""
+
+
+class RouteState:
+    """State of one route. Holds no I/O; the judge and the flipper move it."""
+
+    def __init__(self, config: Config, route: Route, lease: Lease, memory: Memory) -> None:
+        self.lease = lease
+        self.leased = False
+        self.leased_s = float("-inf")
+        self.memory = memory
+        self.seen: Observed | None = None
+        self.why_unseen = "not read yet"
+        self.unsettled: list[Record] = []
+        self.virtual: Flag | None = None
+        self.decision = Decision(Action.HOLD, "just started")
+        self.decided_ms = 0
+        self.proving = ""
+        self.acknowledged_ms = 0
+        self.trackers: dict[str, Tracker] = {}
+        self._leaving_s: float | None = None
+        self._watch: tuple[str, float] = ("", float("-inf"))
+        self._suspect_s: dict[str, float] = {}
+        self.configure(config, route)
+
+    def configure(self, config: Config, route: Route) -> None:
+        """Takes a (new) configuration; evidence stays where nothing it rests on has changed."""
+        failover = route.failover
+        self.route = route
+        self.keys = Keys(route.name, config.redis.namespace)
+        self.zone = config.daemon.zone
+        self.candidates = [p for name in route.candidates if (p := config.find_provider(name))]
+        self.policy = Policy(
+            flip_on=frozenset(failover.flip_on),
+            residency=frozenset(route.residency),
+            failback=failover.failback,
+            prefer=failover.prefer,
+            healthy_for_ms=round(failover.healthy_for.total_seconds() * 1000),
+            max_flips=failover.max_flips,
+            freeze_window_ms=round(failover.freeze_window.total_seconds() * 1000),
+        )
+        objectives = objectives_of(route)
+        trackers: dict[str, Tracker] = {}
+        for provider in self.candidates:
+            new = Tracker(provider.name, objectives, rules_of(provider, route))
+            old = self.trackers.get(provider.name)
+            trackers[provider.name] = old if old is not None and _same(old, new) else new
+        self.trackers = trackers
+
+    @property
+    def name(self) -> str:
+        return self.route.name
+
+    @property
+    def flag(self) -> Flag | None:
+        """The flag decisions are made on: the virtual one while observing."""
+        if self.route.mode is Mode.OBSERVE and self.virtual is not None:
+            return self.virtual
+        return self.seen.flag if self.seen else None
+
+    @property
+    def primary(self) -> str:
+        return self.flag.provider if self.flag else ""
+
+    @property
+    def may_serve(self) -> frozenset[str]:
+        allowed = self.policy.residency
+        return frozenset(
+            p.name
+            for p in self.candidates
+            if not allowed or (p.residency and set(p.residency) <= allowed)
+        )
+
+    @property
+    def frozen_until(self) -> int:
+        flips = self.seen.flips if self.seen else ()
+        return frozen_until(flips, self.policy, self.acknowledged_ms)
+
+    # -- what a decision looks at ------------------------------------------------------------
+
+    def view(self, standing: Standing) -> View:
+        seen, now_s = self.seen, standing.now_s
+        now_ms = seen.time_ms if seen else standing.now_ms
+        leaving_ms = 0 if self._leaving_s is None else round((now_s - self._leaving_s) * 1000)
+        holding = standing.holding
+        if self.unsettled:
+            holding = "the last write is not settled yet; reading it back"
+        elif standing.blind:
+            holding = "blind: our own network seems to be gone"
+        return View(
+            route=self.name,
+            now_ms=now_ms,
+            mode=self.route.mode,
+            providers=tuple(self._provider(p, standing) for p in self.candidates if p.enabled),
+            flag=self.flag,
+            pin=seen.live_pin if seen else None,
+            redis_readable=seen is not None and seen.writable,
+            leader=self.leased,
+            paused=standing.paused,
+            holding=holding,
+            sql_up=standing.sql_up,
+            quiet=self._quiet(now_ms),
+            flips=seen.flips if seen else (),
+            frozen_until=self.frozen_until,
+            leaving_for_ms=leaving_ms,
+        )
+
+    def _provider(self, provider: Provider, standing: Standing) -> ProviderView:
+        tracker = self.trackers[provider.name]
+        health, why = tracker.health(standing.now_s)
+        if provider.name in standing.shut:
+            health, why = Health.INELIGIBLE, standing.shut[provider.name]
+        elif provider.name in standing.spent:
+            is_primary = provider.name == self.primary
+            health = Health.UNKNOWN if is_primary else Health.INELIGIBLE
+            why = "its canary budget is spent for today"
+        return ProviderView(
+            name=provider.name,
+            health=health,
+            why=why,
+            breached=tracker.breached,
+            proven=tracker.proven(standing.now_s),
+            recent_bad=tracker.recent_bad(),
+            proof=tracker.proof(),
+            good_in_a_row=tracker.good_in_a_row,
+            residency=frozenset(provider.residency),
+            domains=domains_of(provider),
+            cost_usd=provider.price.input + provider.price.output,
+            latency_s=tracker.latency_s,
+            quality=tracker.quality,
+        )
+
+    def _quiet(self, now_ms: int) -> bool:
+        """Whether the local time is within the quiet hours, which may pass midnight."""
+        hours = self.route.failover.quiet_hours
+        if not hours:
+            return False
+        begin, _, end = hours.partition("-")
+        now = datetime.fromtimestamp(now_ms / 1000, self.zone).strftime("%H:%M")
+        return begin <= now < end if begin <= end else now >= begin or now < end
+
+    def decided(self, decision: Decision, standing: Standing) -> None:
+        """Keeps what a decision means for the next looks."""
+        self.decision, self.decided_ms = decision, standing.now_ms
+        leaving = decision.action is Action.PROVE or decision.alarm in (
+            Alarm.NO_CANDIDATE,
+            Alarm.WOULD_FAIL_OVER,
+        )
+        if not leaving:
+            self._leaving_s = None
+        elif self._leaving_s is None:
+            self._leaving_s = standing.now_s
+        proving = decision.action in (Action.PROVE, Action.FLIP, Action.SEED)
+        self.proving = decision.target if proving else ""
+
+    def moved_to(self, provider: str, now_s: float) -> None:
+        self._watch = (provider, now_s + WATCH_S)
+        self._leaving_s = None
+
+    # -- what has to be looked at --------------------------------------------------------------
+
+    def need(self, provider: str, now_s: float, *, asked: bool, witness: bool) -> Need:
+        """How urgently this route wants to know of a provider. `asked`: by an operator."""
+        tracker = self.trackers[provider]
+        if tracker.suspect:
+            self._suspect_s.setdefault(provider, now_s)
+        else:
+            self._suspect_s.pop(provider, None)
+        since = self._suspect_s.get(provider)
+        watched, until_s = self._watch
+        return Need(
+            suspect_for_s=None if since is None else now_s - since,
+            latched=bool(tracker.breached),
+            score=tracker.score,
+            proving=asked or provider in (self.proving, self._next(provider)),
+            watched=watched == provider and now_s < until_s,
+            witness=witness,
+        )
+
+    def _next(self, provider: str) -> str:
+        """The target to prove while the primary's evidence is still growing."""
+        primary = self.trackers.get(self.primary)
+        if primary is None or primary.latched or primary.level < PREPARE_AT:
+            return ""
+        others = (p.name for p in self.candidates if p.enabled and p.name != self.primary)
+        fit = (n for n in others if n in self.may_serve and not self.trackers[n].breached)
+        return next(fit, "")
+
+    def published(self, standing: Standing) -> list[Candidate]:
+        """What applications may read of the candidates."""
+        found = []
+        for provider in self.candidates:
+            view = self._provider(provider, standing)
+            why = "" if view.health in (Health.OK, Health.SUSPECT) else view.health.value
+            if provider.name not in self.may_serve:
+                why = "not allowed by residency"
+            elif not provider.enabled:
+                why = "disabled"
+            found.append(
+                Candidate(
+                    name=provider.name,
+                    api=provider.api,
+                    vendor=provider.vendor,
+                    model=provider.model,
+                    base_url=provider.url,
+                    residency=provider.residency,
+                    eligible=not why,
+                    why_not=why,
+                )
+            )
+        return found
+
+
+def rules_of(provider: Provider, route: Route) -> Rules:
+    canary = provider.canary
+    return Rules(
+        interval_s=canary.interval.total_seconds(),
+        suspect_interval_s=canary.suspect_interval.total_seconds(),
+        timeout_s=canary.timeout.total_seconds(),
+        healthy_for_s=route.failover.healthy_for.total_seconds(),
+        alone=on_loopback(provider),
+        own_account=provider.account == "own",
+    )
+
+
+def _same(old: Tracker, new: Tracker) -> bool:
+    return old.rules == new.rules and (
+        [e.objective for e in old.evidence] == [e.objective for e in new.evidence]
+    )
