@@ -34,11 +34,10 @@ class Embedded:
     port: int
     password: str
     socket: Path
-    pid: int
 
     @property
     def url(self) -> str:
-        return f"unix://:{self.password}@{self.socket}"
+        return f"unix://{self.socket}?password={self.password}"
 
     @property
     def tcp_url(self) -> str:
@@ -49,7 +48,7 @@ def find(folder: Path) -> Embedded | None:
     """The embedded server that keeps its data in `folder`, if one was started there."""
     try:
         said = json.loads((folder / "redis.json").read_text("utf-8"))
-        return Embedded(said["port"], said["password"], _socket_path(folder), said["pid"])
+        return Embedded(said["port"], said["password"], _socket_path(folder))
     except (OSError, ValueError, KeyError):
         return None
 
@@ -71,25 +70,22 @@ def ensure(folder: Path, port: int) -> Embedded:
     config.write_text(_config(folder, port, password, socket), "utf-8")
     config.chmod(0o600)
     log_path = folder / "redis.log"
-    with log_path.open("ab") as log:
-        process = subprocess.Popen(  # noqa: S603 -- our own binary, our own file
-            [str(binary), str(config)],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            cwd=folder,
-            # Its own session: a Ctrl-C for the daemon is not meant for the flag.
-            start_new_session=True,
-        )
-    server = Embedded(port, password, socket, process.pid)
+    log_path.unlink(missing_ok=True)
+    # It makes itself a daemon: a Ctrl-C for Prober is not meant for the flag.
+    started = subprocess.run(  # noqa: S603 -- our own binary, our own file
+        [str(binary), str(config)], capture_output=True, cwd=folder, check=False
+    )
     until = time.monotonic() + START_S
-    while not _answers(server):
-        if process.poll() is not None or time.monotonic() > until:
+    server = Embedded(port, password, socket)
+    while started.returncode == 0 and not _answers(server):
+        if time.monotonic() > until or _gave_up(log_path):
             raise EmbeddedRedisError(_why(log_path, port))
         time.sleep(0.02)
+    if started.returncode != 0:
+        raise EmbeddedRedisError(_why(log_path, port))
     state = folder / "redis.json"
     state.touch(mode=0o600)
-    state.write_text(json.dumps({"port": port, "password": password, "pid": process.pid}), "utf-8")
+    state.write_text(json.dumps({"port": port, "password": password}), "utf-8")
     return server
 
 
@@ -97,7 +93,7 @@ def stop(server: Embedded) -> None:
     """Ends the server; its data stay. For tests and the demo: the daemon leaves it running."""
     client = connect(server.url)
     try:
-        client.execute_command("SHUTDOWN", "NOSAVE")
+        client.shutdown(nosave=True)
     except redis.RedisError:
         pass
     finally:
@@ -157,10 +153,20 @@ def _config(folder: Path, port: int, password: str, socket: Path) -> str:
             "appendfsync always",
             "save 3600 1",
             "maxmemory-policy noeviction",
-            "daemonize no",
+            "daemonize yes",
+            f"logfile {folder / 'redis.log'}",
+            f"pidfile {folder / 'redis.pid'}",
             "",
         ]
     )
+
+
+def _gave_up(log_path: Path) -> bool:
+    try:
+        text = log_path.read_text("utf-8", errors="replace")
+    except OSError:
+        return False
+    return "in use" in text or "Failed listening" in text or "exiting" in text
 
 
 def _why(log_path: Path, port: int) -> str:

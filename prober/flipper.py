@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -134,6 +134,10 @@ class Flipper:
     def _to_sql(self, flip: Flip) -> None:
         if self._store is not None:
             self._store.put(*rows(flip))
+
+    def ship(self, flips: Iterable[Flip]) -> None:
+        for flip in flips:
+            self._to_sql(flip)
 
     async def _refused(self, meant: Flip, status: str, reason: str) -> None:
         log.warning("%s: the flip to %s was refused: %s", meant.route, meant.to_provider, status)

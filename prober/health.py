@@ -104,6 +104,7 @@ class Tracker:
         self._recovered_s = -math.inf
         self._relapses = 0
         self._canary_told = False
+        self.resumed = False
 
     # -- what happened ---------------------------------------------------------------------
 
@@ -182,7 +183,7 @@ class Tracker:
         if bad or good:
             self._newest.append(Ended(sample.ended_s, good, sample.phases.first_text_s))
             self.good_in_a_row = self.good_in_a_row + 1 if good else 0
-        if self.latched:
+        if self.latched or self.resumed:
             self._recover(sample, good, bad)
         self._latch(sample)
 
@@ -220,6 +221,7 @@ class Tracker:
             return
         first = not self.latched
         self.latched |= names
+        self.resumed = False
         self.latched_why = self._clauses()
         if first:
             sinces = [e.since_at for e in self.evidence if e.since_at is not None]
@@ -237,10 +239,12 @@ class Tracker:
             self.score += 1
         if self.score < RECOVERED_AT:
             return
+        if self.latched:
+            wait_s = self.rules.healthy_for_s * min(PENALTY_CAP, 2**self._relapses)
+            self._penalty_until_s = sample.ended_s + wait_s
+            self._recovered_s = sample.ended_s
         self.latched, self.latched_why, self.score = frozenset(), "", 0
-        self._recovered_s = sample.ended_s
-        wait_s = self.rules.healthy_for_s * min(PENALTY_CAP, 2**self._relapses)
-        self._penalty_until_s = sample.ended_s + wait_s
+        self.resumed = False
         for evidence in self.evidence:
             evidence.reset()
         self.changes.append(Change.RECOVERED)
@@ -371,6 +375,10 @@ class Tracker:
         """An incident that was open before a restart: bad until it has recovered."""
         self.latched = frozenset(names)
         self.latched_why, self.onset_at = why, onset_at
+
+    def resume(self, onset_at: float) -> None:
+        """The same for the primary: old evidence moves no flag, but the incident goes on."""
+        self.resumed, self.onset_at = True, onset_at
 
 
 def _moving(average: float | None, value: float, weight: float = 0.1) -> float:

@@ -432,6 +432,19 @@ class Judge:
         except (RedisError, OSError) as error:
             log.info("%s: heartbeat failed: %s", state.name, error)
 
+    def ship(self, flips: Iterable[Flip]) -> None:
+        """Gives SQL flips it may have missed; it keeps each once."""
+        self._flipper.ship(flips)
+
+    async def missed(self, state: RouteState, flip: Flip) -> None:
+        """After a restart: tells of a flip whose alert may never have been written down."""
+        await self._crier.missed(state, flip, round(self._clock.now() * 1000))
+
+    @property
+    def ticked_s(self) -> float | None:
+        """When the last tick began, by the monotonic clock."""
+        return self._tick_s
+
     async def release_all(self) -> None:
         """Gives every lease up, at shutdown."""
         for state in self.states.values():

@@ -212,7 +212,7 @@ class RouteState:
         watched, until_s = self._watch
         return Need(
             suspect_for_s=None if since is None else now_s - since,
-            latched=bool(tracker.breached),
+            latched=bool(tracker.breached) or tracker.resumed,
             score=tracker.score,
             proving=asked or provider in (self.proving, self._next(provider)),
             watched=watched == provider and now_s < until_s,

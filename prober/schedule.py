@@ -114,9 +114,14 @@ class Schedule:
             )
         self._targets = dict(targets)
 
-    def pace_of(self, name: str) -> Pace:
-        """How often a provider is probed now, and why."""
-        return self._watches[name].pace
+    def describe(self, name: str) -> str:
+        """ "every 3 s (suspicion)"; empty for a provider that is not probed."""
+        watch = self._watches.get(name)
+        return f"every {watch.pace.interval_s:g} s ({watch.pace.purpose})" if watch else ""
+
+    def spent_today(self, name: str) -> float:
+        """USD that canaries of a provider cost today."""
+        return self._budget.spent(name, self._clock.now())
 
     async def adjust(self) -> None:
         """Brings every provider to the pace that the routes need now. Cheap; call it often."""

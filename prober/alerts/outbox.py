@@ -55,6 +55,11 @@ class Outbox:
         for name in self._channels:
             self._queue(name)
 
+    def configure(self, channels: Iterable[Alert], send: Send) -> None:
+        """Takes new channels; what waits for one that is gone stays recorded."""
+        self._channels = {alert.name: alert for alert in channels}
+        self._send = send
+
     def _queue(self, channel: str) -> asyncio.Queue[Letter]:
         if channel not in self._queues:
             self._queues[channel] = asyncio.Queue()

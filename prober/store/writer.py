@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Engine, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
-from prober.store.schema import Version, version
+from prober.store.schema import Version, upgrade, version
 from prober.store.tables import metadata
 
 log = logging.getLogger(__name__)
@@ -138,7 +138,9 @@ class Store:
         try:
             if not self.up:
                 stands = version(self.engine)
-                if stands is not Version.CURRENT:
+                if stands is Version.EMPTY:
+                    upgrade(self.engine)
+                elif stands is not Version.CURRENT:
                     self._down(f"its schema is {stands.value}; run: prober db upgrade")
                     return False
                 self._replay()

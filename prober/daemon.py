@@ -1,0 +1,438 @@
+"""Builds everything, owns signals and shutdown. The only place that knows all the parts."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import os
+import signal
+from pathlib import Path
+from typing import Any, TextIO
+
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from prober import __version__, configfile, embedded, memento, startup
+from prober.alerts.channel import apprise_sender
+from prober.alerts.outbox import Outbox
+from prober.budget import Budget
+from prober.clock import Clock
+from prober.config import Config
+from prober.configfile import ConfigError
+from prober.crier import Crier
+from prober.flipper import Flipper
+from prober.flips import Memory
+from prober.incidents import Incidents
+from prober.journal import Journal
+from prober.judge import LEASE_TTL_S, Judge
+from prober.probe import Plan, new_canary, new_client, probe
+from prober.resolve import Resolved, resolve, state_dir
+from prober.route import RouteState
+from prober.sample import Outcome, Sample
+from prober.schedule import Schedule, Target
+from prober.store.schema import Version, open_engine, version
+from prober.store.tables import sample_row
+from prober.store.writer import Row, Store
+from prober.systemd import Notifier
+from prober.upkeep import Upkeep
+from prober.web import answers
+from prober.web.control import Controls, ControlServer, RefusedError
+from switch.connect import connect_async
+from switch.flag import Keys
+from switch.lease import Lease
+from switch.writer import Writer
+
+log = logging.getLogger(__name__)
+
+SQL_WAIT_S = 2.0
+CANARIES_END_S = 1.5
+STORE_CLOSES_S = 1.5
+PROVE_S = 60.0
+
+
+class StartError(Exception):
+    """The daemon cannot start as it is configured; each line says what to change."""
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = list(problems)
+
+
+class Daemon:
+    """One running Prober.
+
+    Args:
+        path: the configuration file, read again on SIGHUP.
+        clock: for tests.
+    """
+
+    def __init__(self, path: Path, clock: Clock | None = None) -> None:
+        self.path = path
+        self.clock = clock or Clock()
+        self.stopping = asyncio.Event()
+        self.ready = asyncio.Event()
+        self._notifier = Notifier()
+        self._lock: TextIO | None = None
+
+    # -- life ----------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Runs until `stop`. Raises ConfigError or StartError before anything has begun."""
+        await self._build()
+        try:
+            await self._begin()
+            await self._control.start()
+            self._tasks = [
+                asyncio.create_task(self.judge.run(), name="judge"),
+                asyncio.create_task(self.upkeep.run(), name="upkeep"),
+            ]
+            self.ready.set()
+            self._notifier.ready(f"prober {__version__}, vantage {self.config.daemon.vantage}")
+            log.info("prober %s is running; state in %s", __version__, self.folder)
+            await self._until_stopped()
+        finally:
+            await self._end()
+
+    def stop(self) -> None:
+        self.stopping.set()
+
+    def listen_to_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
+        loop.add_signal_handler(signal.SIGHUP, self._hangup)
+
+    def _hangup(self) -> None:
+        self._reloading = asyncio.create_task(self.reload())
+
+    async def _until_stopped(self) -> None:
+        stopped = asyncio.create_task(self.stopping.wait())
+        done, _ = await asyncio.wait([stopped, *self._tasks], return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        for task in done - {stopped}:
+            task.result()  # a part that died takes the daemon down; systemd starts it again
+
+    async def _end(self) -> None:
+        """Within five seconds, and nothing recorded is lost."""
+        self._notifier.stopping()
+        log.info("stopping")
+        await self.schedule.close(CANARIES_END_S)
+        tasks = getattr(self, "_tasks", [])
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self.upkeep.close()
+        await self.judge.release_all()
+        await self.upkeep.save_detectors()
+        await self._control.close()
+        await self.outbox.close()
+        await asyncio.to_thread(self.store.close, STORE_CLOSES_S)
+        await asyncio.to_thread(self.journal.close)
+        await self.http.aclose()
+        await self._redis.aclose()
+        if self._lock is not None:
+            self._lock.close()
+
+    # -- building ------------------------------------------------------------------------------
+
+    async def _build(self) -> None:
+        self.config = await asyncio.to_thread(configfile.load, self.path)
+        self.resolved = await asyncio.to_thread(resolve, self.config)
+        if self.resolved.problems:
+            raise StartError(*self.resolved.problems)
+        self.folder = state_dir(self.config)
+        self._lock = await asyncio.to_thread(_lock, self.folder)
+        self.journal = Journal(self.folder / "journal")
+        records = await asyncio.to_thread(self.journal.load)
+        self.store = await self._open_store()
+        redis_url = self.resolved.redis_url or await self._embedded_url()
+        try:
+            self._redis = connect_async(redis_url)
+        except ValueError as error:
+            raise StartError(f"[redis]: url: {error}") from error
+        self.incidents = Incidents(self.journal, self.store)
+        self.outbox = Outbox(
+            self.config.alert,
+            apprise_sender(self.resolved.alert_urls),
+            self.journal,
+            self.store,
+            self.clock,
+            self.config.daemon.vantage,
+        )
+        self.crier = Crier(self.config, self.outbox, self.incidents, self.clock)
+        past = await startup.recall(records, self.store, self.config, SQL_WAIT_S)
+        states = [self._state(route.name, past.memories) for route in self.config.route]
+        flipper = Flipper(Writer(self._redis), self.journal, self.store)
+        self.judge = Judge(self.config, states, flipper, self.incidents, self.crier, self.clock)
+        self.judge.shut = self.resolved.shut
+        self._past = past
+        self.http = await asyncio.to_thread(new_client)
+        self.schedule = Schedule(
+            self._targets(),
+            self.judge,
+            self._probe,
+            self._keep,
+            self._budget(),
+            self.clock,
+            self._on_budget,
+        )
+        self._control = ControlServer(self._controls(), self.folder)
+        self.upkeep = Upkeep(self, self._notifier)
+
+    async def _open_store(self) -> Store:
+        try:
+            engine = open_engine(self.resolved.database_url)
+        except (ArgumentError, ImportError) as error:
+            raise StartError(f"[database]: url: {error}") from error
+        try:
+            stands = await asyncio.wait_for(asyncio.to_thread(version, engine), SQL_WAIT_S)
+        except (SQLAlchemyError, TimeoutError) as error:
+            log.warning("SQL cannot be reached (%s); flips and alerts go on", error)
+            stands = None
+        if stands is Version.NEWER:
+            raise StartError(
+                "[database]: made by a newer Prober than this one; install that version, "
+                "or restore a backup"
+            )
+        store = Store(engine, self.folder / "spool")
+        store.start()
+        return store
+
+    async def _embedded_url(self) -> str:
+        port = self.config.redis.port
+        try:
+            server = await asyncio.to_thread(embedded.ensure, self.folder / "redis", port)
+        except embedded.EmbeddedRedisError as error:
+            raise StartError(f"[redis]: {error}") from error
+        log.info("embedded Redis on 127.0.0.1:%d; `prober status` shows its password", port)
+        return server.url
+
+    def _state(self, name: str, memories: dict[str, Memory]) -> RouteState:
+        route = self.config.find_route(name)
+        assert route is not None
+        keys = Keys(name, self.config.redis.namespace)
+        lease = Lease(self._redis, keys, LEASE_TTL_S)
+        return RouteState(self.config, route, lease, memories.get(name, Memory()))
+
+    async def _begin(self) -> None:
+        """Takes up what an earlier run left, and starts looking."""
+        states = self.judge.states.values()
+        self.outbox.start()
+        startup.restore(self._past, self.judge, self.outbox, self.incidents)
+        fresh = memento.load(self.folder / "detectors.json", states, self.clock.mono())
+        startup.resume_incidents(self.judge, fresh=fresh)
+        await startup.tell_missed(self._past, self.judge)
+        await asyncio.to_thread(
+            startup.compact_if_large,
+            self._past,
+            self.journal,
+            self.store,
+            self.outbox,
+            self.incidents,
+        )
+        self.schedule.start()
+        for name, why in self.resolved.shut.items():
+            log.warning("%s is not probed: %s", name, why)
+
+    def _targets(self) -> dict[str, Target]:
+        found = {}
+        for name, plan in self.resolved.plans.items():
+            provider = self.config.find_provider(name)
+            assert provider is not None
+            canary = provider.canary
+            found[name] = Target(
+                plan,
+                canary.interval.total_seconds(),
+                canary.suspect_interval.total_seconds(),
+            )
+        return found
+
+    def _budget(self) -> Budget:
+        vantages = max(1, len(self.config.daemon.vantages))
+        limits = {p.name: p.canary.daily_budget_usd / vantages for p in self.config.provider}
+        return Budget(limits, self.folder / "budget.json")
+
+    async def _probe(self, plan: Plan, id: str, base_rate: bool) -> Sample:
+        return await probe(
+            plan,
+            new_canary(),
+            self.http,
+            self.clock,
+            id=id,
+            vantage=self.config.daemon.vantage,
+            base_rate=base_rate,
+            scrub=self.resolved.scrub,
+        )
+
+    def _keep(self, sample: Sample) -> None:
+        self.store.put(Row("sample", sample_row(sample)))
+        if sample.outcome is not Outcome.OK:
+            log.info("%s: %s: %s", sample.provider, sample.outcome.value, sample.detail)
+
+    async def _on_budget(self, provider: str, out: bool) -> None:
+        found = self.config.find_provider(provider)
+        if found is not None:
+            limit = found.canary.daily_budget_usd
+            spent = self.schedule.spent_today(provider)
+            await self.crier.budget(provider, spent, limit, out)
+
+    # -- reload --------------------------------------------------------------------------------
+
+    async def reload(self) -> bool:
+        """Reads the configuration and the secrets again; a bad file changes nothing."""
+        self._notifier.reloading(round(self.clock.mono() * 1e6))
+        try:
+            config = await asyncio.to_thread(configfile.load, self.path)
+            resolved = await asyncio.to_thread(resolve, config)
+            problems = [*resolved.problems, *startup.stranded(self.judge, config)]
+        except ConfigError as error:
+            problems = error.problems
+        if problems:
+            for problem in problems:
+                log.error("reload refused: %s", problem)
+            await self.crier.daemon(
+                "reload",
+                "The new configuration is refused; the old one stays in force",
+                *problems[:5],
+                "**You:** mend the file, try `prober check`, then reload again.",
+            )
+        else:
+            self._take(config, resolved)
+        self._notifier.ready("reload refused, see the log" if problems else "reloaded")
+        return not problems
+
+    def _take(self, config: Config, resolved: Resolved) -> None:
+        for table in ("daemon", "redis", "database"):
+            if getattr(config, table) != getattr(self.config, table):
+                log.warning("[%s] has changed; that takes a restart", table)
+        kept = {name: getattr(self.config, name) for name in ("daemon", "redis", "database")}
+        self.config, self.resolved = config.model_copy(update=kept), resolved
+        states = {}
+        for route in self.config.route:
+            state = self.judge.states.get(route.name)
+            if state is None:
+                state = self._state(route.name, {})
+            else:
+                state.configure(self.config, route)
+            states[route.name] = state
+        self.judge.states, self.judge.config = states, self.config
+        self.judge.shut = resolved.shut
+        self.crier.configure(self.config)
+        self.outbox.configure(self.config.alert, apprise_sender(resolved.alert_urls))
+        self.schedule.configure(self._targets(), self._budget())
+        log.info("configuration reloaded")
+
+    # -- what the command may ask ----------------------------------------------------------------
+
+    def _controls(self) -> Controls:
+        return Controls(
+            status=self._say_status,
+            why=self._say_why,
+            prove=self._prove,
+            pause=self._pause,
+            acknowledge=self._acknowledge,
+        )
+
+    async def _say_status(self, said: dict[str, Any]) -> dict[str, Any]:
+        whole = answers.status(self.judge)
+        for route in whole["routes"]:
+            for provider in route["providers"]:
+                provider["pace"] = self.schedule.describe(provider["name"])
+                provider["spent_usd"] = self.schedule.spent_today(provider["name"])
+        return {
+            **whole,
+            "version": __version__,
+            "vantage": self.config.daemon.vantage,
+            "pid": os.getpid(),
+            "paused": self.judge.paused,
+            "blind": self.judge.blind_since_s is not None,
+            "sql": "ok" if self.store.up else self.store.why_down,
+            "rows_waiting": self.store.waiting,
+            "rows_lost": self.store.lost,
+            "journal_failed": self.journal.failed,
+            "alerts_unsent": len(self.outbox.unsent),
+            "alerts_delivered": self.outbox.delivered,
+        }
+
+    def _route_state(self, said: dict[str, Any]) -> RouteState:
+        name = said.get("route", "")
+        state = self.judge.states.get(name)
+        if state is None:
+            known = ", ".join(self.judge.states) or "none"
+            raise RefusedError(f"no route {name!r}; there are: {known}")
+        return state
+
+    async def _say_why(self, said: dict[str, Any]) -> dict[str, Any]:
+        return answers.why(self.judge, self._route_state(said))
+
+    async def _prove(self, said: dict[str, Any]) -> dict[str, Any]:
+        """Probes a candidate at the suspect rate until it is proven or one canary is bad."""
+        state, name = self._route_state(said), said.get("provider", "")
+        tracker = state.trackers.get(name)
+        if tracker is None:
+            known = ", ".join(state.trackers)
+            raise RefusedError(f"{name!r} is no candidate of {state.name}; there are: {known}")
+        if name in self.judge.shut:
+            raise RefusedError(f"{name} cannot be probed: {self.judge.shut[name]}")
+        until_s = self.clock.mono() + PROVE_S
+        self.judge.asked[name] = until_s
+        began = tracker.last
+        try:
+            while self.clock.mono() < until_s:
+                await self.schedule.adjust()
+                if tracker.proven(self.clock.mono()):
+                    return {"proven": True, "proof": tracker.proof()}
+                last = tracker.last
+                if last is not None and last is not began and not last.ok:
+                    break
+                await asyncio.sleep(0.05)
+        finally:
+            self.judge.asked.pop(name, None)
+        return {"proven": False, "proof": tracker.health(self.clock.mono())[1]}
+
+    async def _pause(self, said: dict[str, Any]) -> dict[str, Any]:
+        paused = said.get("paused") == "true"
+        self.judge.paused = paused
+        await self.journal.append("pause", paused=paused, at=self.clock.now())
+        await self.crier.daemon(
+            "pause",
+            f"Automation {'paused' if paused else 'resumed'} by {said.get('actor', 'an operator')}",
+            "No flag is changed until `prober resume`." if paused else "Flags are kept again.",
+        )
+        return {"paused": paused}
+
+    async def _acknowledge(self, said: dict[str, Any]) -> dict[str, Any]:
+        """`about` is an incident's number, or a route, which is unfrozen too."""
+        about = said.get("about", "")
+        incident = self.incidents.numbered(int(about)) if about.isdigit() else None
+        route = incident.route if incident else about
+        state = self.judge.states.get(route)
+        if state is None:
+            raise RefusedError(f"no open incident and no route {about!r}")
+        self.crier.acknowledge(route)
+        frozen = state.frozen_until
+        if frozen and not incident and state.seen is not None:
+            state.acknowledged_ms = state.seen.time_ms
+            await self.journal.append("ack", route=route, at_ms=state.acknowledged_ms)
+        return {"route": route, "unfrozen": bool(frozen and not incident)}
+
+
+def _lock(folder: Path) -> TextIO:
+    """One daemon a state directory. Raises StartError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file = (folder / "lock").open("w", encoding="ascii")
+    except OSError as error:
+        raise StartError(
+            f"the state directory {folder} cannot be written: {error.strerror}; "
+            "set [daemon].state_dir"
+        ) from error
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise StartError(
+            f"another Prober runs with the state directory {folder}; stop it, "
+            "or set another [daemon].state_dir"
+        ) from None
+    return file

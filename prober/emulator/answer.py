@@ -1,0 +1,100 @@
+"""The model: what it answers, and in which pieces and pauses an answer goes out. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain, islice, repeat
+
+from prober.emulator.faults import Fault, Faults
+from prober.emulator.wire import Answer, Call, Stamp, Stop, Stream
+
+WRONG = "That was something else entirely."
+REFUSAL = "I'm sorry, but I can't help with that."
+FILLER = "more and more text, " * 200
+LENGTH_TOKENS = 16
+
+Step = tuple[float, bytes]
+
+
+def answer(call: Call, stamp: Stamp, fault: Fault, faults: Faults) -> Answer:
+    """Understands a canary: the answer is the first word of the prompt, which is the nonce."""
+    text, stop, refusal = (call.prompt.split() or ["Hello."])[0], Stop.END, ""
+    match fault:
+        case Fault.WRONG_ANSWER:
+            text = WRONG
+        case Fault.EMPTY:
+            text = ""
+        case Fault.LENGTH:
+            text, stop = "", Stop.LENGTH
+        case Fault.REFUSAL:
+            text, stop, refusal = "", Stop.REFUSAL, REFUSAL
+    pieces = pieces_of(text)
+    if faults.huge_bytes and fault is Fault.NONE:
+        pieces = (FILLER,) * -(-faults.huge_bytes // len(FILLER))
+    spent = LENGTH_TOKENS if stop is Stop.LENGTH else tokens(sum(map(len, pieces)) + len(refusal))
+    return Answer(call, stamp, pieces, stop, tokens(len(call.prompt)), spent, refusal)
+
+
+def pieces_of(text: str) -> tuple[str, ...]:
+    """Two or three pieces, as a model streams them."""
+    size = max(1, -(-len(text) // 3))
+    return tuple(text[start : start + size] for start in range(0, len(text), size))
+
+
+def tokens(characters: int) -> int:
+    """About four characters each, and one for the end."""
+    return 1 + -(-characters // 4)
+
+
+def first_text_s(faults: Faults) -> float:
+    return faults.ttft_s * faults.latency_factor
+
+
+def pause_s(faults: Faults) -> float:
+    return faults.tokens_pause_s * faults.latency_factor
+
+
+def whole_s(answer: Answer, faults: Faults) -> float:
+    """How long an answer in one piece takes, in seconds."""
+    return first_text_s(faults) + pause_s(faults) * max(0, len(answer.pieces) - 1)
+
+
+def halves(body: bytes) -> Stream:
+    """An answer in one piece, as a stream that can be cut."""
+    middle = len(body) // 2
+    return Stream(opening=(body[:middle],), texts=(), closing=(body[middle:],))
+
+
+def script(
+    stream: Stream, fault: Fault, first_s: float = 0.0, pause_s: float = 0.0, error: bytes = b""
+) -> Iterator[Step]:
+    """The stream as (seconds to wait before it, bytes), cut as the fault wants it.
+
+    `error` ends the stream of an IN_STREAM_ERROR.
+    """
+    match fault:
+        case Fault.STALL:
+            yield next(_steps(stream, first_s, pause_s))
+        case Fault.TRUNCATE:
+            yield from _steps(_beginning(stream), first_s, pause_s)
+        case Fault.IN_STREAM_ERROR:
+            yield from _steps(_beginning(stream), first_s, pause_s)
+            yield 0, error
+        case _:
+            yield from _steps(stream, first_s, pause_s)
+
+
+def _beginning(stream: Stream) -> Stream:
+    return Stream(stream.opening, islice(stream.texts, 1), ())
+
+
+def _steps(stream: Stream, first_s: float, pause_s: float) -> Iterator[Step]:
+    yield from ((0, event) for event in stream.opening)
+    silent_s = first_s
+    for event, wait_s in zip(stream.texts, chain([first_s], repeat(pause_s)), strict=False):
+        yield wait_s, event
+        silent_s = 0
+    for event in stream.closing:
+        # An answer without text takes its time too.
+        yield silent_s, event
+        silent_s = 0

@@ -1,0 +1,191 @@
+"""Anthropic Messages: POST /v1/messages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from prober.emulator.wire import (
+    Answer,
+    Api,
+    Call,
+    Json,
+    Kind,
+    Problem,
+    Refusal,
+    Stamp,
+    Stop,
+    Stream,
+    bearer,
+    compact,
+    model_in,
+    prompt_in,
+)
+
+STOPS = {Stop.END: "end_turn", Stop.LENGTH: "max_tokens", Stop.REFUSAL: "refusal"}
+BY_STATUS = {
+    400: ("invalid_request_error", "Invalid request"),
+    401: ("authentication_error", "invalid x-api-key"),
+    402: ("billing_error", "Your credit balance is too low to access the Anthropic API."),
+    403: ("permission_error", "Your API key does not have permission to use this resource."),
+    404: ("not_found_error", "Not found"),
+    413: ("request_too_large", "Request exceeds the maximum size"),
+    429: ("rate_limit_error", "This request would exceed your organization's rate limit."),
+    500: ("api_error", "Internal server error"),
+    504: ("timeout_error", "Request timed out"),
+    529: ("overloaded_error", "Overloaded"),
+}
+
+
+def has_key(headers: Mapping[str, str]) -> bool:
+    return bool(headers.get("x-api-key", "").strip() or bearer(headers))
+
+
+def read(params: Mapping[str, str], body: Json) -> Call:
+    return Call(model_in(body), prompt_in(body), stream=body.get("stream") is True)
+
+
+def stream(answer: Answer) -> Stream:
+    block = {"type": "text", "text": ""}
+    end = {"stop_reason": STOPS[answer.stop], "stop_sequence": None, **_stop_details(answer)}
+    return Stream(
+        opening=(
+            _event("message_start", message=_message(answer, [], None, output_tokens=1)),
+            _event("content_block_start", index=0, content_block=block),
+            _event("ping"),
+        ),
+        texts=(
+            _event("content_block_delta", index=0, delta={"type": "text_delta", "text": piece})
+            for piece in answer.pieces
+        ),
+        closing=(
+            _event("content_block_stop", index=0),
+            _event("message_delta", delta=end, usage={"output_tokens": answer.output_tokens}),
+            _event("message_stop"),
+        ),
+    )
+
+
+def whole(answer: Answer) -> Json:
+    content = [{"type": "text", "text": answer.text}] if answer.text else []
+    message = _message(answer, content, STOPS[answer.stop], answer.output_tokens)
+    return {**message, **_stop_details(answer)}
+
+
+def _message(answer: Answer, content: list[Json], stop: str | None, output_tokens: int) -> Json:
+    return {
+        "id": f"msg_{answer.stamp.id}",
+        "type": "message",
+        "role": "assistant",
+        "model": answer.call.model,
+        "content": content,
+        "stop_reason": stop,
+        "stop_sequence": None,
+        "usage": {
+            "input_tokens": answer.input_tokens,
+            "cache_creation_input_tokens": 0,
+            "cache_read_input_tokens": 0,
+            "output_tokens": output_tokens,
+            "service_tier": "standard",
+        },
+    }
+
+
+def _stop_details(answer: Answer) -> Json:
+    if answer.stop is not Stop.REFUSAL:
+        return {}
+    return {
+        "stop_details": {"type": "refusal", "category": None, "explanation": answer.refusal},
+    }
+
+
+def _event(kind: str, **fields: object) -> bytes:
+    return f"event: {kind}\ndata: {compact({'type': kind, **fields})}\n\n".encode()
+
+
+def refuse(problem: Problem) -> Refusal:
+    match problem.kind:
+        case Kind.NO_KEY:
+            return _refusal(problem, 401, "authentication_error", "x-api-key header is required")
+        case Kind.AUTH:
+            return _refusal(problem, 401, *BY_STATUS[401])
+        case Kind.QUOTA:
+            # A rate limit by status and type, but without `retry-after`: the month is spent.
+            message = "Your organization has reached its monthly API usage limit."
+            details = {"error_code": "enforced_spend_limit_reached"}
+            return _refusal(problem, 429, "rate_limit_error", message, details=details)
+        case Kind.MODEL_NOT_FOUND:
+            return _refusal(problem, 404, "not_found_error", f"model: {problem.model}")
+        case Kind.BAD_REQUEST:
+            return _refusal(problem, 400, "invalid_request_error", problem.message)
+        case Kind.STATUS:
+            status = problem.status
+            known = BY_STATUS.get(status) or BY_STATUS[400 if status < 500 else 500]
+            later = {"retry-after": "1"} if status == 429 else {}
+            return _refusal(problem, status, *known, headers=later)
+
+
+def _refusal(
+    problem: Problem,
+    status: int,
+    kind: str,
+    message: str,
+    *,
+    details: Json | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Refusal:
+    error: Json = {"type": kind, "message": message}
+    if details:
+        error["details"] = details
+    body = {"type": "error", "error": error, "request_id": f"req_{problem.stamp.id}"}
+    return Refusal(status, body, headers or {})
+
+
+def error_event(body: Json) -> bytes:
+    return f"event: error\ndata: {compact(body)}\n\n".encode()
+
+
+def headers(stamp: Stamp) -> dict[str, str]:
+    limits = {
+        "requests": (4000, 3999),
+        "input-tokens": (400_000, 399_000),
+        "tokens": (480_000,) * 2,
+    }
+    sent = {"request-id": f"req_{stamp.id}", "anthropic-organization-id": "org-emulator"}
+    for name, (limit, remaining) in limits.items():
+        sent[f"anthropic-ratelimit-{name}-limit"] = str(limit)
+        sent[f"anthropic-ratelimit-{name}-remaining"] = str(remaining)
+        sent[f"anthropic-ratelimit-{name}-reset"] = stamp.rfc3339
+    return sent
+
+
+def models(names: Sequence[str], stamp: Stamp) -> Json:
+    listed = [
+        {
+            "type": "model",
+            "id": name,
+            "display_name": name,
+            "created_at": "2026-01-01T00:00:00Z",
+            "lifecycle": "active",
+        }
+        for name in names
+    ]
+    first, last = (names[0], names[-1]) if names else (None, None)
+    return {"data": listed, "has_more": False, "first_id": first, "last_id": last}
+
+
+API = Api(
+    name="anthropic",
+    paths=("/v1/messages",),
+    lookups={"/v1/models": models},
+    model="claude-emulated",
+    media_type="text/event-stream; charset=utf-8",
+    overloaded=529,
+    has_key=has_key,
+    read=read,
+    stream=stream,
+    whole=whole,
+    refuse=refuse,
+    error_event=error_event,
+    headers=headers,
+    mine=lambda headers: "anthropic-version" in headers,
+)

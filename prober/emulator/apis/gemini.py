@@ -1,0 +1,186 @@
+"""Gemini: POST /v1beta/models/{model}:streamGenerateContent?alt=sse and :generateContent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+from prober.emulator.wire import (
+    Answer,
+    Api,
+    BadRequestError,
+    Call,
+    Json,
+    Kind,
+    Problem,
+    Refusal,
+    Stamp,
+    Stop,
+    Stream,
+    compact,
+    text_in,
+)
+
+STOPS = {Stop.END: "STOP", Stop.LENGTH: "MAX_TOKENS", Stop.REFUSAL: "SAFETY"}
+BY_STATUS = {
+    400: ("INVALID_ARGUMENT", "Request contains an invalid argument."),
+    401: ("UNAUTHENTICATED", "Request had invalid authentication credentials."),
+    403: ("PERMISSION_DENIED", "The caller does not have permission."),
+    404: ("NOT_FOUND", "Requested entity was not found."),
+    429: ("RESOURCE_EXHAUSTED", "You exceeded your current quota. Please retry in 1s."),
+    500: ("INTERNAL", "An internal error has occurred. Please retry."),
+    503: ("UNAVAILABLE", "The model is overloaded. Please try again later."),
+    504: ("DEADLINE_EXCEEDED", "Deadline expired before operation could complete."),
+}
+VERBS = {"streamGenerateContent": True, "generateContent": False}
+TYPE = "type.googleapis.com/google.rpc."
+
+
+def has_key(headers: Mapping[str, str]) -> bool:
+    return bool(headers.get("x-goog-api-key", "").strip())
+
+
+def read(params: Mapping[str, str], body: Json) -> Call:
+    if params["verb"] not in VERBS:
+        raise BadRequestError(f"unknown method {params['verb']!r}; there is {' and '.join(VERBS)}")
+    contents = body.get("contents")
+    said = [
+        content
+        for content in (contents if isinstance(contents, list) else [])
+        if isinstance(content, dict) and content.get("role", "user") == "user"
+    ]
+    if not said:
+        raise BadRequestError("* GenerateContentRequest.contents: contents is not specified")
+    prompt = text_in(said[-1].get("parts"))
+    return Call(params["model"], prompt, stream=VERBS[params["verb"]])
+
+
+def stream(answer: Answer) -> Stream:
+    # There is no terminal event; the finish reason is the marker.
+    parts = [{"text": ""}] if answer.stop is Stop.END else None
+    return Stream(
+        opening=(),
+        texts=(_event(_chunk(answer, [{"text": piece}], None)) for piece in answer.pieces),
+        closing=(_event(_chunk(answer, parts, STOPS[answer.stop])),),
+    )
+
+
+def whole(answer: Answer) -> Json:
+    parts = [{"text": answer.text}] if answer.stop is Stop.END else None
+    return _chunk(answer, parts, STOPS[answer.stop])
+
+
+def _chunk(answer: Answer, parts: list[Json] | None, finish: str | None) -> Json:
+    candidate: Json = {"index": 0}
+    if parts is not None:
+        candidate["content"] = {"parts": parts, "role": "model"}
+    if finish:
+        candidate["finishReason"] = finish
+    usage = {"promptTokenCount": answer.input_tokens, "totalTokenCount": answer.input_tokens}
+    if finish:
+        # Stopped by length without a word: thinking took it all.
+        kind = "thoughts" if answer.stop is Stop.LENGTH else "candidates"
+        usage[f"{kind}TokenCount"] = answer.output_tokens
+        usage["totalTokenCount"] += answer.output_tokens
+    return {
+        "candidates": [candidate],
+        "usageMetadata": usage,
+        "modelVersion": answer.call.model,
+        "responseId": answer.stamp.id,
+    }
+
+
+def _event(body: Json) -> bytes:
+    # Google ends its lines as HTTP does.
+    return f"data: {compact(body)}\r\n\r\n".encode()
+
+
+def refuse(problem: Problem) -> Refusal:
+    match problem.kind:
+        case Kind.NO_KEY:
+            message = "Method doesn't allow unregistered callers."
+            return _refusal(403, "PERMISSION_DENIED", message)
+        case Kind.AUTH:
+            # A wrong key is a bad request to Google, told apart by its reason.
+            info = {"reason": "API_KEY_INVALID", "domain": "googleapis.com"}
+            message = "API key not valid. Please pass a valid API key."
+            return _refusal(400, "INVALID_ARGUMENT", message, _detail("ErrorInfo", **info))
+        case Kind.QUOTA:
+            message = "You exceeded your current quota, please check your plan and billing details."
+            return _refusal(429, "RESOURCE_EXHAUSTED", message, *_exhausted("PerDay", "43200s"))
+        case Kind.MODEL_NOT_FOUND:
+            message = (
+                f"models/{problem.model} is not found for API version v1beta, "
+                "or is not supported for generateContent."
+            )
+            return _refusal(404, "NOT_FOUND", message)
+        case Kind.BAD_REQUEST:
+            return _refusal(400, "INVALID_ARGUMENT", problem.message)
+        case Kind.STATUS:
+            status = problem.status
+            known = BY_STATUS.get(status) or BY_STATUS[400 if status < 500 else 500]
+            return _refusal(
+                status, *known, *(_exhausted("PerMinute", "1s") if status == 429 else ())
+            )
+
+
+def _refusal(status: int, name: str, message: str, *details: Json) -> Refusal:
+    error: Json = {"code": status, "message": message, "status": name}
+    if details:
+        error["details"] = list(details)
+    return Refusal(status, {"error": error})
+
+
+def _exhausted(period: str, retry: str) -> tuple[Json, Json]:
+    violation = {
+        "quotaMetric": "generativelanguage.googleapis.com/generate_content_requests",
+        "quotaId": f"GenerateRequests{period}PerProjectPerModel",
+    }
+    return _detail("QuotaFailure", violations=[violation]), _detail("RetryInfo", retryDelay=retry)
+
+
+def _detail(kind: str, **fields: object) -> Json:
+    return {"@type": TYPE + kind, **fields}
+
+
+def error_event(body: Json) -> bytes:
+    # In a stream Google says errors as bare JSON over several lines, without `data:`.
+    return f"{json.dumps(body, indent=2)}\n".encode()
+
+
+def headers(stamp: Stamp) -> dict[str, str]:
+    return {"server-timing": "gfet4t7; dur=20", "x-content-type-options": "nosniff"}
+
+
+def models(names: Sequence[str], stamp: Stamp) -> Json:
+    listed = [
+        {
+            "name": f"models/{name}",
+            "version": "001",
+            "displayName": name,
+            "inputTokenLimit": 1_048_576,
+            "outputTokenLimit": 65_536,
+            "supportedGenerationMethods": ["generateContent"],
+        }
+        for name in names
+    ]
+    return {"models": listed}
+
+
+API = Api(
+    name="gemini",
+    # The official SDK asks v1 since its version 3.
+    paths=("/v1beta/models/{model:path}:{verb}", "/v1/models/{model:path}:{verb}"),
+    lookups={"/v1beta/models": models, "/v1/models": models},
+    model="gemini-emulated",
+    media_type="text/event-stream",
+    overloaded=503,
+    has_key=has_key,
+    read=read,
+    stream=stream,
+    whole=whole,
+    refuse=refuse,
+    error_event=error_event,
+    headers=headers,
+    mine=lambda headers: "x-goog-api-key" in headers,
+)

@@ -1,0 +1,185 @@
+"""OpenAI Chat Completions: POST /v1/chat/completions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from prober.emulator.wire import (
+    Answer,
+    Api,
+    Call,
+    Json,
+    Kind,
+    Problem,
+    Refusal,
+    Stamp,
+    Stop,
+    Stream,
+    bearer,
+    compact,
+    model_in,
+    prompt_in,
+)
+
+# A refusal ends like any answer; it is told by its own field.
+STOPS = {Stop.END: "stop", Stop.LENGTH: "length", Stop.REFUSAL: "stop"}
+BY_STATUS = {
+    400: ("invalid_request_error", None, "Invalid request."),
+    401: ("invalid_request_error", "invalid_api_key", "Incorrect API key provided."),
+    403: ("invalid_request_error", "unsupported_country_region_territory", "Not supported here."),
+    404: ("invalid_request_error", "model_not_found", "The model does not exist."),
+    429: ("requests", "rate_limit_exceeded", "Rate limit reached. Please try again in 1s."),
+    500: ("server_error", None, "The server had an error while processing your request."),
+    503: ("server_error", None, "The engine is currently overloaded, please try again later."),
+}
+
+
+def has_key(headers: Mapping[str, str]) -> bool:
+    return bool(bearer(headers))
+
+
+def read(params: Mapping[str, str], body: Json) -> Call:
+    options = body.get("stream_options")
+    want_usage = isinstance(options, dict) and options.get("include_usage") is True
+    return Call(model_in(body), prompt_in(body), body.get("stream") is True, want_usage)
+
+
+def stream(answer: Answer) -> Stream:
+    start = {"role": "assistant", "content": "", "refusal": None}
+    refusal = [_chunk(answer, {"refusal": answer.refusal})] if answer.refusal else []
+    usage = [_usage_chunk(answer)] if answer.call.want_usage else []
+    return Stream(
+        opening=(_chunk(answer, start),),
+        texts=(_chunk(answer, {"content": piece}) for piece in answer.pieces),
+        closing=(
+            *refusal,
+            _chunk(answer, {}, finish=STOPS[answer.stop]),
+            *usage,
+            b"data: [DONE]\n\n",
+        ),
+    )
+
+
+def _chunk(answer: Answer, delta: Json, finish: str | None = None) -> bytes:
+    choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+    usage = {"usage": None} if answer.call.want_usage else {}
+    return _event({**_base(answer, "chat.completion.chunk"), "choices": [choice], **usage})
+
+
+def _usage_chunk(answer: Answer) -> bytes:
+    base = _base(answer, "chat.completion.chunk")
+    return _event({**base, "choices": [], "usage": _usage(answer)})
+
+
+def _event(body: Json) -> bytes:
+    return f"data: {compact(body)}\n\n".encode()
+
+
+def whole(answer: Answer) -> Json:
+    message: Json = {
+        "role": "assistant",
+        "content": None if answer.refusal else answer.text,
+        "refusal": answer.refusal or None,
+        "annotations": [],
+    }
+    finish = STOPS[answer.stop]
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish}
+    return {**_base(answer, "chat.completion"), "choices": [choice], "usage": _usage(answer)}
+
+
+def _base(answer: Answer, kind: str) -> Json:
+    return {
+        "id": f"chatcmpl-{answer.stamp.id}",
+        "object": kind,
+        "created": answer.stamp.unix,
+        "model": answer.call.model,
+        "service_tier": "default",
+        "system_fingerprint": "fp_emulator",
+    }
+
+
+def _usage(answer: Answer) -> Json:
+    # Stopped by length without a word: reasoning took it all.
+    reasoning = answer.output_tokens if answer.stop is Stop.LENGTH else 0
+    return {
+        "prompt_tokens": answer.input_tokens,
+        "completion_tokens": answer.output_tokens,
+        "total_tokens": answer.input_tokens + answer.output_tokens,
+        "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
+        "completion_tokens_details": {"reasoning_tokens": reasoning, "audio_tokens": 0},
+    }
+
+
+def refuse(problem: Problem) -> Refusal:
+    match problem.kind:
+        case Kind.NO_KEY:
+            return _refusal(401, "invalid_request_error", None, "You didn't provide an API key.")
+        case Kind.AUTH:
+            return _refusal(401, *BY_STATUS[401])
+        case Kind.QUOTA:
+            message = "You exceeded your current quota, please check your plan and billing details."
+            return _refusal(429, "insufficient_quota", "credit_balance_exhausted", message)
+        case Kind.MODEL_NOT_FOUND:
+            message = f"The model `{problem.model}` does not exist or you do not have access to it."
+            return _refusal(404, "invalid_request_error", "model_not_found", message)
+        case Kind.BAD_REQUEST:
+            return _refusal(400, "invalid_request_error", None, problem.message)
+        case Kind.STATUS:
+            status = problem.status
+            known = BY_STATUS.get(status) or BY_STATUS[400 if status < 500 else 500]
+            return _refusal(status, *known, headers={"retry-after": "1"} if status == 429 else {})
+
+
+def _refusal(
+    status: int,
+    kind: str,
+    code: str | None,
+    message: str,
+    headers: Mapping[str, str] | None = None,
+) -> Refusal:
+    error = {"message": message, "type": kind, "param": None, "code": code}
+    return Refusal(status, {"error": error}, headers or {})
+
+
+def error_event(body: Json) -> bytes:
+    return _event(body)
+
+
+def headers(stamp: Stamp) -> dict[str, str]:
+    return {
+        "x-request-id": f"req_{stamp.id}",
+        "openai-organization": "org-emulator",
+        "openai-processing-ms": "20",
+        "openai-version": "2020-10-01",
+        "x-ratelimit-limit-requests": "10000",
+        "x-ratelimit-remaining-requests": "9999",
+        "x-ratelimit-reset-requests": "6ms",
+        "x-ratelimit-limit-tokens": "200000",
+        "x-ratelimit-remaining-tokens": "199970",
+        "x-ratelimit-reset-tokens": "9ms",
+    }
+
+
+def models(names: Sequence[str], stamp: Stamp) -> Json:
+    listed = [
+        {"id": name, "object": "model", "created": 1_767_225_600, "owned_by": "emulator"}
+        for name in names
+    ]
+    return {"object": "list", "data": listed}
+
+
+API = Api(
+    name="openai",
+    paths=("/v1/chat/completions",),
+    lookups={"/v1/models": models},
+    model="gpt-emulated",
+    media_type="text/event-stream; charset=utf-8",
+    overloaded=503,
+    has_key=has_key,
+    read=read,
+    stream=stream,
+    whole=whole,
+    refuse=refuse,
+    error_event=error_event,
+    headers=headers,
+)

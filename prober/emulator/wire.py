@@ -1,0 +1,202 @@
+"""The values that pass between the server and one wire API. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from typing import Any
+
+Json = dict[str, Any]
+
+
+class BadRequestError(ValueError):
+    """The request is not one of this API; the message is what the API would say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What tells one answer from another: 24 hex digits and the time in UTC."""
+
+    id: str
+    at: datetime
+
+    @property
+    def unix(self) -> int:
+        return int(self.at.timestamp())
+
+    @property
+    def rfc3339(self) -> str:
+        return self.at.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request as the API understood it.
+
+    Attributes:
+        prompt: the last text of the user.
+        want_usage: whether a stream tells its token counts, where that is the caller's choice.
+    """
+
+    model: str
+    prompt: str
+    stream: bool
+    want_usage: bool = True
+
+
+class Stop(Enum):
+    END = "end"
+    LENGTH = "length"
+    REFUSAL = "refusal"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the model says.
+
+    Attributes:
+        pieces: the visible text, as streamed.
+        refusal: the words of a refusal, for APIs that have a place for them.
+    """
+
+    call: Call
+    stamp: Stamp
+    pieces: tuple[str, ...]
+    stop: Stop
+    input_tokens: int
+    output_tokens: int
+    refusal: str = ""
+
+    @property
+    def text(self) -> str:
+        return "".join(self.pieces)
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """An answer as events: before the text, one for each piece of it, and after it.
+
+    `closing` holds the terminal marker; `opening` may be empty.
+    """
+
+    opening: Sequence[bytes]
+    texts: Iterable[bytes]
+    closing: Sequence[bytes]
+
+
+class Kind(Enum):
+    """Why a request is refused."""
+
+    STATUS = "status"
+    NO_KEY = "no_key"
+    AUTH = "auth"
+    QUOTA = "quota"
+    MODEL_NOT_FOUND = "model_not_found"
+    BAD_REQUEST = "bad_request"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A request to refuse; `status` is for `Kind.STATUS`, `message` for `Kind.BAD_REQUEST`."""
+
+    kind: Kind
+    stamp: Stamp
+    model: str = ""
+    status: int = 0
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An error answer in the API's own words."""
+
+    status: int
+    body: Json
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def anyone(headers: Mapping[str, str]) -> bool:
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """One wire API.
+
+    Attributes:
+        name: as in the rules and in the path prefix.
+        paths: Starlette paths of its POST requests.
+        lookups: cheap GET paths -> their answer, from the models to list and the stamp.
+        model: the one it lists before any was asked for.
+        media_type: of a stream.
+        overloaded: the HTTP status for "overloaded".
+        has_key: whether the headers (lower case) carry a key.
+        read: path parameters and JSON body -> the call. Raises BadRequestError.
+        stream, whole: the answer as events, and as one JSON object.
+        refuse: an error answer.
+        error_event: the body of an error answer -> the same inside a stream.
+        headers: of every answer.
+        mine: tells by its headers a request to a path that several APIs share.
+    """
+
+    name: str
+    paths: tuple[str, ...]
+    lookups: Mapping[str, Callable[[Sequence[str], Stamp], Json]]
+    model: str
+    media_type: str
+    overloaded: int
+    has_key: Callable[[Mapping[str, str]], bool]
+    read: Callable[[Mapping[str, str], Json], Call]
+    stream: Callable[[Answer], Stream]
+    whole: Callable[[Answer], Json]
+    refuse: Callable[[Problem], Refusal]
+    error_event: Callable[[Json], bytes]
+    headers: Callable[[Stamp], dict[str, str]]
+    mine: Callable[[Mapping[str, str]], bool] = anyone
+
+
+def compact(value: Json) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def object_in(data: bytes) -> Json | None:
+    """The JSON object that `data` is; None for anything else, or what cannot be said in UTF-8."""
+    try:
+        value = json.loads(data)
+        json.dumps(value, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def bearer(headers: Mapping[str, str]) -> str:
+    """The token of `Authorization: Bearer …`; empty if there is none."""
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def model_in(body: Json) -> str:
+    model = body.get("model")
+    if not isinstance(model, str) or not model:
+        raise BadRequestError("model: Field required")
+    return model
+
+
+def prompt_in(body: Json) -> str:
+    """The text of the last user message of `messages`; its content is text or a list of parts."""
+    messages = body.get("messages")
+    for message in reversed(messages if isinstance(messages, list) else []):
+        if isinstance(message, dict) and message.get("role") == "user":
+            return text_in(message.get("content"))
+    raise BadRequestError("messages: at least one user message is required")
+
+
+def text_in(content: object) -> str:
+    if isinstance(content, str):
+        return content
+    parts = content if isinstance(content, list) else []
+    texts = [part.get("text") for part in parts if isinstance(part, dict)]
+    return " ".join(text for text in texts if isinstance(text, str))

@@ -1,0 +1,148 @@
+"""From a configuration to what can be used: secrets read, plans made, paths placed."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sqlalchemy import make_url
+
+from prober.config import Config, Provider
+from prober.probe import Plan
+from prober.providers.base import Target
+from prober.secret import MissingSecretError, Scrubber, SecretRef, reveal
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """Everything a configuration points at.
+
+    Attributes:
+        shut: provider -> why it cannot be probed.
+        problems: missing secrets; each one stops the start.
+        redis_url: empty for the embedded server.
+    """
+
+    plans: dict[str, Plan]
+    shut: dict[str, str]
+    alert_urls: dict[str, str] = field(repr=False)
+    redis_url: str = field(repr=False)
+    database_url: str = field(repr=False)
+    heartbeat_url: str = field(repr=False)
+    scrub: Scrubber = field(repr=False)
+    problems: list[str] = field(default_factory=list)
+
+
+def state_dir(config: Config) -> Path:
+    """Where this host's records stand: systemd's STATE_DIRECTORY, the configuration, or XDG."""
+    if config.daemon.state_dir:
+        return Path(config.daemon.state_dir).expanduser().absolute()
+    if systemd := os.environ.get("STATE_DIRECTORY"):
+        return Path(systemd.split(":")[0])
+    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(base) / "prober"
+
+
+def resolve(config: Config) -> Resolved:
+    """Reads every secret the configuration names. Raises nothing; see `problems`."""
+    problems: list[str] = []
+    secrets: list[str] = []
+
+    def take(place: str, value: str | SecretRef | None) -> str:
+        if value is None:
+            return ""
+        try:
+            text = reveal(value)
+        except MissingSecretError as error:
+            problems.append(f"{place}: {error}")
+            return ""
+        if isinstance(value, SecretRef):
+            secrets.append(text)
+        return text
+
+    plans: dict[str, Plan] = {}
+    shut: dict[str, str] = {}
+    for provider in config.provider:
+        key = _key(provider, shut, problems)
+        if key:
+            secrets.append(key)
+        headers = {
+            name: take(f'[[provider]] "{provider.name}": headers.{name}', value)
+            for name, value in provider.headers.items()
+        }
+        if provider.name not in shut:
+            plans[provider.name] = _plan(provider, key, headers)
+    alerts = {alert.name: take(f'[[alert]] "{alert.name}": url', alert.url)
+              for alert in config.alert}  # fmt: skip
+    redis_url = "" if config.redis.embedded else take("[redis]: url", config.redis.url)
+    database = take("[database]: url", config.database.url)
+    heartbeat = take("[daemon]: heartbeat", config.daemon.heartbeat)
+    return Resolved(
+        plans=plans,
+        shut=shut,
+        alert_urls=alerts,
+        redis_url=redis_url,
+        database_url=_placed(database, state_dir(config)),
+        heartbeat_url=heartbeat,
+        scrub=Scrubber([*secrets, *_passwords([redis_url, database])]),
+        problems=problems,
+    )
+
+
+def _key(provider: Provider, shut: dict[str, str], problems: list[str]) -> str:
+    if provider.enabled is False:
+        shut[provider.name] = "disabled in the configuration"
+        return ""
+    if provider.key is None:
+        if provider.enabled == "if_key":
+            shut[provider.name] = "no key is configured"
+        return ""
+    try:
+        return provider.key.read()
+    except MissingSecretError as error:
+        if provider.enabled == "if_key":
+            shut[provider.name] = f"no key: {error}"
+        else:
+            problems.append(f'[[provider]] "{provider.name}": key: {error}')
+        return ""
+
+
+def _plan(provider: Provider, key: str, headers: dict[str, str]) -> Plan:
+    canary = provider.canary
+    return Plan(
+        provider=provider.name,
+        api=provider.api,
+        target=Target(
+            base_url=provider.url,
+            model=provider.model,
+            key=key,
+            headers=headers,
+            max_tokens_field=provider.max_tokens_field,
+        ),
+        max_tokens=canary.max_tokens,
+        max_bytes=canary.max_bytes,
+        first_text_timeout_s=canary.first_text_timeout.total_seconds(),
+        timeout_s=canary.timeout.total_seconds(),
+        price=provider.price,
+    )
+
+
+def _placed(url: str, folder: Path) -> str:
+    """A relative SQLite file stands in the state directory, wherever the daemon was started."""
+    try:
+        parsed = make_url(url)
+    except Exception:
+        return url  # refused with its own line when it is opened
+    if parsed.get_backend_name() != "sqlite" or not parsed.database:
+        return url
+    path = folder / parsed.database
+    return parsed.set(database=str(path)).render_as_string(hide_password=False)
+
+
+def _passwords(urls: list[str]) -> list[str]:
+    found = []
+    for url in urls:
+        login = url.partition("://")[2].rpartition("@")[0]
+        found.append(login.partition(":")[2])
+    return found

@@ -1,0 +1,156 @@
+"""What an earlier run left: read from journal and SQL, given back to the parts. See SAFETY rules
+in docs/contract.md, "recovery"."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from prober.alerts.outbox import Outbox
+from prober.config import Config
+from prober.flips import Memory, Remembered, remember
+from prober.incidents import Incidents
+from prober.journal import COMPACT_BYTES, Journal, Record
+from prober.judge import Judge
+from prober.store import queries
+from prober.store.writer import Store
+from switch.flag import Flip
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Past:
+    """Everything that outlived the last run."""
+
+    records: list[Record]
+    remembered: Remembered
+    memories: dict[str, Memory]
+    unsent: list[dict[str, Any]] = field(default_factory=list)
+    incidents: list[dict[str, Any]] = field(default_factory=list)
+    last_incident: int = 0
+
+
+async def recall(records: list[Record], store: Store, config: Config, seconds: float) -> Past:
+    """Joins the journal with SQL, which gets `seconds` to answer; the journal alone suffices."""
+    remembered = remember(records)
+    past = Past(records, remembered, remembered.memories)
+    try:
+        await asyncio.wait_for(asyncio.to_thread(_from_sql, past, store, config), seconds)
+    except (SQLAlchemyError, TimeoutError) as error:
+        log.warning("SQL said nothing of the past (%s); going by the journal", type(error).__name__)
+    return past
+
+
+def _from_sql(past: Past, store: Store, config: Config) -> None:
+    if not store.wait_written(1.0):
+        return
+    newest: list[Flip] = [
+        flip
+        for route in config.route
+        if (flip := queries.newest_flip(store.engine, route.name)) is not None
+    ]
+    past.unsent = queries.unsent(store.engine, config.daemon.vantage)
+    past.incidents = queries.open_incidents(store.engine)
+    past.last_incident = queries.last_incident_number(store.engine)
+    for flip in newest:
+        past.memories.setdefault(flip.route, Memory()).learn(flip)
+
+
+def restore(past: Past, judge: Judge, outbox: Outbox, incidents: Incidents) -> None:
+    """Gives journal and SQL's memory back. Ships to SQL what it may have missed."""
+    outbox.restore(past.records, past.unsent)
+    incidents.restore(past.records, past.incidents, past.last_incident)
+    for name, state in judge.states.items():
+        state.unsettled = list(past.remembered.open_intents.get(name, ()))
+    judge.ship(past.remembered.flips)
+    for record in past.records:
+        if record["kind"] == "pause":
+            judge.paused = record["paused"]
+        elif record["kind"] == "ack" and record["route"] in judge.states:
+            judge.states[record["route"]].acknowledged_ms = record["at_ms"]
+
+
+async def tell_missed(past: Past, judge: Judge) -> None:
+    """Alerts of flips that a kill may have kept from being written down; known ones are skipped."""
+    for flip in past.remembered.flips:
+        state = judge.states.get(flip.route)
+        if state is not None:
+            await judge.missed(state, flip)
+
+
+def resume_incidents(judge: Judge, *, fresh: bool) -> None:
+    """Providers with an open incident are not taken for healthy just because we restarted.
+
+    Old evidence moves no flag: the primary starts clean, any other stays bad until it recovers.
+    """
+    if fresh:
+        return
+    for incident in judge.incidents.open:
+        state = judge.states.get(incident.route)
+        tracker = state.trackers.get(incident.provider) if state else None
+        if state is None or tracker is None:
+            continue
+        primary = state.memory.flip.to_provider if state.memory.flip else ""
+        if incident.provider == primary:
+            tracker.resume(incident.opened_at)
+        else:
+            names = incident.objectives.split(", ")
+            tracker.latch(names, incident.summary, incident.opened_at)
+
+
+def stranded(judge: Judge, config: Config) -> list[str]:
+    """Why a new configuration would leave a route without any fit provider."""
+    problems = []
+    for route in config.route:
+        state = judge.states.get(route.name)
+        if state is None or not state.primary or state.primary in route.candidates:
+            continue
+        fit = [
+            name
+            for name in route.candidates
+            if (tracker := state.trackers.get(name)) is None or not tracker.breached
+        ]
+        if not fit:
+            problems.append(
+                f'[[route]] "{route.name}": drops the primary {state.primary}, '
+                "and every remaining candidate is in breach"
+            )
+    return problems
+
+
+def compacted(past: Past, outbox: Outbox, incidents: Incidents) -> list[Record]:
+    """What of a journal must be kept once SQL has all the rest."""
+    last_done: dict[str, list[Record]] = {}
+    kept: list[Record] = []
+    controls: dict[tuple[str, str], Record] = {}
+    open_ids = {incident.id for incident in incidents.open}
+    for record in past.records:
+        match record["kind"]:
+            case "done":
+                last_done.setdefault(record["route"], []).append(record)
+            case "intent" if any(
+                record["decision_id"] == intent["decision_id"]
+                for intent in past.remembered.open_intents.get(record["route"], ())
+            ):
+                kept.append(record)
+            case "alert" if record["id"] in outbox.unsent:
+                kept.append(record)
+            case "incident" if record["id"] in open_ids:
+                kept.append(record)
+            case "pause" | "ack":
+                controls[record["kind"], record.get("route", "")] = record
+    lines = [record for records in last_done.values() for record in records[-50:]]
+    return [*lines, *controls.values(), *kept]
+
+
+def compact_if_large(
+    past: Past, journal: Journal, store: Store, outbox: Outbox, incidents: Incidents
+) -> None:
+    """Shortens a long journal, but only after SQL has everything. Blocks; raises OSError."""
+    if journal.size > COMPACT_BYTES and store.wait_written(5.0):
+        journal.compact(compacted(past, outbox, incidents))

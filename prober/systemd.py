@@ -1,0 +1,38 @@
+"""sd_notify and the watchdog: the protocol is one datagram."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+
+class Notifier:
+    """Talks to systemd where it runs us; silent elsewhere."""
+
+    def __init__(self, address: str | None = None) -> None:
+        address = os.environ.get("NOTIFY_SOCKET", "") if address is None else address
+        self._address = "\0" + address[1:] if address.startswith("@") else address
+
+    def _send(self, *lines: str) -> None:
+        if not self._address:
+            return
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+            try:
+                sock.sendto("\n".join(lines).encode(), self._address)
+            except OSError:
+                return  # systemd is gone; there is nobody to tell
+
+    def ready(self, status: str) -> None:
+        self._send("READY=1", f"STATUS={status}")
+
+    def status(self, status: str) -> None:
+        self._send(f"STATUS={status}")
+
+    def alive(self) -> None:
+        self._send("WATCHDOG=1")
+
+    def reloading(self, monotonic_usec: int) -> None:
+        self._send("RELOADING=1", f"MONOTONIC_USEC={monotonic_usec}")
+
+    def stopping(self) -> None:
+        self._send("STOPPING=1")

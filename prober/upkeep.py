@@ -1,0 +1,164 @@
+"""The daemon's housekeeping: paces, saved detectors, witnesses, heartbeat, watchdog, Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+import httpx
+
+from prober import embedded, memento
+
+if TYPE_CHECKING:
+    from prober.daemon import Daemon
+    from prober.systemd import Notifier
+
+log = logging.getLogger(__name__)
+
+EVERY_S = 0.25
+SAVE_EVERY_S = 5.0
+CONTROL_EVERY_S = 3.0
+CONTROL_TIMEOUT_S = 5.0
+RESTART_REDIS_AFTER_S = 2.0
+# The watchdog is fed only while the judge keeps judging.
+JUDGE_MAY_REST_S = 10.0
+
+
+class Upkeep:
+    """Small jobs that repeat. None of them may raise into the loop, and none blocks it."""
+
+    def __init__(self, daemon: Daemon, notifier: Notifier) -> None:
+        self._daemon = daemon
+        self._notifier = notifier
+        self._due: dict[str, float] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._lost = 0
+        self._journal_failed = 0
+        self._status = ""
+
+    async def run(self) -> None:
+        daemon = self._daemon
+        while True:
+            now_s = daemon.clock.mono()
+            daemon.judge.sql_up = daemon.store.up
+            await daemon.schedule.adjust()
+            judged_s = daemon.judge.ticked_s
+            if judged_s is not None and now_s - judged_s < JUDGE_MAY_REST_S:
+                self._notifier.alive()
+            self._say_status()
+            self._start("save", SAVE_EVERY_S, now_s)
+            self._start("controls", CONTROL_EVERY_S, now_s)
+            self._start("redis", RESTART_REDIS_AFTER_S, now_s)
+            self._start("losses", SAVE_EVERY_S, now_s)
+            beat_s = daemon.config.daemon.heartbeat_interval.total_seconds()
+            self._start("heartbeat", beat_s, now_s)
+            await asyncio.sleep(EVERY_S)
+
+    def _start(self, name: str, every_s: float, now_s: float) -> None:
+        """Starts a job when it is due and its last run has ended."""
+        running = self._tasks.get(name)
+        if now_s < self._due.get(name, 0.0) or (running is not None and not running.done()):
+            return
+        self._due[name] = now_s + every_s
+        self._tasks[name] = asyncio.create_task(self._guard(name), name=f"upkeep-{name}")
+
+    async def _guard(self, name: str) -> None:
+        jobs = {
+            "save": self.save_detectors,
+            "controls": self._controls,
+            "redis": self._redis,
+            "losses": self._losses,
+            "heartbeat": self._heartbeat,
+        }
+        try:
+            await jobs[name]()
+        except Exception:
+            log.exception("upkeep: %s failed", name)
+
+    async def save_detectors(self) -> None:
+        daemon = self._daemon
+        text = memento.dump(daemon.judge.states.values(), daemon.clock.mono())
+        try:
+            await asyncio.to_thread(memento.save, daemon.folder / "detectors.json", text)
+        except OSError as error:
+            log.warning("detectors are not saved: %s", error)
+
+    async def _controls(self) -> None:
+        """Asks neutral addresses whether our own network works, when somebody needs to know."""
+        daemon = self._daemon
+        addresses = daemon.config.network.controls
+        if not addresses or not daemon.judge.wants_witness:
+            daemon.judge.controls_fail = None
+            return
+        began_s = daemon.clock.mono()
+        answers = await asyncio.gather(*(self._answers(url) for url in addresses))
+        daemon.judge.controls_fail = not any(answers)
+        if any(answers):
+            daemon.judge.control_answered(began_s)
+
+    async def _answers(self, url: str) -> bool:
+        try:
+            async with asyncio.timeout(CONTROL_TIMEOUT_S):
+                await self._daemon.http.head(url)
+        except (httpx.HTTPError, OSError, TimeoutError):
+            return False
+        return True
+
+    async def _redis(self) -> None:
+        """Starts the embedded server again when it has died."""
+        daemon = self._daemon
+        if not daemon.config.redis.embedded:
+            return
+        if any(state.seen is None for state in daemon.judge.states.values()):
+            folder, port = daemon.folder / "redis", daemon.config.redis.port
+            try:
+                await asyncio.to_thread(embedded.ensure, folder, port)
+            except (embedded.EmbeddedRedisError, OSError) as error:
+                log.error("%s", error)
+
+    async def _losses(self) -> None:
+        """History that could not be kept is said aloud."""
+        daemon = self._daemon
+        if daemon.store.lost > self._lost:
+            self._lost = daemon.store.lost
+            await daemon.crier.daemon(
+                "lost",
+                f"{self._lost} rows of history are lost",
+                "SQL is away, and the spool is full or cannot be written. Flips go on.",
+                f"**You:** make room on the disk of {daemon.config.daemon.vantage}.",
+            )
+        if daemon.journal.failed > self._journal_failed:
+            self._journal_failed = daemon.journal.failed
+            await daemon.crier.daemon(
+                "journal",
+                "The journal cannot be written",
+                f"{self._journal_failed} records are not on disk. Flips and alerts go on, "
+                "but a restart would not know of them.",
+                f"**You:** make room on the disk of {daemon.config.daemon.vantage}.",
+            )
+
+    async def _heartbeat(self) -> None:
+        """Pinged while all is well; its silence is the alarm."""
+        daemon = self._daemon
+        url = daemon.resolved.heartbeat_url
+        well = all(state.seen is not None for state in daemon.judge.states.values())
+        if not url or not well or daemon.judge.blind_since_s is not None:
+            return
+        try:
+            async with asyncio.timeout(CONTROL_TIMEOUT_S):
+                await daemon.http.get(url)
+        except (httpx.HTTPError, OSError, TimeoutError) as error:
+            log.warning("the heartbeat was not heard: %s", daemon.resolved.scrub(str(error)))
+
+    def _say_status(self) -> None:
+        parts = [f"{s.name}: {s.primary or 'no flag'}" for s in self._daemon.judge.states.values()]
+        status = ", ".join(parts)
+        if status != self._status:
+            self._status = status
+            self._notifier.status(status)
+
+    async def close(self) -> None:
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)

@@ -1,0 +1,118 @@
+"""The daemon's own interface: a JSON API on a Unix socket in the state directory.
+
+Only the user who runs the daemon can open the socket. The `prober` command is its client.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+SOCKET = "prober.sock"
+
+Ask = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
+
+
+class NotRunningError(Exception):
+    """No daemon answers on this machine."""
+
+
+class RefusedError(Exception):
+    """The daemon will not; the message says why."""
+
+
+@dataclass(frozen=True)
+class Controls:
+    """What can be asked of a running daemon; each takes and gives plain JSON."""
+
+    status: Ask
+    why: Ask
+    prove: Ask
+    pause: Ask
+    acknowledge: Ask
+
+
+def app(controls: Controls) -> Starlette:
+    def endpoint(ask: Ask) -> Callable[[Request], Awaitable[JSONResponse]]:
+        async def answer(request: Request) -> JSONResponse:
+            said = dict(request.query_params)
+            try:
+                return JSONResponse(await ask(said))
+            except RefusedError as error:
+                return JSONResponse({"error": str(error)}, status_code=409)
+
+        return answer
+
+    return Starlette(
+        routes=[
+            Route("/status", endpoint(controls.status), methods=["GET"]),
+            Route("/why", endpoint(controls.why), methods=["GET"]),
+            Route("/prove", endpoint(controls.prove), methods=["POST"]),
+            Route("/pause", endpoint(controls.pause), methods=["POST"]),
+            Route("/ack", endpoint(controls.acknowledge), methods=["POST"]),
+        ]
+    )
+
+
+class _Server(uvicorn.Server):
+    def capture_signals(self) -> contextlib.AbstractContextManager[None]:  # type: ignore[override]
+        return contextlib.nullcontext()  # signals are the daemon's own
+
+
+class ControlServer:
+    """Serves `controls` on a Unix socket that only its owner can open."""
+
+    def __init__(self, controls: Controls, folder: Path) -> None:
+        self._path = folder / SOCKET
+        config = uvicorn.Config(
+            app(controls), log_config=None, access_log=False, lifespan="off", ws="none"
+        )
+        self._server = _Server(config)
+        self._task: asyncio.Task[None] | None = None
+        self._socket: Any = None
+
+    async def start(self) -> None:
+        self._path.unlink(missing_ok=True)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        before = os.umask(0o177)
+        try:
+            self._socket.bind(str(self._path))
+        finally:
+            os.umask(before)
+        self._task = asyncio.create_task(self._server.serve([self._socket]), name="control")
+
+    async def close(self) -> None:
+        self._server.should_exit = True
+        if self._task is not None:
+            self._server.force_exit = True
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        self._path.unlink(missing_ok=True)
+
+
+def ask(folder: Path, method: str, path: str, seconds: float = 5.0, **said: str) -> Any:
+    """Asks the daemon of this machine. Raises NotRunningError or RefusedError."""
+    transport = httpx.HTTPTransport(uds=str(folder / SOCKET))
+    try:
+        with httpx.Client(transport=transport, timeout=seconds, base_url="http://prober") as client:
+            answer = client.request(method, path, params=said)
+    except (httpx.TransportError, OSError) as error:
+        raise NotRunningError(f"no daemon answers on this machine ({folder / SOCKET})") from error
+    parsed = answer.json()
+    if answer.status_code == 409:
+        raise RefusedError(parsed["error"])
+    answer.raise_for_status()
+    return parsed
