@@ -74,6 +74,10 @@ class Belief:
             return self._hint.provider
         return self._served
 
+    def saw_candidates(self, names: Collection[str]) -> None:
+        """The daemon's list of providers: a message naming one of them is believed at once."""
+        self.known.update(names)
+
     def saw_state(self, flag: Flag | None, now_s: float) -> None:
         """`state` was read; None: it holds no flag, and what is known stays."""
         self._read_s = now_s

@@ -146,8 +146,11 @@ class _Routes:
     def ask_now(self) -> None:
         self._due = dict.fromkeys(self._due, 0.0)
 
-    def took(self, name: str, state: Mapping[str, str]) -> None:
+    def took(
+        self, name: str, state: Mapping[str, str], candidates: Mapping[str, str] | None = None
+    ) -> None:
         now_s = time.monotonic()
+        self.beliefs[name].saw_candidates(candidates or ())
         try:
             flag = decode_flag(name, state)
         except MalformedFlagError as error:
@@ -222,7 +225,14 @@ class Reader:
     def read_once(self) -> None:
         """Reads every route now, in the calling thread. Raises RedisError."""
         for name, keys in self._routes.keys.items():
-            self._routes.took(name, self._client.hgetall(keys.state))
+            self._routes.took(name, *self._read(keys))
+
+    def _read(self, keys: Keys) -> list[dict[str, str]]:
+        with self._client.pipeline(transaction=False) as pipe:
+            pipe.hgetall(keys.state)
+            pipe.hgetall(keys.candidates)
+            said: list[dict[str, str]] = pipe.execute()
+            return said
 
     def close(self) -> None:
         self._stopping.set()
@@ -252,7 +262,7 @@ class Reader:
 
     def _ask(self) -> None:
         for name in self._routes.due(time.monotonic()):
-            self._routes.took(name, self._client.hgetall(self._routes.keys[name].state))
+            self._routes.took(name, *self._read(self._routes.keys[name]))
         if not self._ready.is_set() and self._routes.ready:
             self._ready.set()
 
@@ -298,7 +308,14 @@ class AsyncReader:
     async def read_once(self) -> None:
         """Reads every route now. Raises RedisError."""
         for name, keys in self._routes.keys.items():
-            self._routes.took(name, await self._client.hgetall(keys.state))
+            self._routes.took(name, *await self._read(keys))
+
+    async def _read(self, keys: Keys) -> list[dict[str, str]]:
+        async with self._client.pipeline(transaction=False) as pipe:
+            pipe.hgetall(keys.state)
+            pipe.hgetall(keys.candidates)
+            said: list[dict[str, str]] = await pipe.execute()
+            return said
 
     def start(self) -> None:
         """Starts listening. Never blocks."""
@@ -336,6 +353,6 @@ class AsyncReader:
 
     async def _ask(self) -> None:
         for name in self._routes.due(time.monotonic()):
-            self._routes.took(name, await self._client.hgetall(self._routes.keys[name].state))
+            self._routes.took(name, *await self._read(self._routes.keys[name]))
         if not self._ready.is_set() and self._routes.ready:
             self._ready.set()

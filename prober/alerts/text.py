@@ -207,7 +207,7 @@ class Writer:
                 self.when(at),
                 f"Why: {plain(why, 400)}.",
                 "The route is in mode propose, so this is yours to do.",
-                f"**You:** `prober failover {route} --to {target}`",
+                f"**You:** `prober failover {target} --route {route}`",
             ],
             incident,
         )

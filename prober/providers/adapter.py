@@ -102,4 +102,5 @@ def failure_in_stream(api: str, status: int, codes: list[str], message: str) -> 
 def detail(status: int, codes: list[str], message: str) -> str:
     """What the provider said, in one bounded line."""
     words = [f"HTTP {status}" if status >= 400 else "", codes[0] if codes else "", message]
-    return " ".join(" ".join(words).split())[:MAX_DETAIL]
+    printable = "".join(c if c.isprintable() else " " for c in " ".join(words)[: 4 * MAX_DETAIL])
+    return " ".join(printable.split())[:MAX_DETAIL]

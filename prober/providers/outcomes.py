@@ -50,6 +50,7 @@ RULES: tuple[Rule, ...] = (
     Rule(Outcome.QUOTA_EXHAUSTED, ("openai",), says="spend_limit_exceeded"),
     Rule(Outcome.QUOTA_EXHAUSTED, ("anthropic",), says="specified api usage limits"),
     Rule(Outcome.QUOTA_EXHAUSTED, ("anthropic",), says="credit balance is too low"),
+    Rule(Outcome.QUOTA_EXHAUSTED, ("ollama",), says="usage limit"),
     Rule(Outcome.QUOTA_EXHAUSTED, ("gemini",), status=429, says="perday"),
     # Google refuses a wrong key as a malformed request.
     Rule(Outcome.AUTH, ("gemini",), code="API_KEY_INVALID"),

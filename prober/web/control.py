@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,12 +103,18 @@ class ControlServer:
         self._path.unlink(missing_ok=True)
 
 
-def ask(folder: Path, method: str, path: str, seconds: float = 5.0, **said: str) -> Any:
+def ask(
+    folder: Path,
+    method: str,
+    path: str,
+    said: Mapping[str, str] | None = None,
+    seconds: float = 5.0,
+) -> Any:
     """Asks the daemon of this machine. Raises NotRunningError or RefusedError."""
     transport = httpx.HTTPTransport(uds=str(folder / SOCKET))
     try:
         with httpx.Client(transport=transport, timeout=seconds, base_url="http://prober") as client:
-            answer = client.request(method, path, params=said)
+            answer = client.request(method, path, params=dict(said or {}))
     except (httpx.TransportError, OSError) as error:
         raise NotRunningError(f"no daemon answers on this machine ({folder / SOCKET})") from error
     parsed = answer.json()

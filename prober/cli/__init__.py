@@ -1,0 +1,19 @@
+"""The `prober` command."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Runs the command; one line when only the reader's parts are installed."""
+    try:
+        from prober.cli.app import app
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith(("prober", "switch")):
+            raise
+        sys.stderr.write(
+            f'prober: {error.name} is missing; install the daemon: pip install "prober[daemon]"\n'
+        )
+        sys.exit(2)
+    app()

@@ -1,0 +1,72 @@
+"""`prober alert test`: does an alert arrive?"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from typing import Annotated
+
+import typer
+
+from prober.alerts.channel import apprise_sender
+from prober.alerts.event import Event, Severity, letter
+from prober.cli.common import (
+    BAD_STATE,
+    BAD_USAGE,
+    OK,
+    ConfigOption,
+    JsonOption,
+    fail,
+    operator,
+    out,
+    print_json,
+    setup,
+)
+
+app = typer.Typer(help="The people's side.", no_args_is_help=True)
+
+
+@app.callback()
+def _group() -> None:
+    pass
+
+
+@app.command()
+def test(
+    channel: Annotated[str | None, typer.Argument(help="One channel; else all.")] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Send a test alert through each channel, and say which took it."""
+    found = setup(config)
+    names = [alert.name for alert in found.config.alert]
+    if channel is not None and channel not in names:
+        fail(f"no [[alert]] {channel!r}; there are: {', '.join(names) or 'none'}", BAD_USAGE)
+    if not names:
+        fail("no [[alert]] is configured; nobody would be told of a failover", BAD_USAGE)
+    if found.resolved.problems:
+        fail(found.resolved.problems[0], BAD_USAGE)
+    event = Event(
+        key=uuid.uuid4().hex,
+        kind="test",
+        route="",
+        severity=Severity.INFO,
+        title="A test alert from Prober",
+        body=f"Sent by {operator()}. If you can read this, failovers will reach you too.",
+        at=time.time(),
+    )
+    send = apprise_sender(found.resolved.alert_urls)
+
+    async def send_all() -> dict[str, str]:
+        wanted = [name for name in names if channel in (None, name)]
+        said = await asyncio.gather(*(send(letter(event, name)) for name in wanted))
+        return dict(zip(wanted, said, strict=True))
+
+    results = asyncio.run(send_all())
+    if as_json:
+        print_json({name: failure or "taken" for name, failure in results.items()})
+    else:
+        for name, failure in results.items():
+            out.print(f"{name}: {'taken' if not failure else 'NOT taken: ' + failure}")
+    raise typer.Exit(BAD_STATE if any(results.values()) else OK)

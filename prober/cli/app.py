@@ -1,0 +1,58 @@
+"""All commands, in the order people meet them."""
+
+from __future__ import annotations
+
+import logging
+from typing import Annotated
+
+import typer
+
+from prober import __version__
+from prober.cli import alert, db, demo, look, move, probe, run
+
+app = typer.Typer(
+    name="prober",
+    help="Watches LLM providers with canary prompts and keeps the primary-provider flag.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+    rich_markup_mode="rich",
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"prober {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which.")
+    ] = False,
+) -> None:
+    # httpx logs whole URLs, and a URL may hold a secret.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+
+
+RUN, LOOK, ACT, TRY = "Run it", "Look", "Act", "Try"
+
+app.command(rich_help_panel=TRY)(demo.demo)
+app.command(rich_help_panel=TRY)(demo.emulate)
+app.command(rich_help_panel=RUN)(run.check)
+app.command(rich_help_panel=RUN)(run.run)
+app.add_typer(db.app, name="db", rich_help_panel=RUN)
+app.add_typer(alert.app, name="alert", rich_help_panel=RUN)
+app.command(rich_help_panel=LOOK)(look.status)
+app.command(rich_help_panel=LOOK)(look.why)
+app.command(rich_help_panel=LOOK)(look.history)
+app.command(rich_help_panel=LOOK)(look.contract)
+app.command(rich_help_panel=LOOK)(probe.probe)
+app.command(rich_help_panel=ACT)(move.pin)
+app.command(rich_help_panel=ACT)(move.unpin)
+app.command(rich_help_panel=ACT)(move.failover)
+app.command(rich_help_panel=ACT)(move.failback)
+app.command(rich_help_panel=ACT)(move.pause)
+app.command(rich_help_panel=ACT)(move.resume)
+app.command(rich_help_panel=ACT)(move.ack)

@@ -1,0 +1,120 @@
+"""What every command shares: finding the configuration, talking to people, leaving."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import json
+import os
+import socket
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, TypeVar
+
+import typer
+from rich.console import Console
+
+from prober import configfile, embedded
+from prober.config import Config, Route
+from prober.configfile import ConfigError
+from prober.resolve import Resolved, resolve, state_dir
+
+T = TypeVar("T")
+
+OK, BAD_STATE, BAD_USAGE = 0, 1, 2
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", "-c", envvar="PROBER_CONFIG", help="The configuration file.",
+        show_default="./prober.toml, else /etc/prober/prober.toml",
+    ),
+]  # fmt: skip
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead.")]
+RouteOption = Annotated[str | None, typer.Option("--route", "-r", help="The route.")]
+
+
+def fail(message: str, code: int = BAD_STATE) -> NoReturn:
+    """One clear line, and out."""
+    err.print(f"prober: {message}", markup=False)
+    raise typer.Exit(code)
+
+
+def config_path(given: Path | None) -> Path:
+    if given is not None:
+        return given
+    for path in (Path("prober.toml"), Path("/etc/prober/prober.toml")):
+        if path.is_file():
+            return path
+    fail("no prober.toml here nor in /etc/prober; give one with --config", BAD_USAGE)
+
+
+@dataclass(frozen=True)
+class Setup:
+    """The configuration and what it points at."""
+
+    path: Path
+    config: Config
+    resolved: Resolved
+    folder: Path
+
+    @property
+    def redis_url(self) -> str:
+        """Where the flag is; an embedded Redis is found through the configuration alone."""
+        if self.resolved.redis_url:
+            return self.resolved.redis_url
+        server = embedded.find(self.folder / "redis")
+        if server is None:
+            fail("the embedded Redis was never started; run: prober run")
+        return server.url
+
+    def route(self, name: str | None) -> Route:
+        """The route named, or the only one there is."""
+        routes = self.config.route
+        if name is None:
+            if len(routes) == 1:
+                return routes[0]
+            fail(f"say which route: {', '.join(r.name for r in routes) or 'none'}", BAD_USAGE)
+        found = self.config.find_route(name)
+        if found is None:
+            fail(f"no route {name!r}; there are: {', '.join(r.name for r in routes)}", BAD_USAGE)
+        return found
+
+
+def setup(given: Path | None) -> Setup:
+    """Reads the configuration, or leaves with every problem it has."""
+    path = config_path(given)
+    try:
+        config = configfile.load(path)
+    except ConfigError as error:
+        for problem in error.problems:
+            err.print(f"prober: {problem}", markup=False)
+        raise typer.Exit(BAD_USAGE) from None
+    return Setup(path, config, resolve(config), state_dir(config))
+
+
+def print_json(value: Any) -> None:
+    out.print(json.dumps(value, indent=2, default=str), markup=False)
+
+
+def run_async(coroutine: Coroutine[Any, Any, T]) -> T:
+    return asyncio.run(coroutine)
+
+
+def operator() -> str:
+    """Who is at the keyboard, as records name them."""
+    try:
+        name = os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):
+        name = "somebody"
+    return f"{name}@{socket.gethostname()}"
+
+
+def say_time(config: Config, at: float) -> str:
+    """2026-03-12 03:12:41, on the clock of the configured time zone."""
+    return datetime.fromtimestamp(at, UTC).astimezone(config.daemon.zone).strftime("%F %T")

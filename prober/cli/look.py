@@ -1,0 +1,267 @@
+"""What people ask: status, why, history, contract."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from redis.exceptions import RedisError
+from rich.table import Table
+from sqlalchemy.exc import SQLAlchemyError
+
+from prober import embedded
+from prober.cli.common import (
+    BAD_STATE,
+    BAD_USAGE,
+    OK,
+    ConfigOption,
+    JsonOption,
+    RouteOption,
+    Setup,
+    fail,
+    out,
+    print_json,
+    run_async,
+    say_time,
+    setup,
+)
+from prober.cli.snippets import snippets
+from prober.store import queries
+from prober.store.schema import open_engine
+from prober.web.control import NotRunningError, RefusedError, ask
+from switch.connect import connect_async
+from switch.flag import Keys, MalformedFlagError, say_duration
+from switch.writer import Observed, Writer
+
+COLOURS = {
+    "ok": "green", "suspect": "yellow", "breached": "red", "recovering": "cyan",
+    "unknown": "magenta", "ineligible": "dim",
+}  # fmt: skip
+
+
+def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Which provider serves each route, and how every candidate is."""
+    found = setup(config)
+    try:
+        said = ask(found.folder, "GET", "/status")
+    except NotRunningError as error:
+        _status_without_daemon(found, str(error), as_json)
+    server = embedded.find(found.folder / "redis") if found.config.redis.embedded else None
+    redis = server.tcp_url if server else None
+    if as_json:
+        print_json({**said, "running": True, "embedded_redis": redis})
+    else:
+        _show_daemon(said, redis)
+        for route in said["routes"]:
+            _show_route(found, route)
+    bad = any(r["redis"] != "ok" or _in_trouble(r) for r in said["routes"])
+    raise typer.Exit(BAD_STATE if bad else OK)
+
+
+def _in_trouble(route: dict[str, Any]) -> bool:
+    healths = {p["name"]: p["health"] for p in route["providers"]}
+    return healths.get(route["primary"], "unknown") in ("breached", "ineligible")
+
+
+def _status_without_daemon(found: Setup, why: str, as_json: bool) -> None:
+    """The flag stands without the daemon: read it where applications do."""
+    routes = run_async(_read(found))
+    if as_json:
+        print_json({"running": False, "why": why, "routes": routes})
+    else:
+        out.print(f"[red]The daemon is not running[/]: {why}.")
+        out.print("Applications go on with the flag as it stands:")
+        for route in routes:
+            out.print(f"  {route['route']}: {route['primary'] or 'no flag'}  {route['note']}")
+    raise typer.Exit(BAD_STATE)
+
+
+async def _read(found: Setup) -> list[dict[str, Any]]:
+    client = connect_async(found.redis_url)
+    rows = []
+    try:
+        for route in found.config.route:
+            keys = Keys(route.name, found.config.redis.namespace)
+            primary, note = None, ""
+            try:
+                seen = await Writer(client).observe(keys)
+                primary = seen.flag.provider if seen.flag else None
+                note = _note(seen)
+            except (RedisError, OSError, MalformedFlagError) as error:
+                note = f"Redis cannot be read: {error}"
+            rows.append({"route": route.name, "primary": primary, "note": note})
+    finally:
+        await client.aclose()
+    return rows
+
+
+def _note(seen: Observed) -> str:
+    if seen.flag is None:
+        return ""
+    age = say_duration((seen.time_ms - seen.flag.checked_at) / 1000)
+    return f"(last checked {age} ago)"
+
+
+def _show_daemon(said: dict[str, Any], redis: str | None) -> None:
+    notes = [f"vantage {said['vantage']}", f"pid {said['pid']}"]
+    if said["paused"]:
+        notes.append("[yellow]PAUSED: no flag is moved[/]")
+    if said["blind"]:
+        notes.append("[red]BLIND: our own network seems to be gone[/]")
+    if said["sql"] != "ok":
+        notes.append(f"[red]history waits ({said['rows_waiting']} rows): {said['sql']}[/]")
+    if said["alerts_unsent"]:
+        notes.append(f"[yellow]{said['alerts_unsent']} alerts not delivered yet[/]")
+    out.print(f"prober {said['version']}: {', '.join(notes)}")
+    if redis:
+        out.print(f"embedded Redis: {redis}", markup=False)
+
+
+def _show_route(found: Setup, route: dict[str, Any]) -> None:
+    primary = route["primary"] or "no flag yet"
+    since = f" since {say_time(found.config, route['changed_at'])}" if route["changed_at"] else ""
+    out.print()
+    out.print(f"[bold]{route['route']}[/] ({route['mode']}): [bold]{primary}[/]{since}")
+    out.print(f"  {route['decision']['reason']}", markup=False)
+    if route["redis"] != "ok":
+        out.print(f"  [red]Redis: {route['redis']}[/]")
+    if pin := route["pin"]:
+        end = say_time(found.config, pin["until"])
+        out.print(f"  [yellow]pinned by {pin['owner']} until {end}: {pin['reason']}[/]")
+    if route["frozen_until"]:
+        out.print(f"  [yellow]frozen until {say_time(found.config, route['frozen_until'])}[/]; "
+                  f"`prober ack {route['route']}` ends it")  # fmt: skip
+    table = Table(box=None, pad_edge=False, padding=(0, 2), show_header=False)
+    for provider in route["providers"]:
+        colour = COLOURS[provider["health"]]
+        mark = "→" if provider["name"] == route["primary"] else " "
+        table.add_row(
+            f" {mark} {provider['name']}",
+            f"[{colour}]{provider['health']}[/]",
+            provider["why"],
+            f"[dim]{provider['pace']}[/]",
+        )
+    out.print(table)
+
+
+def why(
+    route: Annotated[str | None, typer.Argument(help="The route.")] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Why the flag is where it is: the decision in force, and the evidence behind it."""
+    found = setup(config)
+    chosen = found.route(route)
+    try:
+        said = ask(found.folder, "GET", "/why", {"route": chosen.name})
+    except NotRunningError as error:
+        fail(f"{error}; the last reason stands in Redis: "
+             f"HGET '{Keys(chosen.name, found.config.redis.namespace).state}' reason")  # fmt: skip
+    except RefusedError as error:
+        fail(str(error), BAD_USAGE)
+    if as_json:
+        print_json(said)
+        return
+    out.print(f"[bold]{said['route']}[/] is served by [bold]{said['primary'] or 'nobody yet'}[/].")
+    out.print(f"Decision: {said['decision']['action']}. {said['decision']['reason']}", markup=False)
+    if said["reason"]:
+        when = say_time(found.config, said["changed_at"])
+        out.print(f"Here since {when} ({said['actor']}): {said['reason']}", markup=False)
+    out.print()
+    for provider in said["providers"]:
+        _show_evidence(provider, primary=provider["name"] == said["primary"])
+    if said["candidates"]:
+        out.print("\nIf it had to leave now:")
+        for candidate in said["candidates"]:
+            mark = "[green]yes[/]" if candidate["eligible"] else "[red]no [/]"
+            out.print(f"  {mark} {candidate['name']}: {candidate['why']}")
+
+
+def _show_evidence(provider: dict[str, Any], *, primary: bool) -> None:
+    colour = COLOURS[provider["health"]]
+    role = " (primary)" if primary else ""
+    out.print(f"{provider['name']}{role}: [{colour}]{provider['health']}[/]  {provider['why']}")
+    for evidence in provider["evidence"]:
+        clause = f"{evidence['clause']}; " if evidence["clause"] else ""
+        out.print(f"    {evidence['objective']}: {clause}{evidence['explain']}", markup=False)
+
+
+def history(
+    route: RouteOption = None,
+    provider: Annotated[
+        str | None, typer.Option("--provider", "-p", help="Samples of one provider instead.")
+    ] = None,
+    samples: Annotated[bool, typer.Option("--samples", help="The newest samples.")] = False,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000)] = 20,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """What happened: flips, incidents and refusals; or the samples."""
+    found = setup(config)
+    name = found.route(route).name if route else None
+    try:
+        engine = open_engine(found.resolved.database_url)
+        if samples or provider:
+            rows = queries.samples(engine, provider=provider, limit=limit)
+            _show_samples(found, rows, as_json)
+            return
+        flips = queries.flips(engine, route=name, limit=limit)
+        incidents = queries.incidents(engine, route=name, limit=limit)
+        refusals = queries.refusals(engine, route=name, limit=limit)
+    except SQLAlchemyError as error:
+        reason = str(getattr(error, "orig", error)).splitlines()[0]
+        fail(f"history cannot be read: {reason}")
+    if as_json:
+        print_json({"flips": flips, "incidents": incidents, "refusals": refusals})
+        return
+    lines = [
+        *((row["at"], _flip_line(row)) for row in flips),
+        *((row["breached_at"], _incident_line(row)) for row in incidents),
+        *((row["at"], f"{row['route']}: refused ({row['status']}): {row['wanted']}")
+          for row in refusals),
+    ]  # fmt: skip
+    if not lines:
+        out.print("Nothing has happened yet.")
+    for at, line in sorted(lines)[-limit:]:
+        out.print(f"{say_time(found.config, at)}  {line}", markup=False)
+
+
+def _flip_line(row: dict[str, Any]) -> str:
+    moved = row["from_provider"] != row["to_provider"]
+    what = f"{row['from_provider'] or '–'} → {row['to_provider']}" if moved else row["to_provider"]
+    return f"{row['route']}: {what} ({row['op']}, {row['actor']}): {row['reason']}"
+
+
+def _incident_line(row: dict[str, Any]) -> str:
+    end = "open" if row["closed_at"] is None else (
+        f"lasted {say_duration(row['closed_at'] - row['opened_at'])}"
+    )  # fmt: skip
+    return f"{row['route']}: incident {row['number']}: {row['provider']}: {row['summary']} ({end})"
+
+
+def _show_samples(found: Setup, rows: list[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        print_json(rows)
+        return
+    for row in reversed(rows):
+        first = "–" if row["first_text_s"] is None else f"{row['first_text_s']:.3f} s"
+        line = f"{row['provider']:<16} {row['outcome']:<18} first text {first:<9} {row['detail']}"
+        out.print(f"{say_time(found.config, row['started_at'])}  {line}", markup=False)
+
+
+def contract(
+    route: Annotated[str | None, typer.Argument(help="The route.")] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """The exact line that reads the flag in Python, Node, Go and shell."""
+    found = setup(config)
+    chosen = found.route(route)
+    lines = snippets(chosen, found.config)
+    if as_json:
+        print_json(lines)
+        return
+    for language, code in lines.items():
+        out.print(f"[bold]{language}[/]")
+        out.print(code, markup=False)
+        out.print()

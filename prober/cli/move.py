@@ -1,0 +1,277 @@
+"""What an operator does to a flag: pin, unpin, failover, failback, pause, resume, ack.
+
+Flags are moved by the same script that the daemon uses, straight in Redis, so that these work
+while the daemon is dead; it takes the change over from the stream of events.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+from redis.exceptions import RedisError
+
+from prober.cli.common import (
+    BAD_STATE,
+    BAD_USAGE,
+    ConfigOption,
+    JsonOption,
+    RouteOption,
+    Setup,
+    fail,
+    operator,
+    out,
+    print_json,
+    run_async,
+    setup,
+)
+from prober.config import Route, parse_duration
+from prober.web.control import NotRunningError, RefusedError, ask
+from switch.connect import connect_async
+from switch.flag import Keys, MalformedFlagError, Mode, Op, Pin
+from switch.writer import (
+    DEADLINE_MS,
+    Answer,
+    FlipUnknownError,
+    Observed,
+    PinChange,
+    Request,
+    Status,
+    Writer,
+)
+
+PROVE_S = 90.0
+
+Reason = Annotated[str, typer.Option("--reason", help="Why; people will read it.")]
+Force = Annotated[bool, typer.Option("--force", help="Skip the proof, and what residency allows.")]
+For = Annotated[str, typer.Option("--for", help='How long, like "1h" or "30m".')]
+
+
+@dataclass(frozen=True)
+class _Move:
+    """What to make of the flag, given what it is. `pin`: (owner, reason, milliseconds)."""
+
+    provider: str
+    reason: str
+    pin_for_ms: int | None = None
+    unpin: bool = False
+
+
+async def _write(found: Setup, route: Route, move: _Move) -> tuple[Observed, Answer]:
+    """Runs the script on what Redis shows now; once more when somebody was faster."""
+    keys = Keys(route.name, found.config.redis.namespace)
+    client = connect_async(found.redis_url, timeout_s=2.0)
+    try:
+        writer = Writer(client)
+        for _ in range(2):
+            seen = await writer.observe(keys)
+            if seen.flag is None:
+                fail(f"{route.name} has no flag yet; the daemon sets it once a provider is proven")
+            answer = await writer.flip(keys, _request(seen, move), replicas=seen.replicas)
+            if answer.status is not Status.CONFLICT:
+                return seen, answer
+        fail(f"{route.name}: the flag is moving; look with `prober status` and try again")
+    except (FlipUnknownError, RedisError, OSError) as error:
+        fail(f"Redis did not answer ({error}); look with `prober status` what became of it")
+    except MalformedFlagError as error:
+        fail(str(error))
+    finally:
+        await client.aclose()
+
+
+def _request(seen: Observed, move: _Move) -> Request:
+    assert seen.flag is not None
+    provider = move.provider or seen.flag.provider
+    change = None
+    if move.unpin:
+        change = PinChange(None)
+    elif move.pin_for_ms is not None:
+        until_ms = seen.time_ms + move.pin_for_ms
+        change = PinChange(Pin(provider, operator(), move.reason, until_ms))
+    return Request(
+        op=Op.MANUAL,
+        decision_id=uuid.uuid4().hex,
+        provider=provider,
+        reason=move.reason,
+        actor=operator(),
+        deadline_ms=seen.time_ms + DEADLINE_MS,
+        expected_epoch=seen.flag.epoch,
+        expected_decision_id=seen.flag.decision_id,
+        pin=change,
+    )
+
+
+def _done(found: Setup, route: Route, move: _Move, sentence: str, as_json: bool) -> None:
+    seen, answer = run_async(_write(found, route, move))
+    assert seen.flag is not None
+    if answer.status is Status.PINNED:
+        pin = seen.pin
+        who = f" by {pin.owner}" if pin else ""
+        fail(f"{route.name} is pinned{who}; `prober unpin {route.name}` first, or pin it yourself")
+    if answer.status is not Status.COMMITTED:
+        fail(f"{route.name}: refused ({answer.status}); try again")
+    if as_json:
+        print_json(
+            {
+                "route": route.name,
+                "from": seen.flag.provider,
+                "to": answer.provider,
+                "epoch": answer.epoch,
+                "decision_id": answer.decision_id,
+                "readers_told": answer.told,
+            }
+        )
+        return
+    told = "1 reader" if answer.told == 1 else f"{answer.told} readers"
+    out.print(f"{sentence} {told} told.", markup=False)
+
+
+def _open(config: Any, name: str | None) -> tuple[Setup, Route]:
+    found = setup(config)
+    route = found.route(name)
+    if route.mode is Mode.OBSERVE:
+        fail(f"route {route.name} is in mode observe, which never writes; set mode propose or auto",
+             BAD_USAGE)  # fmt: skip
+    return found, route
+
+
+def _check_target(found: Setup, route: Route, provider: str, force: bool) -> None:
+    if provider not in route.candidates:
+        known = ", ".join(route.candidates)
+        fail(f"{provider!r} is no candidate of {route.name}; there are: {known}", BAD_USAGE)
+    target = found.config.find_provider(provider)
+    allowed, has = set(route.residency), set(target.residency if target else ())
+    if allowed and not (has and has <= allowed) and not force:
+        where = ", ".join(sorted(has)) or "not declared"
+        fail(
+            f"{provider} is not allowed for {route.name}: its residency is {where}, allowed is "
+            f"{', '.join(sorted(allowed))} (--force overrides)"
+        )
+
+
+def _prove(found: Setup, route: Route, provider: str) -> str:
+    """Has the daemon prove a target; leaves with its reason when it cannot."""
+    try:
+        said = ask(
+            found.folder, "POST", "/prove", {"route": route.name, "provider": provider}, PROVE_S
+        )
+    except NotRunningError as error:
+        fail(f"{provider} cannot be proven: {error}; --force skips the proof")
+    except RefusedError as error:
+        fail(str(error), BAD_USAGE)
+    if not said["proven"]:
+        fail(f"{provider} is not proven: {said['proof']}; --force skips the proof")
+    return str(said["proof"])
+
+
+def _ms(text: str) -> int:
+    try:
+        return round(parse_duration(text).total_seconds() * 1000)
+    except ValueError as error:
+        fail(f"--for {text!r}: {error}", BAD_USAGE)
+
+
+def pin(
+    provider: Annotated[str, typer.Argument(help="The provider to hold the flag on.")],
+    route: RouteOption = None,
+    duration: For = "1h",
+    reason: Reason = "",
+    force: Force = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Hold a route on a provider; automation obeys until the pin ends."""
+    found, chosen = _open(config, route)
+    _check_target(found, chosen, provider, force)
+    for_ms = _ms(duration)
+    move = _Move(provider, reason or f"pinned for {duration}", pin_for_ms=for_ms)
+    sentence = f"{chosen.name} is pinned to {provider} for {duration}."
+    _done(found, chosen, move, sentence, as_json)
+
+
+def unpin(
+    route: Annotated[str | None, typer.Argument(help="The route.")] = None,
+    reason: Reason = "",
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """End a pin: automation decides again."""
+    found, chosen = _open(config, route)
+    move = _Move("", reason or "unpinned", unpin=True)
+    _done(found, chosen, move, f"{chosen.name} is free again.", as_json)
+
+
+def failover(
+    provider: Annotated[str, typer.Argument(help="Where to.")],
+    route: RouteOption = None,
+    reason: Reason = "",
+    force: Force = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Move a route to a provider now, after it has proven itself."""
+    found, chosen = _open(config, route)
+    _check_target(found, chosen, provider, force)
+    proof = "" if force else _prove(found, chosen, provider)
+    because = reason or "moved by hand"
+    move = _Move(provider, f"{because}; {proof}" if proof else because)
+    _done(found, chosen, move, f"{chosen.name} is on {provider} now.", as_json)
+
+
+def failback(
+    route: Annotated[str | None, typer.Argument(help="The route.")] = None,
+    reason: Reason = "",
+    force: Force = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Move a route back to its first candidate, after that has proven itself."""
+    found, chosen = _open(config, route)
+    home = chosen.candidates[0]
+    _check_target(found, chosen, home, force)
+    proof = "" if force else _prove(found, chosen, home)
+    because = reason or "failed back by hand"
+    move = _Move(home, f"{because}; {proof}" if proof else because)
+    _done(found, chosen, move, f"{chosen.name} is back on {home}.", as_json)
+
+
+def _tell(config: Any, path: str, **said: str) -> Any:
+    found = setup(config)
+    try:
+        return ask(found.folder, "POST", path, said={"actor": operator(), **said})
+    except NotRunningError as error:
+        fail(str(error), BAD_STATE)
+    except RefusedError as error:
+        fail(str(error), BAD_USAGE)
+
+
+def pause(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Stop moving flags; probing and alerts go on."""
+    said = _tell(config, "/pause", paused="true")
+    _print(said, "Paused: no flag is moved until `prober resume`.", as_json)
+
+
+def resume(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Keep the flags again."""
+    said = _tell(config, "/pause", paused="false")
+    _print(said, "Flags are kept again.", as_json)
+
+
+def ack(
+    about: Annotated[str, typer.Argument(help="An incident's number, or a route to unfreeze.")],
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Stop reminders for an hour; a route's name also ends its freeze."""
+    said = _tell(config, "/ack", about=about)
+    more = f" {said['route']} may move again." if said["unfrozen"] else ""
+    _print(said, f"No reminders about {said['route']} for 1 h.{more}", as_json)
+
+
+def _print(said: Any, sentence: str, as_json: bool) -> None:
+    if as_json:
+        print_json(said)
+    else:
+        out.print(sentence, markup=False)

@@ -1,0 +1,82 @@
+"""`prober run` and `prober check`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from prober.checks import warnings
+from prober.cli.common import (
+    BAD_USAGE,
+    OK,
+    ConfigOption,
+    JsonOption,
+    config_path,
+    err,
+    out,
+    print_json,
+    setup,
+)
+from prober.configfile import ConfigError, effective
+from prober.daemon import Daemon, StartError
+
+
+def run(
+    config: ConfigOption = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log every canary.")] = False,
+) -> None:
+    """Run the daemon: probe, decide, keep the flag, alert."""
+    # journald adds the time itself.
+    stamp = "" if os.environ.get("JOURNAL_STREAM") else "%(asctime)s "
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.INFO,
+        format=f"{stamp}%(levelname)s %(name)s: %(message)s",
+    )
+    for name in ("httpx", "httpcore", "hpack", "apscheduler", "asyncio", "alembic", "uvicorn"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    path = config_path(config)
+    try:
+        asyncio.run(_serve(path))
+    except (ConfigError, StartError) as error:
+        for problem in error.problems:
+            err.print(f"prober: {problem}", markup=False)
+        raise typer.Exit(BAD_USAGE) from None
+
+
+async def _serve(path: Path) -> None:
+    daemon = Daemon(path)
+    daemon.listen_to_signals()
+    await daemon.run()
+
+
+def check(
+    config: ConfigOption = None,
+    show_effective: Annotated[
+        bool, typer.Option("--effective", help="Print the whole configuration with defaults.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Check the configuration offline: every error, then every warning."""
+    found = setup(config)
+    problems, unwise = found.resolved.problems, warnings(found.config)
+    if as_json:
+        shut = found.resolved.shut
+        print_json({"errors": problems, "warnings": unwise, "not_probed": shut})
+    elif show_effective:
+        out.print(effective(found.config), markup=False)
+    for problem in problems:
+        err.print(f"prober: {found.path}: {problem}", markup=False)
+    if not as_json and not show_effective:
+        for line in unwise:
+            out.print(f"warning: {line}", markup=False)
+        for name, reason in found.resolved.shut.items():
+            out.print(f"{name} is not probed: {reason}", markup=False)
+        if not problems:
+            counts = f"{len(found.config.provider)} providers, {len(found.config.route)} routes"
+            out.print(f"{found.path} is fine: {counts}", markup=False)
+    raise typer.Exit(BAD_USAGE if problems else OK)
