@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -14,6 +15,13 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 SOCKET_TIMEOUT_S = 0.25
+
+# redis-py reads its own package's metadata from disk to name itself on every new connection.
+_UNNAMED: dict[str, Any] = (
+    {"driver_info": None}
+    if "driver_info" in signature(redis.Redis).parameters
+    else {"lib_name": None, "lib_version": None}
+)
 
 
 def connect(url: str, *, timeout_s: float = SOCKET_TIMEOUT_S) -> redis.Redis:
@@ -50,6 +58,7 @@ def _options(timeout_s: float) -> dict[str, Any]:
         "decode_responses": True,
         "socket_timeout": timeout_s,
         "socket_connect_timeout": timeout_s,
+        **_UNNAMED,
     }
 
 
