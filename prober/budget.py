@@ -90,6 +90,8 @@ class Budget:
             said = json.loads(self._path.read_text("utf-8"))
             for provider, row in said.items():
                 reserved = float(row["reserved"])
+                if not reserved >= 0:
+                    raise ValueError(f"{reserved} is no sum")
                 self._days[provider] = _Day(str(row["day"]), reserved, reserved)
         except FileNotFoundError:
             return

@@ -82,6 +82,9 @@ def _vantages(config: Config) -> Iterator[str]:
             f'[daemon]: vantage = "{daemon.vantage}" is not one of vantages; '
             "set PROBER_VANTAGE on this host"
         )
+    for name, times in Counter(daemon.vantages).items():
+        if times > 1:
+            yield f"[daemon]: vantages names {name!r} {times} times; each one votes once"
     if count and count % 2 == 0 and daemon.quorum is None:
         yield (
             f"[daemon]: {count} vantages can split evenly; write quorum = {count // 2 + 1}, "
@@ -109,10 +112,11 @@ def _provider(config: Config, provider: Provider) -> Iterator[str]:
 
 
 def daily_cost_usd(config: Config, provider: Provider) -> tuple[float, float]:
-    """(the base rate's worst cost a day, the same plus twenty proofs), shared over vantages."""
-    vantages = max(1, len(config.daemon.vantages))
-    base = DAY_S / provider.canary.interval.total_seconds() / vantages * provider.worst_cost_usd
-    return base, base + PROOFS_A_DAY * CANARIES_A_PROOF * provider.worst_cost_usd
+    """(the base rate's worst cost a day, the same plus twenty proofs), of all vantages."""
+    # Each vantage probes at the full rate, out of its own part of the budget.
+    worst = max(1, len(config.daemon.vantages)) * provider.worst_cost_usd
+    base = DAY_S / provider.canary.interval.total_seconds() * worst
+    return base, base + PROOFS_A_DAY * CANARIES_A_PROOF * worst
 
 
 def _route(route: Route) -> Iterator[str]:

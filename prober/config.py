@@ -6,6 +6,7 @@ import re
 from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, field_validator
@@ -25,7 +26,10 @@ def parse_duration(value: Any) -> timedelta:
     found = _DURATION.match(value.strip()) if isinstance(value, str) else None
     if found is None:
         raise ValueError('write a duration with its unit, like "30s", "10m", "1h" or "200ms"')
-    return timedelta(seconds=float(found[1]) * _UNITS[found[2]])
+    try:
+        return timedelta(seconds=float(found[1]) * _UNITS[found[2]])
+    except OverflowError:
+        raise ValueError("is longer than anybody can wait") from None
 
 
 def format_duration(value: timedelta) -> str:
@@ -51,7 +55,9 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 class Table(BaseModel):
     """A table of the file: closed and frozen."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False
+    )
 
 
 def _enabled(value: Any) -> Any:
@@ -150,6 +156,14 @@ class Provider(Table):
     def _http(cls, value: str) -> str:
         if value and not value.startswith(("http://", "https://")):
             raise ValueError("must start with http:// or https://")
+        try:
+            parts = urlsplit(value)
+        except ValueError:
+            raise ValueError("is no URL") from None
+        if "@" in parts.netloc:
+            raise ValueError("must not hold a password; give it by reference in headers")
+        if value and not parts.hostname:
+            raise ValueError("names no host")
         return value.rstrip("/")
 
     @property

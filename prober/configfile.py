@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from types import UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
 from prober.checks import cross_check
 from prober.config import Config
+from prober.secret import may_hold_password
+from switch.flag import NAME
+
+VANTAGE = "PROBER_VANTAGE"
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -50,7 +55,8 @@ def parse(text: str, name: str = "prober.toml") -> Config:
     except ValidationError as error:
         problems += [_sentence(raw, dict(found)) for found in error.errors()]
         config = _without_errors(raw, error)
-    config = fill_in(config)
+    config = _named(fill_in(config), problems)
+    _ = config.daemon.zone  # read from disk now, and not in the middle of an event loop
     problems += cross_check(config, raw)
     if problems:
         raise ConfigError([f"{name}: {problem}" for problem in dict.fromkeys(problems)])
@@ -86,6 +92,17 @@ def fill_in(config: Config) -> Config:
     return config.model_copy(update={"provider": providers, "route": routes})
 
 
+def _named(config: Config, problems: list[str]) -> Config:
+    """The same file serves every vantage, so that the environment has the last word."""
+    name = os.environ.get(VANTAGE, "")
+    if not name:
+        return config
+    if not NAME.match(name):
+        problems.append(f"{VANTAGE} = {_shown(name)}: use a-z, 0-9, - and _ only, at most 64")
+    daemon = config.daemon.model_copy(update={"vantage": name})
+    return config.model_copy(update={"daemon": daemon})
+
+
 def _over(base: M, said: M) -> M:
     return base.model_copy(update={name: getattr(said, name) for name in said.model_fields_set})
 
@@ -100,14 +117,14 @@ def _said(table: BaseModel, name: str, default: Any) -> Any:
 def _sentence(raw: dict[str, Any], error: dict[str, Any]) -> str:
     loc: tuple[int | str, ...] = error["loc"]
     place, key, value = _place(raw, loc)
-    # A value where a reference belongs may be the secret itself.
-    hidden = value is _ABSENT or _SECRET_KEYS & set(key.split("."))
-    shown = "" if hidden else f" = {_shown(value)}"
+    shown = "" if _may_be_secret(key, value) else f" = {_shown(value)}"
     match error["type"]:
         case "extra_forbidden" if len(loc) == 1:
             return f"{place}: unknown table{_near(str(loc[0]), list(Config.model_fields))}"
+        case "tuple_type" if len(loc) == 1:
+            return f"[{loc[0]}]: write [[{loc[0]}]], with two brackets: there can be several"
         case "extra_forbidden":
-            return f"{place}: unknown key {key!r}{_near(key, _fields_at(loc[:-1]))}"
+            return f"{place}: unknown key {key!r}{_near(str(loc[-1]), _fields_at(loc[:-1]))}"
         case "missing":
             return f"{place}: {key} is missing"
         case "enum" | "literal_error":
@@ -123,6 +140,18 @@ def _sentence(raw: dict[str, Any], error: dict[str, Any]) -> str:
 
 _ABSENT = object()
 _SECRET_KEYS = {"key", "url", "heartbeat", "headers"}
+
+
+def _may_be_secret(key: str, value: Any) -> bool:
+    """What stands where a reference belongs, or in a table of the wrong shape, stays unsaid."""
+    if value is _ABSENT or isinstance(value, dict) or key == WHOLE:
+        return True
+    parts = value if isinstance(value, list) else [value]
+    dubious = any(isinstance(p, dict) or may_hold_password(str(p)) for p in parts)
+    return dubious or bool(_SECRET_KEYS & set(key.split(".")))
+
+
+WHOLE = "the table"
 
 
 def _place(raw: Any, loc: tuple[int | str, ...]) -> tuple[str, str, Any]:
@@ -147,7 +176,7 @@ def _place(raw: Any, loc: tuple[int | str, ...]) -> tuple[str, str, Any]:
             place += f' "{name}"' if isinstance(name, str) else f" number {step + 1}"
         else:
             words.append(str(step))
-    return place or "at the top", ".".join(words) or "the table", value
+    return place or "at the top", ".".join(words) or WHOLE, value
 
 
 def _holds(value: Any, step: int | str) -> bool:
@@ -190,7 +219,7 @@ def _fields_at(loc: tuple[int | str, ...]) -> list[str]:
 def _models(annotation: Any) -> Iterator[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
-    elif get_origin(annotation) in (tuple, list, dict, Union, UnionType):
+    elif get_origin(annotation) in (tuple, list, dict, Union, UnionType, Annotated):
         for part in get_args(annotation):
             yield from _models(part)
 
@@ -215,7 +244,7 @@ def _without_errors(raw: dict[str, Any], error: ValidationError) -> Config:
 
 def effective(config: Config) -> str:
     """The configuration with every default, as TOML that reads back to the same Config."""
-    dumped = config.model_dump(mode="json", exclude_none=True, exclude={"canary", "defaults"})
+    dumped = config.model_dump(mode="json", exclude_none=True)
     lines: list[str] = []
     for key, value in dumped.items():
         if isinstance(value, dict):

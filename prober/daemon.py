@@ -7,6 +7,7 @@ import fcntl
 import logging
 import os
 import signal
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -46,6 +47,7 @@ log = logging.getLogger(__name__)
 
 SQL_WAIT_S = 2.0
 CANARIES_END_S = 1.5
+TICK_ENDS_S = 1.0
 STORE_CLOSES_S = 1.5
 PROVE_S = 60.0
 
@@ -72,26 +74,24 @@ class Daemon:
         self.stopping = asyncio.Event()
         self.ready = asyncio.Event()
         self._notifier = Notifier()
-        self._lock: TextIO | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     # -- life ----------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Runs until `stop`. Raises ConfigError or StartError before anything has begun."""
-        await self._build()
-        try:
-            await self._begin()
-            await self._control.start()
-            self._tasks = [
-                asyncio.create_task(self.judge.run(), name="judge"),
-                asyncio.create_task(self.upkeep.run(), name="upkeep"),
-            ]
+        """Runs until `stop`. Raises ConfigError or StartError before anything has begun.
+
+        What is built last is taken down first, within five seconds, and nothing recorded is lost.
+        """
+        async with AsyncExitStack() as built:
+            await self._build(built)
+            await self._begin(built)
             self.ready.set()
             self._notifier.ready(f"prober {__version__}, vantage {self.config.daemon.vantage}")
             log.info("prober %s is running; state in %s", __version__, self.folder)
             await self._until_stopped()
-        finally:
-            await self._end()
+            self._notifier.stopping()
+            log.info("stopping")
 
     def stop(self) -> None:
         self.stopping.set()
@@ -112,44 +112,40 @@ class Daemon:
         for task in done - {stopped}:
             task.result()  # a part that died takes the daemon down; systemd starts it again
 
-    async def _end(self) -> None:
-        """Within five seconds, and nothing recorded is lost."""
-        self._notifier.stopping()
-        log.info("stopping")
+    async def _end_work(self) -> None:
         await self.schedule.close(CANARIES_END_S)
-        tasks = getattr(self, "_tasks", [])
-        for task in tasks:
+        self.judge.stop()
+        self.upkeep.stop()
+        _, late = await asyncio.wait(self._tasks, timeout=TICK_ENDS_S)
+        for task in late:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
         await self.upkeep.close()
         await self.judge.release_all()
         await self.upkeep.save_detectors()
-        await self._control.close()
-        await self.outbox.close()
-        await asyncio.to_thread(self.store.close, STORE_CLOSES_S)
-        await asyncio.to_thread(self.journal.close)
-        await self.http.aclose()
-        await self._redis.aclose()
-        if self._lock is not None:
-            self._lock.close()
 
     # -- building ------------------------------------------------------------------------------
 
-    async def _build(self) -> None:
+    async def _build(self, built: AsyncExitStack) -> None:
         self.config = await asyncio.to_thread(configfile.load, self.path)
         self.resolved = await asyncio.to_thread(resolve, self.config)
         if self.resolved.problems:
             raise StartError(*self.resolved.problems)
-        self.folder = state_dir(self.config)
-        self._lock = await asyncio.to_thread(_lock, self.folder)
-        self.journal = Journal(self.folder / "journal")
-        records = await asyncio.to_thread(self.journal.load)
-        self.store = await self._open_store()
+        self.folder = await asyncio.to_thread(state_dir, self.config)
+        lock = await asyncio.to_thread(_lock, self.folder)
+        built.callback(lock.close)
         redis_url = self.resolved.redis_url or await self._embedded_url()
         try:
             self._redis = connect_async(redis_url)
         except ValueError as error:
             raise StartError(f"[redis]: url: {error}") from error
+        built.push_async_callback(self._redis.aclose)
+        self.http = await asyncio.to_thread(new_client)
+        built.push_async_callback(self.http.aclose)
+        self.journal = Journal(self.folder / "journal")
+        built.push_async_callback(asyncio.to_thread, self.journal.close)
+        records = await asyncio.to_thread(self.journal.load)
+        self.store = await self._open_store()
+        built.push_async_callback(asyncio.to_thread, self.store.close, STORE_CLOSES_S)
         self.incidents = Incidents(self.journal, self.store)
         self.outbox = Outbox(
             self.config.alert,
@@ -159,6 +155,7 @@ class Daemon:
             self.clock,
             self.config.daemon.vantage,
         )
+        built.push_async_callback(self.outbox.close)
         self.crier = Crier(self.config, self.outbox, self.incidents, self.clock)
         past = await startup.recall(records, self.store, self.config, SQL_WAIT_S)
         states = [self._state(route.name, past.memories) for route in self.config.route]
@@ -166,13 +163,12 @@ class Daemon:
         self.judge = Judge(self.config, states, flipper, self.incidents, self.crier, self.clock)
         self.judge.shut = self.resolved.shut
         self._past = past
-        self.http = await asyncio.to_thread(new_client)
         self.schedule = Schedule(
             self._targets(),
             self.judge,
             self._probe,
             self._keep,
-            self._budget(),
+            await asyncio.to_thread(self._budget),
             self.clock,
             self._on_budget,
         )
@@ -181,15 +177,17 @@ class Daemon:
 
     async def _open_store(self) -> Store:
         try:
-            engine = open_engine(self.resolved.database_url)
+            engine = await asyncio.to_thread(open_engine, self.resolved.database_url)
         except (ArgumentError, ImportError) as error:
             raise StartError(f"[database]: url: {error}") from error
         try:
-            stands = await asyncio.wait_for(asyncio.to_thread(version, engine), SQL_WAIT_S)
+            async with asyncio.timeout(SQL_WAIT_S):
+                stands = await asyncio.to_thread(version, engine)
         except (SQLAlchemyError, TimeoutError) as error:
             log.warning("SQL cannot be reached (%s); flips and alerts go on", error)
             stands = None
         if stands is Version.NEWER:
+            engine.dispose()
             raise StartError(
                 "[database]: made by a newer Prober than this one; install that version, "
                 "or restore a backup"
@@ -214,12 +212,13 @@ class Daemon:
         lease = Lease(self._redis, keys, LEASE_TTL_S)
         return RouteState(self.config, route, lease, memories.get(name, Memory()))
 
-    async def _begin(self) -> None:
+    async def _begin(self, built: AsyncExitStack) -> None:
         """Takes up what an earlier run left, and starts looking."""
         states = self.judge.states.values()
         self.outbox.start()
         startup.restore(self._past, self.judge, self.outbox, self.incidents)
-        fresh = memento.load(self.folder / "detectors.json", states, self.clock.mono())
+        saved = await asyncio.to_thread(memento.read, self.folder / "detectors.json")
+        fresh = memento.load(saved, states, self.clock.mono())
         startup.resume_incidents(self.judge, fresh=fresh)
         await startup.tell_missed(self._past, self.judge)
         await asyncio.to_thread(
@@ -230,7 +229,14 @@ class Daemon:
             self.outbox,
             self.incidents,
         )
+        await self._control.start()
+        built.push_async_callback(self._control.close)
+        built.push_async_callback(self._end_work)
         self.schedule.start()
+        self._tasks += [
+            asyncio.create_task(self.judge.run(), name="judge"),
+            asyncio.create_task(self.upkeep.run(), name="upkeep"),
+        ]
         for name, why in self.resolved.shut.items():
             log.warning("%s is not probed: %s", name, why)
 
@@ -297,11 +303,11 @@ class Daemon:
                 "**You:** mend the file, try `prober check`, then reload again.",
             )
         else:
-            self._take(config, resolved)
+            self._take(config, resolved, await asyncio.to_thread(self._budget))
         self._notifier.ready("reload refused, see the log" if problems else "reloaded")
         return not problems
 
-    def _take(self, config: Config, resolved: Resolved) -> None:
+    def _take(self, config: Config, resolved: Resolved, budget: Budget) -> None:
         for table in ("daemon", "redis", "database"):
             if getattr(config, table) != getattr(self.config, table):
                 log.warning("[%s] has changed; that takes a restart", table)
@@ -319,7 +325,7 @@ class Daemon:
         self.judge.shut = resolved.shut
         self.crier.configure(self.config)
         self.outbox.configure(self.config.alert, apprise_sender(resolved.alert_urls))
-        self.schedule.configure(self._targets(), self._budget())
+        self.schedule.configure(self._targets(), budget)
         log.info("configuration reloaded")
 
     # -- what the command may ask ----------------------------------------------------------------

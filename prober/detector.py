@@ -72,6 +72,7 @@ class Fresh:
     """
 
     __slots__ = (
+        "_p0",
         "_streak_s",
         "breached",
         "dials",
@@ -91,11 +92,14 @@ class Fresh:
         self._streak_s = 0.0
         self._tune()
 
-    def _tune(self) -> None:
+    def _tune(self, p0: float | None = None) -> None:
+        """Sets the dials by `p0`, or else by what was learned."""
         dials = self.dials
-        p0 = min(max(self.learned, dials.p0), max(LEARN_CAP, dials.p0))
-        unit = math.log((1 - p0) / (1 - dials.p1))
-        self.fresh = math.log(dials.p1 / p0) / unit
+        # Past half of p1 the likelihood ratio would turn on its head.
+        cap = max(dials.p0, min(LEARN_CAP, dials.p1 / 2))
+        self._p0 = min(max(self.learned if p0 is None else p0, dials.p0), cap)
+        unit = math.log((1 - self._p0) / (1 - dials.p1))
+        self.fresh = math.log(dials.p1 / self._p0) / unit
         self.threshold = dials.evidence / unit
 
     @property
@@ -141,6 +145,7 @@ class Fresh:
     def dump(self) -> dict[str, Any]:
         return {
             "learned": self.learned,
+            "p0": self._p0,
             "points": self.points,
             "streak": self.streak,
             "streak_s": self._streak_s,
@@ -149,7 +154,8 @@ class Fresh:
 
     def load(self, state: dict[str, Any]) -> None:
         self.learned = float(state.get("learned", self.learned))
-        self._tune()
+        # Dials stay as they were while there is evidence.
+        self._tune(float(state["p0"]) if "p0" in state else None)
         self.points = float(state.get("points", 0.0))
         self.streak = int(state.get("streak", 0))
         self._streak_s = float(state.get("streak_s", 0.0))
@@ -189,6 +195,7 @@ class KOfN:
         return {"last": list(self._last), "breached": self.breached}
 
     def load(self, state: dict[str, Any]) -> None:
+        self._last.clear()
         self._last.extend(bool(bad) for bad in state.get("last", ()))
         self.breached = bool(state.get("breached", False))
 

@@ -98,6 +98,7 @@ class Tracker:
         self._newest: deque[Ended] = deque(maxlen=PROOF)
         self._account_s: deque[float] = deque(maxlen=ACCOUNT_COUNT)
         self._flight: dict[str, Sample | None] = {}
+        self._forgotten: set[str] = set()
         self._waiting: deque[Sample] = deque()
         self._witnessed_s = -math.inf
         self._penalty_until_s = -math.inf
@@ -114,9 +115,13 @@ class Tracker:
     def dropped(self, id: str) -> None:
         """The canary ended without evidence (shutdown, time gap)."""
         self._flight.pop(id, None)
+        self._forgotten.discard(id)
         self._release()
 
     def ended(self, sample: Sample) -> None:
+        if sample.id in self._forgotten:
+            self._forgotten.discard(sample.id)
+            return
         if sample.id in self._flight:
             self._flight[sample.id] = sample
         else:
@@ -137,6 +142,8 @@ class Tracker:
 
     def forget(self) -> None:
         """A time gap: half-finished evidence is worth nothing. Latches and learning stay."""
+        # What was under way across the gap says nothing when it ends.
+        self._forgotten.update(id for id, sample in self._flight.items() if sample is None)
         self._flight.clear()
         self._waiting.clear()
         self._newest.clear()
@@ -295,7 +302,7 @@ class Tracker:
         if self.latched:
             return Health.BREACHED, self.latched_why
         if self._waiting:
-            word = self._waiting[-1].outcome.words
+            word = self._waiting[0].outcome.words
             return Health.UNKNOWN, f"{word}; no witness yet that our own network works"
         if self.last is None:
             return Health.UNKNOWN, "no canary has ended yet"

@@ -59,7 +59,8 @@ class Journal:
         loop = asyncio.get_running_loop()
         written = loop.run_in_executor(self._disk, self._write, line)
         try:
-            await asyncio.wait_for(asyncio.shield(written), FSYNC_WAIT_S)
+            async with asyncio.timeout(FSYNC_WAIT_S):
+                await asyncio.shield(written)
         except TimeoutError:
             self.late += 1
             log.warning("the disk took over %g ms for a journal record", FSYNC_WAIT_S * 1000)
@@ -112,8 +113,10 @@ class Journal:
 
 
 def encode(record: Record) -> bytes:
-    text = json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode()
-    return b"%08x %s\n" % (zlib.crc32(text), text)
+    text = json.dumps(record, separators=(",", ":"), ensure_ascii=False)
+    # A lone surrogate cannot be written down; it must not stop a flip either.
+    data = text.encode("utf-8", "replace")
+    return b"%08x %s\n" % (zlib.crc32(data), data)
 
 
 def decode(data: bytes) -> tuple[list[Record], int]:

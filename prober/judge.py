@@ -70,6 +70,7 @@ class Judge:
         self._crier = crier
         self._clock = clock
         self._wake = asyncio.Event()
+        self._stopping = False
         self._tick_s: float | None = None
         self._hold_until_s = float("-inf")
         self._beat_s: dict[str, float] = {}
@@ -134,12 +135,19 @@ class Judge:
     # -- the loop ------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Judges every second, and at once when a sample has ended."""
-        while True:
+        """Judges every second, and at once when a sample has ended, until `stop`."""
+        while not self._stopping:
             await self.tick()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), TICK_S)
+                # Not wait_for: on Python 3.11 that can swallow a cancellation.
+                async with asyncio.timeout(TICK_S):
+                    await self._wake.wait()
             self._wake.clear()
+
+    def stop(self) -> None:
+        """Ends `run` after the tick under way: redis-py can swallow a cancellation."""
+        self._stopping = True
+        self._wake.set()
 
     async def tick(self) -> None:
         """One look at every route. Never raises for Redis or for what is in it."""

@@ -12,6 +12,8 @@ from prober.route import RouteState
 MAX_GAP_S = 45.0
 VERSION = 1
 
+Saved = dict[str, Any]
+
 
 def boot_id() -> str:
     """Of this boot of the machine; monotonic times mean nothing on another one."""
@@ -21,42 +23,45 @@ def boot_id() -> str:
         return ""
 
 
-def dump(states: Iterable[RouteState], now_s: float) -> str:
-    return json.dumps(
-        {
-            "version": VERSION,
-            "boot": boot_id(),
-            "now_s": now_s,
-            "routes": {
-                state.name: {name: tracker.dump() for name, tracker in state.trackers.items()}
-                for state in states
-            },
-        }
-    )
+def dump(states: Iterable[RouteState], now_s: float) -> Saved:
+    """What is worth keeping, as plain values."""
+    return {
+        "version": VERSION,
+        "now_s": now_s,
+        "routes": {
+            state.name: {name: tracker.dump() for name, tracker in state.trackers.items()}
+            for state in states
+        },
+    }
 
 
-def save(path: Path, text: str) -> None:
-    """Raises OSError."""
+def save(path: Path, saved: Saved) -> None:
+    """Blocks; raises OSError."""
     fresh = path.with_suffix(".new")
-    fresh.write_text(text, "utf-8")
+    fresh.write_text(json.dumps({**saved, "boot": boot_id()}), "utf-8")
     fresh.replace(path)
 
 
-def load(path: Path, states: Iterable[RouteState], now_s: float) -> bool:
+def read(path: Path) -> Saved:
+    """What `save` wrote; empty when there is nothing to believe. Blocks."""
+    try:
+        said = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    here = boot_id()
+    whole = isinstance(said, dict) and said.get("version") == VERSION
+    return {**said, "same_boot": bool(here) and said.get("boot") == here} if whole else {}
+
+
+def load(saved: Saved, states: Iterable[RouteState], now_s: float) -> bool:
     """Gives the trackers back what they knew; True when it was fresh enough to be evidence."""
     try:
-        said: dict[str, Any] = json.loads(path.read_text("utf-8"))
-        fresh = (
-            said["version"] == VERSION
-            and bool(said["boot"])
-            and said["boot"] == boot_id()
-            and 0 <= now_s - said["now_s"] <= MAX_GAP_S
-        )
+        fresh = bool(saved["same_boot"]) and 0 <= now_s - saved["now_s"] <= MAX_GAP_S
         for state in states:
             for name, tracker in state.trackers.items():
-                saved = said["routes"].get(state.name, {}).get(name)
-                if saved is not None:
-                    tracker.load(saved, fresh=fresh)
-    except (OSError, ValueError, KeyError, TypeError):
+                known = saved["routes"].get(state.name, {}).get(name)
+                if known is not None:
+                    tracker.load(known, fresh=fresh)
+    except (ValueError, KeyError, TypeError, AttributeError):
         return False  # a clean start is always safe
     return fresh

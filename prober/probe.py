@@ -12,6 +12,7 @@ import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import httpx
@@ -27,6 +28,7 @@ from prober.transcript import Transcript
 MAX_ERROR_BYTES = 64 * 1024
 # After its end marker an answer has this long to close, so that the connection can be kept.
 CLOSING_S = 0.5
+UNSENDABLE = "not sent: the key, a header or the URL holds what HTTP cannot carry"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,23 @@ class _Run:
         self._clock = clock
         self._started_s = started_s
         self._marks: dict[str, float] = {}
+        self._error_body = bytearray()
+
+    @property
+    def _refused(self) -> bool:
+        """The HTTP status says it all, whatever becomes of the body."""
+        return self.status is not None and not 200 <= self.status < 300
+
+    async def _read_refusal(self, response: httpx.Response) -> None:
+        async for data in response.aiter_bytes():
+            self._error_body += data
+            if len(self._error_body) > MAX_ERROR_BYTES:
+                break
+
+    def _refusal(self) -> tuple[Outcome, str]:
+        body = bytes(self._error_body[:MAX_ERROR_BYTES])
+        failure = ADAPTERS[self.plan.api].classify(self.status or 0, body)
+        return failure.outcome, failure.detail
 
     def _now_s(self) -> float:
         return self._clock.mono() - self._started_s
@@ -123,6 +142,8 @@ class _Run:
             async with asyncio.timeout(first_s) as deadline:
                 return await self._exchange(client, deadline)
         except TimeoutError:
+            if self._refused:
+                return self._refusal()
             if self.transcript.terminal:
                 return self.transcript.conclude(self.canary)
             if self.transcript.first_text_s is None:
@@ -130,7 +151,15 @@ class _Run:
             return Outcome.TIMEOUT_TOTAL, f"not finished in {total_s:g} s"
         except TooLargeError as error:
             return Outcome.STREAM_ERROR, str(error)
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as error:
+        except (
+            httpx.HTTPError,
+            httpx.InvalidURL,
+            httpx.StreamError,
+            OSError,
+            UnicodeError,
+        ) as error:
+            if self._refused:
+                return self._refusal()
             return self._translate(error)
 
     async def _exchange(
@@ -143,16 +172,16 @@ class _Run:
         began = loop.time() - self._now_s()
         async with client.stream(
             request.method,
-            request.url,
+            _url(request.url),
             headers=request.headers,
             content=request.body,
             extensions={"trace": self._trace},
         ) as response:
             self.status = response.status_code
             self.request_id = adapter.request_id(response.headers)
-            if not response.is_success:
-                failure = adapter.classify(response.status_code, await _bounded(response))
-                return failure.outcome, failure.detail
+            if self._refused:
+                await self._read_refusal(response)
+                return self._refusal()
             reader, received = adapter.reader(), 0
             async for data in response.aiter_bytes():
                 at_s = self._now_s()
@@ -197,8 +226,11 @@ class _Run:
         return cost_usd(tokens, self.plan.price)
 
     def _translate(self, error: Exception) -> tuple[Outcome, str]:
-        said = " ".join(str(error).split())[:300] or type(error).__name__
-        causes = list(_causes(error))
+        if isinstance(error, httpx.LocalProtocolError | UnicodeError):
+            # Not in its own words: they quote the header, and with it the key.
+            return Outcome.BAD_REQUEST, UNSENDABLE
+        causes = _causes(error)
+        said = _say(error, causes)
         for kind, outcome in _PATH_CAUSES:
             if any(isinstance(cause, kind) for cause in causes):
                 return outcome, said
@@ -233,11 +265,23 @@ _ERRORS: tuple[tuple[type[Exception], Outcome], ...] = (
     (httpx.NetworkError, Outcome.RESET),
     (httpx.DecodingError, Outcome.STREAM_ERROR),
     (httpx.RemoteProtocolError, Outcome.RESET),
-    (httpx.LocalProtocolError, Outcome.BAD_REQUEST),
     (httpx.UnsupportedProtocol, Outcome.BAD_REQUEST),
     (httpx.InvalidURL, Outcome.BAD_REQUEST),
     (OSError, Outcome.RESET),
 )
+
+
+@lru_cache(maxsize=256)
+def _url(url: str) -> httpx.URL:
+    """Reading a URL is dear, and a provider's is always the same. Raises httpx.InvalidURL."""
+    return httpx.URL(url)
+
+
+def _say(error: Exception, causes: list[BaseException]) -> str:
+    """The most telling message: the system's own, where there is one."""
+    system = [c.strerror for c in causes if isinstance(c, OSError) and c.strerror]
+    said = system[-1] if system and not isinstance(error, httpx.ProxyError) else str(error)
+    return " ".join(said.split())[:300] or type(error).__name__
 
 
 def _hung_up(said: str) -> bool:
@@ -251,15 +295,6 @@ def _causes(error: BaseException) -> list[BaseException]:
         found.append(cause)
         cause = cause.__cause__ or cause.__context__
     return found
-
-
-async def _bounded(response: httpx.Response) -> bytes:
-    body = b""
-    async for data in response.aiter_bytes():
-        body += data
-        if len(body) > MAX_ERROR_BYTES:
-            break
-    return body
 
 
 def cost_usd(tokens: Tokens, price: Price) -> float:

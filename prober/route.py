@@ -209,12 +209,14 @@ class RouteState:
         else:
             self._suspect_s.pop(provider, None)
         since = self._suspect_s.get(provider)
+        # A proof ends with its first bad canary; from then on it is suspicion, which slows down.
+        wanted = provider in (self.proving, self._next(provider))
         watched, until_s = self._watch
         return Need(
             suspect_for_s=None if since is None else now_s - since,
             latched=bool(tracker.breached) or tracker.resumed,
             score=tracker.score,
-            proving=asked or provider in (self.proving, self._next(provider)),
+            proving=asked or (wanted and not tracker.recent_bad()),
             watched=watched == provider and now_s < until_s,
             witness=witness,
         )

@@ -58,6 +58,9 @@ class SecretRef(BaseModel):
             return path.read_text("utf-8")
         except OSError as error:
             raise MissingSecretError(f"{self} cannot be read: {error.strerror}") from error
+        except ValueError:
+            # Without its cause, which holds what was read.
+            raise MissingSecretError(f"{self} is no file of UTF-8 text") from None
 
 
 def _only_by_reference(value: Any) -> Any:
@@ -70,9 +73,15 @@ Secret = Annotated[SecretRef, BeforeValidator(_only_by_reference)]
 
 
 def _public_or_reference(value: Any) -> Any:
-    if isinstance(value, str) and "@" in value.partition("://")[2].partition("/")[0]:
+    if isinstance(value, str) and may_hold_password(value):
         raise ValueError('it may hold a password, so give it by reference: { env = "NAME" }')
     return value
+
+
+def may_hold_password(url: str) -> bool:
+    """Whether somebody could log in with this URL. A password may itself hold a slash."""
+    place = url.partition("://")[2]
+    return ("@" in place and not place.startswith("/")) or "password=" in place.lower()
 
 
 # A URL may stand in the file as long as nobody can log in with it.

@@ -40,7 +40,8 @@ async def recall(records: list[Record], store: Store, config: Config, seconds: f
     remembered = remember(records)
     past = Past(records, remembered, remembered.memories)
     try:
-        await asyncio.wait_for(asyncio.to_thread(_from_sql, past, store, config), seconds)
+        async with asyncio.timeout(seconds):
+            await asyncio.to_thread(_from_sql, past, store, config)
     except (SQLAlchemyError, TimeoutError) as error:
         log.warning("SQL said nothing of the past (%s); going by the journal", type(error).__name__)
     return past

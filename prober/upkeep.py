@@ -36,10 +36,14 @@ class Upkeep:
         self._lost = 0
         self._journal_failed = 0
         self._status = ""
+        self._stopping = False
+
+    def stop(self) -> None:
+        self._stopping = True
 
     async def run(self) -> None:
         daemon = self._daemon
-        while True:
+        while not self._stopping:
             now_s = daemon.clock.mono()
             daemon.judge.sql_up = daemon.store.up
             await daemon.schedule.adjust()
@@ -78,9 +82,9 @@ class Upkeep:
 
     async def save_detectors(self) -> None:
         daemon = self._daemon
-        text = memento.dump(daemon.judge.states.values(), daemon.clock.mono())
+        saved = memento.dump(daemon.judge.states.values(), daemon.clock.mono())
         try:
-            await asyncio.to_thread(memento.save, daemon.folder / "detectors.json", text)
+            await asyncio.to_thread(memento.save, daemon.folder / "detectors.json", saved)
         except OSError as error:
             log.warning("detectors are not saved: %s", error)
 

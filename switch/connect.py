@@ -56,6 +56,8 @@ def connect_async(url: str, *, timeout_s: float = SOCKET_TIMEOUT_S) -> redis.asy
 def _options(timeout_s: float) -> dict[str, Any]:
     return {
         "decode_responses": True,
+        # Bytes that are no text make a value malformed; they must not end a reader's worker.
+        "encoding_errors": "replace",
         "socket_timeout": timeout_s,
         "socket_connect_timeout": timeout_s,
         **_UNNAMED,

@@ -23,6 +23,7 @@ from switch.target import (
 )
 
 OUTAGE = frozenset({"availability", "quota_exhausted", "auth", "model_not_found"})
+LATENCY = frozenset({"ttft", "total", "tokens_per_s"})
 LONG_HEALTHY = 20
 
 
@@ -44,12 +45,15 @@ class Alarm(StrEnum):
     FAILBACK_READY = "failback_ready"
 
 
+LEAVING = (Alarm.NO_CANDIDATE, Alarm.WOULD_FAIL_OVER, Alarm.FROZEN)
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """What to do, and why in one sentence.
 
     Attributes:
-        kind: of a flip: "failover", "failback", "planned" or "pin".
+        kind: of a flip and of its proof: "failover", "failback", "planned" or "pin".
         weighed: each candidate but the primary, with why it would be taken or refused.
     """
 
@@ -65,10 +69,10 @@ def decide(view: View, policy: Policy) -> Decision:
     """The decision for one route. Rules in the order of docs/contract.md, "decide"."""
     if not view.redis_readable:
         return _hold("Redis cannot be read; applications keep the last provider they know")
-    if view.flag is None:
-        return _bootstrap(view, policy)
     if view.holding:
         return _hold(view.holding)
+    if view.flag is None:
+        return _bootstrap(view, policy)
     if view.mode is not Mode.OBSERVE:
         if not view.leader:
             return _hold("another vantage holds the lease")
@@ -114,8 +118,9 @@ def _pinned(view: View, policy: Policy, pin: Pin) -> Decision:
             return _hold(f"{pinned}, but {pin.provider} is not allowed here ({refusal})")
         return Decision(Action.FLIP, pinned, pin.provider, kind="pin")
     free = _unpinned(view, policy, view.flag)
-    would = free.action is Action.FLIP or free.alarm in (Alarm.WOULD_FAIL_OVER, Alarm.NO_CANDIDATE)
-    if not would:
+    # Only a primary that should be left is news; one that could go home is not failing.
+    leaving = free.kind in ("failover", "planned") or free.alarm in LEAVING
+    if not leaving:
         return _hold(pinned, weighed=free.weighed)
     told = f"would flip to {free.target}" if free.target else "no candidate could take over"
     return _hold(
@@ -160,7 +165,8 @@ def _leave(
 ) -> Decision:
     """The primary must go: where to, or why not."""
     outage = bool(kinds & OUTAGE)
-    choice = choose(view, policy, primary, faster=bool(kinds) and not outage)
+    kind = "planned" if planned else "failover"
+    choice = choose(view, policy, primary, faster=bool(kinds) and kinds <= LATENCY)
     target = choice.target
     if target is None:
         return _hold(f"{reason}; no candidate is fit", Alarm.NO_CANDIDATE, choice.weighed)
@@ -171,6 +177,7 @@ def _leave(
             Action.PROVE,
             f"{reason}; proving {target.name} first",
             target.name,
+            kind=kind,
             alarm=Alarm.NO_CANDIDATE if late else None,
             weighed=choice.weighed,
         )
@@ -188,7 +195,7 @@ def _leave(
         Action.FLIP,
         whole,
         target.name,
-        kind="planned" if planned else "failover",
+        kind=kind,
         weighed=choice.weighed,
     )
 
@@ -229,7 +236,7 @@ def _failback(view: View, policy: Policy, flag: Flag, primary: ProviderView) -> 
         )
     if not home.proven:
         reason = f"{home.name} is healthy again; proving it before failing back"
-        return Decision(Action.PROVE, reason, home.name, weighed=weighed)
+        return Decision(Action.PROVE, reason, home.name, kind="failback", weighed=weighed)
     reason = f"{home.name} healthy again, {home.proof or 'just proven'}; failing back"
     return Decision(Action.FLIP, reason, home.name, kind="failback", weighed=weighed)
 

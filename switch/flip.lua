@@ -20,7 +20,7 @@ local function whole(number) return string.format('%.0f', number) end
 local ops = {auto = true, manual = true, seed = true, repair = true}
 local pins = {keep = true, set = true, clear = true}
 if not ops[op] or not pins[pin_change] or decision_id == '' or not floor or not deadline_ms
-    or not maxlen or not string.match(provider, '^[a-z0-9_-]+$')
+    or not maxlen or #provider > 64 or not string.match(provider, '^[a-z0-9_-]+$')
     or (pin_change == 'set' and not pin_until_ms) then
   return redis.error_reply('PROBER malformed flip')
 end

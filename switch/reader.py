@@ -288,6 +288,7 @@ class AsyncReader:
         self._client: Any = connect_async(url)
         self._ready = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
+        self._closing = False
 
     def primary(self, route: str) -> str:
         """The provider to call now. Raises UnknownRouteError, or NotReadyError."""
@@ -300,7 +301,8 @@ class AsyncReader:
     async def wait_ready(self, seconds: float) -> bool:
         """Waits until every route has been read from Redis; False when that took too long."""
         try:
-            await asyncio.wait_for(self._ready.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._ready.wait()
         except TimeoutError:
             return False
         return True
@@ -323,6 +325,8 @@ class AsyncReader:
             self._worker = asyncio.create_task(self._run(), name="prober-reader")
 
     async def close(self) -> None:
+        # The flag besides: redis-py can swallow a cancellation.
+        self._closing = True
         if self._worker is not None:
             self._worker.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -337,19 +341,20 @@ class AsyncReader:
         await self.close()
 
     async def _run(self) -> None:
-        while True:
+        while not self._closing:
             try:
                 async with self._client.pubsub() as pubsub:
                     await pubsub.subscribe(*self._routes.by_channel)
                     self._routes.ask_now()
-                    while True:
+                    while not self._closing:
                         await self._ask()
                         wait_s = self._routes.wait_s(time.monotonic())
                         self._routes.heard(await pubsub.get_message(timeout=wait_s))
             except (RedisError, OSError) as error:
                 log.debug("Redis cannot be read: %s", error)
                 self._routes.heard(None)
-                await asyncio.sleep(random.uniform(*RETRY_S))  # noqa: S311
+                if not self._closing:
+                    await asyncio.sleep(random.uniform(*RETRY_S))  # noqa: S311
 
     async def _ask(self) -> None:
         for name in self._routes.due(time.monotonic()):

@@ -91,10 +91,9 @@ class Writer:
             flip.route,
             Severity.WARNING,
             at,
-            f"{flip.route} failed over: {flip.from_provider} → {flip.to_provider}",
+            f"{flip.route} failed over: {flip.from_provider} → {flip.to_provider}, {self.when(at)}",
             [
-                self.when(at),
-                f"Why: {plain(why, 400)}{begun}.",
+                f"Why: {_canaries_of(flip.from_provider, plain(why, 400))}{begun}.",
                 f"Now: {flip.to_provider} {proof}. {_readers(told)} told.",
                 f"**Nothing to do.** {stays}",
                 "" if planned or not force else f"Force back (still failing): {force}",
@@ -110,9 +109,8 @@ class Writer:
             flip.route,
             Severity.INFO,
             at,
-            f"{flip.route} failed back: {flip.from_provider} → {flip.to_provider}",
+            f"{flip.route} failed back: {flip.from_provider} → {flip.to_provider}, {self.when(at)}",
             [
-                self.when(at),
                 f"Why: {plain(flip.reason, 400)}.",
                 f"Now: {flip.to_provider} {proof}. {_readers(told)} told.",
                 "**Nothing to do.**",
@@ -175,20 +173,19 @@ class Writer:
         incident: int | None,
     ) -> Event:
         begun = f"{primary} bad since {self.clock(since)}" if since else f"{primary} must be left"
-        ack = f"`prober ack {incident}` stops reminders for 1 h." if incident else ""
+        ack = f" `prober ack {incident}` stops reminders for 1 h." if incident else ""
         return self._event(
             "no_candidate",
             key,
             route,
             Severity.PAGE,
             at,
-            f"{route} FAILING, NO FAILOVER",
+            f"{route} FAILING, NO FAILOVER: {begun}",
             [
-                f"{begun}.",
                 f"Flag unchanged. {plain(why, 400)}.",
-                *(f"{w.name}: {plain(w.why)}." for w in weighed),
+                " ".join(f"{w.name}: {plain(w.why)}." for w in weighed),
                 "I keep probing and fail over by myself once one passes.",
-                f"**You:** degrade or queue {route}; tell support. {ack}",
+                f"**You:** degrade or queue {route}; tell support.{ack}",
             ],
             incident,
         )
@@ -407,6 +404,11 @@ class Writer:
 
     def daemon(self, key: str, at: float, *, title: str, lines: list[str]) -> Event:
         return self._event("daemon", key, "", Severity.WARNING, at, title, [self.when(at), *lines])
+
+
+def _canaries_of(provider: str, why: str) -> str:
+    """ "9 of 24 anthropic canaries failed": one sentence, and nobody asks whose."""
+    return why.replace(" canaries ", f" {provider} canaries ")
 
 
 def _readers(told: int) -> str:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 from redis.exceptions import RedisError
+from rich.markup import escape
 from rich.table import Table
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -60,7 +61,7 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
 
 def _in_trouble(route: dict[str, Any]) -> bool:
     healths = {p["name"]: p["health"] for p in route["providers"]}
-    return healths.get(route["primary"], "unknown") in ("breached", "ineligible")
+    return healths.get(route["primary"], "breached") in ("breached", "ineligible")
 
 
 def _status_without_daemon(found: Setup, why: str, as_json: bool) -> None:
@@ -69,10 +70,11 @@ def _status_without_daemon(found: Setup, why: str, as_json: bool) -> None:
     if as_json:
         print_json({"running": False, "why": why, "routes": routes})
     else:
-        out.print(f"[red]The daemon is not running[/]: {why}.")
+        out.print(f"[red]The daemon is not running[/]: {escape(why)}.")
         out.print("Applications go on with the flag as it stands:")
         for route in routes:
-            out.print(f"  {route['route']}: {route['primary'] or 'no flag'}  {route['note']}")
+            line = f"  {route['route']}: {route['primary'] or 'no flag'}  {route['note']}"
+            out.print(line, markup=False)
     raise typer.Exit(BAD_STATE)
 
 
@@ -109,7 +111,7 @@ def _show_daemon(said: dict[str, Any], redis: str | None) -> None:
     if said["blind"]:
         notes.append("[red]BLIND: our own network seems to be gone[/]")
     if said["sql"] != "ok":
-        notes.append(f"[red]history waits ({said['rows_waiting']} rows): {said['sql']}[/]")
+        notes.append(f"[red]history waits ({said['rows_waiting']} rows): {escape(said['sql'])}[/]")
     if said["alerts_unsent"]:
         notes.append(f"[yellow]{said['alerts_unsent']} alerts not delivered yet[/]")
     out.print(f"prober {said['version']}: {', '.join(notes)}")
@@ -124,10 +126,12 @@ def _show_route(found: Setup, route: dict[str, Any]) -> None:
     out.print(f"[bold]{route['route']}[/] ({route['mode']}): [bold]{primary}[/]{since}")
     out.print(f"  {route['decision']['reason']}", markup=False)
     if route["redis"] != "ok":
-        out.print(f"  [red]Redis: {route['redis']}[/]")
+        out.print(f"  [red]Redis: {escape(route['redis'])}[/]")
     if pin := route["pin"]:
         end = say_time(found.config, pin["until"])
-        out.print(f"  [yellow]pinned by {pin['owner']} until {end}: {pin['reason']}[/]")
+        out.print(
+            f"  [yellow]pinned by {escape(pin['owner'])} until {end}: {escape(pin['reason'])}[/]"
+        )
     if route["frozen_until"]:
         out.print(f"  [yellow]frozen until {say_time(found.config, route['frozen_until'])}[/]; "
                   f"`prober ack {route['route']}` ends it")  # fmt: skip
@@ -138,7 +142,7 @@ def _show_route(found: Setup, route: dict[str, Any]) -> None:
         table.add_row(
             f" {mark} {provider['name']}",
             f"[{colour}]{provider['health']}[/]",
-            provider["why"],
+            escape(provider["why"]),
             f"[dim]{provider['pace']}[/]",
         )
     out.print(table)
@@ -174,14 +178,18 @@ def why(
         out.print("\nIf it had to leave now:")
         for candidate in said["candidates"]:
             mark = "[green]yes[/]" if candidate["eligible"] else "[red]no [/]"
-            out.print(f"  {mark} {candidate['name']}: {candidate['why']}")
+            out.print(f"  {mark} {candidate['name']}: {escape(candidate['why'])}")
 
 
 def _show_evidence(provider: dict[str, Any], *, primary: bool) -> None:
     colour = COLOURS[provider["health"]]
     role = " (primary)" if primary else ""
-    out.print(f"{provider['name']}{role}: [{colour}]{provider['health']}[/]  {provider['why']}")
+    out.print(
+        f"{provider['name']}{role}: [{colour}]{provider['health']}[/]  {escape(provider['why'])}"
+    )
     for evidence in provider["evidence"]:
+        if not (primary or evidence["clause"]):
+            continue
         clause = f"{evidence['clause']}; " if evidence["clause"] else ""
         out.print(f"    {evidence['objective']}: {clause}{evidence['explain']}", markup=False)
 

@@ -70,6 +70,12 @@ def _plain(sample: Sample) -> dict[str, Any]:
     return {**asdict(sample), "outcome": sample.outcome.value, "tokens_per_s": sample.tokens_per_s}
 
 
+def _say(seconds: float | None) -> str:
+    if seconds is None:
+        return "–"
+    return f"{seconds * 1000:.0f} ms" if seconds < 1 else say_duration(seconds)
+
+
 def _table(samples: list[Sample]) -> Table:
     table = Table(box=None, pad_edge=False)
     headings = ("provider", "outcome", "connect", "TLS", "first byte", "first text", "total",
@@ -83,7 +89,7 @@ def _table(samples: list[Sample]) -> Table:
             sample.provider,
             f"[{colour}]{sample.outcome.value}[/]",
             *(
-                "–" if value is None else say_duration(round(value, 3))
+                _say(value)
                 for value in (phases.connect_s, phases.tls_s, phases.first_byte_s,
                               phases.first_text_s, phases.total_s)
             ),

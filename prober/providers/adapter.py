@@ -19,6 +19,7 @@ from prober.providers.base import (
 from prober.providers.sse import Message, Messages
 
 MAX_DETAIL = 300
+MAX_REQUEST_ID = 200
 
 
 class Ndjson:
@@ -90,7 +91,8 @@ class Adapter:
         return Failure(outcome, detail(status, codes, message))
 
     def request_id(self, headers: Mapping[str, str]) -> str | None:
-        return next((headers[name] for name in self.request_id_headers if name in headers), None)
+        found = (headers[name] for name in self.request_id_headers if name in headers)
+        return next((id[:MAX_REQUEST_ID] for id in found), None)
 
 
 def failure_in_stream(api: str, status: int, codes: list[str], message: str) -> Failure:

@@ -110,16 +110,19 @@ class Lines:
 
     def feed(self, data: bytes) -> list[bytes]:
         """The lines completed by `data`, without their ends. Raises TooLargeError."""
-        if self._skip_lf and data:
+        if not data:
+            return []
+        if self._skip_lf:
             data = data.removeprefix(b"\n")
-            self._skip_lf = False
         # A CR at the very end may be half of a CR LF.
         self._skip_lf = data.endswith(b"\r")
         if b"\r" in data:
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         first, *more = data.split(b"\n")
         self._rest += first
-        if len(self._rest) > MAX_LINE_BYTES or any(len(line) > MAX_LINE_BYTES for line in more):
+        if len(self._rest) > MAX_LINE_BYTES or (
+            len(data) > MAX_LINE_BYTES and any(len(line) > MAX_LINE_BYTES for line in more)
+        ):
             raise TooLargeError(f"a line of more than {MAX_LINE_BYTES // 1024} KiB")
         if not more:
             return []
@@ -164,6 +167,11 @@ def text_of(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
+MAX_COUNT = 1_000_000_000
+
+
 def count_of(value: Any) -> int | None:
-    """A token count of foreign JSON; anything else is not known."""
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    """A token count of foreign JSON; anything else, the absurd included, is not known."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        return None
+    return value if 0 <= value <= MAX_COUNT else None

@@ -33,31 +33,30 @@ class Messages:
 
     def feed(self, data: bytes) -> Iterator[Message]:
         for line in self._lines.feed(data):
-            yield from self._line(line)
+            if line:
+                self._take(line)
+            elif self._data or self._bare or self._event:
+                yield from self._end()
 
     def close(self) -> Iterator[Message]:
         """What an unfinished end still says. The standard drops it; an error may hide there."""
         last = self._lines.close()
         if last:
-            yield from self._line(last)
-        yield from self._line(b"")
+            self._take(last)
+        yield from self._end()
 
-    def _line(self, line: bytes) -> Iterator[Message]:
-        if not line:
-            if self._data:
-                yield Message(self._event, b"\n".join(self._data))
-            if self._bare:
-                yield Message("", b"\n".join(self._bare), bare=True)
-            self._event, self._data, self._bare = "", [], []
-            return
+    def _take(self, line: bytes) -> None:
         name, _, value = line.partition(b":")
-        if not name:
-            return  # a comment, often used as a ping
-        if name not in _FIELDS:
-            self._bare.append(line)
-            return
-        value = value.removeprefix(b" ")
         if name == b"data":
-            self._data.append(value)
+            self._data.append(value.removeprefix(b" "))
         elif name == b"event":
-            self._event = value.decode("utf-8", "replace")
+            self._event = value.removeprefix(b" ").decode("utf-8", "replace")
+        elif name and name not in _FIELDS:  # without a name: a comment, often used as a ping
+            self._bare.append(line)
+
+    def _end(self) -> Iterator[Message]:
+        if self._data:
+            yield Message(self._event, b"\n".join(self._data))
+        if self._bare:
+            yield Message("", b"\n".join(self._bare), bare=True)
+        self._event, self._data, self._bare = "", [], []

@@ -82,16 +82,10 @@ class ControlServer:
         )
         self._server = _Server(config)
         self._task: asyncio.Task[None] | None = None
-        self._socket: Any = None
+        self._socket: socket.socket | None = None
 
     async def start(self) -> None:
-        self._path.unlink(missing_ok=True)
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        before = os.umask(0o177)
-        try:
-            self._socket.bind(str(self._path))
-        finally:
-            os.umask(before)
+        self._socket = await asyncio.to_thread(_private_socket, self._path)
         self._task = asyncio.create_task(self._server.serve([self._socket]), name="control")
 
     async def close(self) -> None:
@@ -100,7 +94,18 @@ class ControlServer:
             self._server.force_exit = True
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
-        self._path.unlink(missing_ok=True)
+        await asyncio.to_thread(self._path.unlink, missing_ok=True)
+
+
+def _private_socket(path: Path) -> socket.socket:
+    path.unlink(missing_ok=True)
+    found = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o177)
+    try:
+        found.bind(str(path))
+    finally:
+        os.umask(before)
+    return found
 
 
 def ask(

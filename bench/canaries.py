@@ -1,0 +1,37 @@
+"""What the measurements send: `probe()`, and the bare httpx call it is compared with."""
+
+from __future__ import annotations
+
+import httpx
+
+from prober.clock import Clock
+from prober.probe import Plan, new_canary, probe
+from prober.providers import ADAPTERS
+from prober.providers.base import Request, Target
+from prober.sample import Sample
+
+
+def plan(api: str, emulator_url: str) -> Plan:
+    base_url = f"{emulator_url}/v1" if api == "openai" else emulator_url
+    return Plan(api, api, Target(base_url, "bench", key="bench"))
+
+
+def request(what: Plan) -> Request:
+    return ADAPTERS[what.api].build(what.target, new_canary().prompt, what.max_tokens)
+
+
+async def canary(what: Plan, client: httpx.AsyncClient, clock: Clock) -> Sample:
+    """One canary that has to succeed: a failure would be measured as speed."""
+    sample = await probe(what, new_canary(), client, clock, id="bench")
+    if not sample.ok:
+        raise RuntimeError(f"a canary failed: {sample.outcome}, {sample.detail}")
+    return sample
+
+
+async def bare(asked: Request, client: httpx.AsyncClient) -> None:
+    """The same exchange by httpx alone: every byte is received, none is looked at."""
+    async with client.stream(
+        asked.method, asked.url, headers=asked.headers, content=asked.body
+    ) as response:
+        async for _ in response.aiter_bytes():
+            pass

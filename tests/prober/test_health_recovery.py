@@ -1,0 +1,216 @@
+"""How a provider breaches, comes back and waits; and what is not its outage."""
+
+from __future__ import annotations
+
+import pytest
+from prober_values import WALL, sample
+from trackers import account_trouble, breached, good, in_penalty, recover, tracker
+
+from prober.config import Detector, Route
+from prober.health import Change, Rules, Tracker
+from prober.objective import objectives_of
+from prober.sample import Outcome
+from switch.flag import Health
+
+HANG = Outcome.TIMEOUT_FIRST_TEXT
+
+
+# -- breach and recovery ---------------------------------------------------------------------------
+
+
+def test_a_breach_is_told_once_with_its_onset_and_its_sentence() -> None:
+    track = tracker(count=2)
+    track.ended(sample(at_s=0))
+    track.ended(sample(Outcome.OVERLOADED, 30))
+    assert track.health(31) == (
+        Health.SUSPECT,
+        "1 of 1 canaries failed in 1 s (overloaded), 1 bad in a row, breached at 2",
+    )
+    track.ended(sample(Outcome.OVERLOADED, 33))
+    assert track.changes == [Change.BREACHED]
+    assert track.onset_at == WALL + 30
+    assert track.health(34) == (Health.BREACHED, "2 of 2 canaries failed in 4 s (overloaded)")
+    track.ended(sample(Outcome.OVERLOADED, 36))
+    assert track.changes == [Change.BREACHED]
+    assert track.health(37)[1] == "3 of 3 canaries failed in 7 s (overloaded)"
+    assert not track.proven(37)
+
+
+def test_recovery_takes_a_score_of_65() -> None:
+    track = breached()
+    good(track, 64, 3)
+    assert track.score == 64
+    assert track.latched
+    assert track.changes == []
+    track.ended(sample(at_s=300))
+    assert track.changes == [Change.RECOVERED]
+    assert (track.latched, track.latched_why, track.score, track.level) == (frozenset(), "", 0, 0)
+
+
+def test_one_bad_canary_costs_25_good_ones_and_never_below_none() -> None:
+    track = breached()
+    good(track, 30, 3)
+    track.ended(sample(Outcome.OVERLOADED, 100))
+    assert track.score == 5
+    track.ended(sample(Outcome.OVERLOADED, 103))
+    assert track.score == 0
+    good(track, 64, 106)
+    assert track.latched
+
+
+def test_what_says_nothing_neither_raises_nor_lowers_the_score() -> None:
+    track = breached()
+    good(track, 5, 3)
+    track.ended(sample(Outcome.RATE_LIMITED, 30, base_rate=False))
+    track.ended(sample(Outcome.WRONG_ANSWER, 33))
+    assert track.score == 5
+    assert track.good_in_a_row == 5
+
+
+def test_a_recovered_provider_waits_before_it_may_serve() -> None:
+    track = breached(healthy_for_s=600)
+    end_s = recover(track, 3)
+    assert track.health(end_s + 10) == (
+        Health.RECOVERING,
+        "good again, may serve in 10 min",
+    )
+    good(track, 1, end_s + 590)
+    assert track.health(end_s + 599)[0] is Health.RECOVERING
+    assert track.health(end_s + 600)[0] is Health.OK
+
+
+def test_each_relapse_doubles_the_wait_up_to_a_cap() -> None:
+    track, at_s = breached(healthy_for_s=600), 3.0
+    waits = []
+    for _ in range(6):
+        end_s = recover(track, at_s)
+        left = [s for s in (600, 1200, 2400, 4800, 9600) if in_penalty(track, end_s + s - 1)]
+        waits.append(left[-1])
+        at_s = end_s + 10
+        track.ended(sample(Outcome.OVERLOADED, at_s))
+        at_s += 3
+    assert waits == [600, 1200, 2400, 4800, 4800, 4800]
+
+
+def test_a_breach_six_hours_later_is_no_relapse() -> None:
+    track = breached()
+    end_s = recover(track, 3)
+    at_s = end_s + 6 * 3600
+    track.ended(sample(Outcome.OVERLOADED, at_s))
+    end_s = recover(track, at_s + 3)
+    assert in_penalty(track, end_s + 599)
+    assert not in_penalty(track, end_s + 600)
+
+
+def test_a_second_objective_in_breach_joins_the_first() -> None:
+    detector = Detector(kind="consecutive", count=1)
+    route = Route(
+        name="chat",
+        candidates=("a",),
+        detector=detector,
+        objectives={"ttft": {"under": "1s"}},  # type: ignore[arg-type]
+    )
+    track = Tracker("a", objectives_of(route), Rules())
+    track.ended(sample(first_text_s=2, took_s=3))
+    track.ended(sample(Outcome.OVERLOADED, 3))
+    assert track.breached == {"ttft", "availability"}
+    assert track.changes == [Change.BREACHED]
+    assert track.latched_why == (
+        "1 of 1 canaries failed in 1 s (overloaded); "
+        "1 of 1 canaries needed over 1 s to first text in 3 s"
+    )
+
+
+# -- the account and the canary --------------------------------------------------------------------
+
+
+def test_one_account_error_makes_suspicious_and_unknown() -> None:
+    track = tracker()
+    account_trouble(track, 0)
+    assert track.account_suspect
+    assert track.suspect
+    assert track.breached == frozenset()
+    assert track.health(1) == (Health.UNKNOWN, "key refused: HTTP 401 no such key")
+
+
+@pytest.mark.parametrize(
+    ("own", "state", "words"),
+    [
+        (False, Health.INELIGIBLE, "key refused: HTTP 401 no such key"),
+        (True, Health.UNKNOWN, "key refused: HTTP 401 no such key (the canary's own account)"),
+    ],
+)
+def test_three_in_thirty_seconds_are_the_account_s_trouble(
+    own: bool, state: Health, words: str
+) -> None:
+    track = tracker(own_account=own)
+    account_trouble(track, 0, 15, 30)
+    assert track.changes == [Change.ACCOUNT]
+    assert track.breached == {"auth"}
+    assert track.health(31) == (state, words)
+    account_trouble(track, 33)
+    assert track.changes == [Change.ACCOUNT]
+
+
+def test_three_in_more_than_thirty_seconds_are_not() -> None:
+    track = tracker()
+    account_trouble(track, 0, 15, 30.1)
+    assert (track.changes, track.breached) == ([], frozenset())
+
+
+def test_a_slow_suspect_interval_widens_the_thirty_seconds() -> None:
+    track = tracker(suspect_interval_s=20)
+    account_trouble(track, 0, 20, 40)
+    assert track.changes == [Change.ACCOUNT]
+
+
+def test_account_trouble_is_never_an_outage() -> None:
+    track = tracker(count=1)
+    account_trouble(track, *range(20), outcome=Outcome.QUOTA_EXHAUSTED)
+    assert track.level == 0
+    assert track.latched == frozenset()
+    assert track.breached == {"quota_exhausted"}
+
+
+def test_a_good_canary_settles_the_account() -> None:
+    track = tracker()
+    account_trouble(track, 0, 3, 6)
+    track.ended(sample(at_s=9))
+    assert track.changes == [Change.ACCOUNT, Change.ACCOUNT_WELL]
+    assert track.health(10)[0] is Health.OK
+    account_trouble(track, 12, 15)
+    assert track.breached == frozenset()
+
+
+def test_another_trouble_of_the_account_is_told_too() -> None:
+    track = tracker()
+    account_trouble(track, 0, 3, 6)
+    account_trouble(track, 9, 12, 15, outcome=Outcome.QUOTA_EXHAUSTED)
+    assert track.changes == [Change.ACCOUNT, Change.ACCOUNT]
+    assert track.breached == {"quota_exhausted"}
+
+
+def test_a_misconfigured_canary_is_told_once_until_one_is_good() -> None:
+    track = tracker(count=1)
+    bad = [sample(Outcome.BUDGET_TOO_SMALL, at_s, detail="cut") for at_s in (0, 3)]
+    for one in bad:
+        track.ended(one)
+    assert track.changes == [Change.CANARY]
+    assert track.breached == frozenset()
+    assert track.health(4) == (Health.UNKNOWN, "canary's token limit too small: cut")
+    track.ended(sample(at_s=6))
+    track.ended(sample(Outcome.BAD_REQUEST, 9))
+    assert track.changes == [Change.CANARY, Change.CANARY]
+
+
+def test_a_429_counts_at_the_base_rate_only() -> None:
+    track = tracker(count=1)
+    good(track, 4, 0)
+    track.ended(sample(Outcome.RATE_LIMITED, 12, base_rate=False))
+    assert track.health(13) == (
+        Health.OK,
+        "last canary rate limited; 4 of 4, slowest first text 0.5 s good",
+    )
+    assert not track.proven(13)
+    track.ended(sample(Outcome.RATE_LIMITED, 15, base_rate=True))
+    assert track.breached == {"availability"}

@@ -1,0 +1,97 @@
+"""How often to probe, and what lasting noise can cost."""
+
+from __future__ import annotations
+
+import pytest
+
+from prober.pace import BUCKET, FastBucket, Need, Pace, Purpose, pace
+
+BASE = Pace(30, Purpose.BASE)
+
+
+@pytest.mark.parametrize(
+    ("need", "found"),
+    [
+        (Need(), BASE),
+        (Need(suspect_for_s=0), Pace(3, Purpose.SUSPICION)),
+        (Need(suspect_for_s=599), Pace(3, Purpose.SUSPICION)),
+        (Need(suspect_for_s=600), Pace(15, Purpose.SUSPICION)),
+        (Need(suspect_for_s=4199), Pace(15, Purpose.SUSPICION)),
+        (Need(suspect_for_s=4200), BASE),
+        (Need(latched=True), Pace(15, Purpose.RECOVERY)),
+        (Need(latched=True, score=2), Pace(15, Purpose.RECOVERY)),
+        (Need(latched=True, score=3), Pace(3, Purpose.RECOVERY)),
+        (Need(latched=True, suspect_for_s=0), Pace(15, Purpose.RECOVERY)),
+        (Need(proving=True, latched=True), Pace(3, Purpose.PROOF)),
+        (Need(watched=True), Pace(3, Purpose.WATCH)),
+        (Need(watched=True, suspect_for_s=700), Pace(15, Purpose.SUSPICION)),
+        (Need(watched=True, suspect_for_s=4200), Pace(3, Purpose.WATCH)),
+        (Need(witness=True), Pace(3, Purpose.WITNESS)),
+    ],
+)
+def test_the_pace_follows_the_need(need: Need, found: Pace) -> None:
+    assert pace(need, 30, 3) == found
+
+
+def test_slow_is_never_slower_than_the_base_interval() -> None:
+    assert pace(Need(latched=True), 10, 3).interval_s == 10
+
+
+def empty(now_s: float = 0.0) -> FastBucket:
+    bucket = FastBucket(30)
+    for _ in range(BUCKET):
+        bucket.take(Purpose.SUSPICION, now_s)
+    return bucket
+
+
+FAST = Pace(3, Purpose.SUSPICION)
+
+
+def test_a_bucket_holds_400_fast_canaries() -> None:
+    bucket = FastBucket(30)
+    for _ in range(400):
+        assert bucket.bound(FAST, 0, 30, 3) == FAST
+        bucket.take(Purpose.SUSPICION, 0)
+    assert bucket.bound(FAST, 0, 30, 3) == Pace(15, Purpose.SUSPICION)
+
+
+def test_one_fast_canary_comes_back_each_base_interval() -> None:
+    bucket = empty()
+    assert bucket.bound(FAST, 29.9, 30, 3) != FAST
+    assert bucket.bound(FAST, 30, 30, 3) == FAST
+    bucket.take(Purpose.SUSPICION, 30)
+    assert bucket.bound(FAST, 59, 30, 3) != FAST
+    assert bucket.bound(FAST, 60, 30, 3) == FAST
+
+
+def test_the_bucket_never_holds_more_than_its_size() -> None:
+    bucket = empty()
+    bucket.bound(FAST, 1e9, 30, 3)
+    for _ in range(BUCKET):
+        bucket.take(Purpose.SUSPICION, 1e9)
+    assert bucket.bound(FAST, 1e9, 30, 3) != FAST
+
+
+@pytest.mark.parametrize("purpose", [Purpose.BASE, Purpose.PROOF])
+def test_base_canaries_and_proofs_are_free_and_never_wait(purpose: Purpose) -> None:
+    bucket = FastBucket(30, size=1)
+    bucket.take(purpose, 0)
+    assert bucket.bound(FAST, 0, 30, 3) == FAST
+    bucket.take(Purpose.SUSPICION, 0)
+    wanted = Pace(3, purpose)
+    assert bucket.bound(wanted, 0, 30, 3) == wanted
+
+
+def test_an_empty_bucket_makes_nothing_faster() -> None:
+    wanted = Pace(20, Purpose.RECOVERY)
+    assert empty().bound(wanted, 0, 30, 3) == wanted
+    assert empty().bound(FAST, 0, 10, 3) == Pace(10, Purpose.SUSPICION)
+
+
+def test_lasting_noise_costs_at_most_265_canaries_an_hour() -> None:
+    bucket, now_s, sent = empty(), 0.0, 0
+    while now_s < 3600:
+        now_s += bucket.bound(FAST, now_s, 30, 3).interval_s
+        bucket.take(Purpose.SUSPICION, now_s)
+        sent += 1
+    assert sent <= 265

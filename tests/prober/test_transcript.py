@@ -1,0 +1,114 @@
+"""From the events of one answer to its outcome."""
+
+from __future__ import annotations
+
+import pytest
+
+from prober.canary import Canary
+from prober.probe import new_canary
+from prober.providers.base import (
+    Event,
+    Failure,
+    Other,
+    Reasoning,
+    Stop,
+    Stopped,
+    Terminal,
+    Text,
+    Usage,
+)
+from prober.sample import Outcome, Tokens
+from prober.transcript import MAX_TEXT, Transcript
+
+CANARY = Canary("ab12")
+END = [Stopped(Stop.END), Terminal()]
+
+
+def told(*events: Event) -> Transcript:
+    transcript = Transcript()
+    for number, event in enumerate(events):
+        transcript.take(event, float(number))
+    return transcript
+
+
+@pytest.mark.parametrize(
+    ("events", "outcome"),
+    [
+        ([Text("ab12"), *END], Outcome.OK),
+        ([Text("ab"), Text("12"), Terminal()], Outcome.OK),
+        ([Text("ab12"), Stopped(Stop.LENGTH), Terminal()], Outcome.OK),
+        ([], Outcome.STREAM_TRUNCATED),
+        ([Text("ab12"), Stopped(Stop.END)], Outcome.STREAM_TRUNCATED),
+        ([Other(), Text("ab12")], Outcome.STREAM_TRUNCATED),
+        (END, Outcome.EMPTY_COMPLETION),
+        ([Text(" \n\t"), *END], Outcome.EMPTY_COMPLETION),
+        ([Reasoning(), *END], Outcome.EMPTY_COMPLETION),
+        ([Stopped(Stop.LENGTH), Terminal()], Outcome.BUDGET_TOO_SMALL),
+        ([Reasoning(), Stopped(Stop.LENGTH), Terminal()], Outcome.BUDGET_TOO_SMALL),
+        ([Text("other"), *END], Outcome.WRONG_ANSWER),
+        ([Text("ab12"), Stopped(Stop.REFUSAL), Terminal()], Outcome.REFUSAL),
+        ([Stopped(Stop.REFUSAL), *END], Outcome.REFUSAL),
+        ([Text("ab12"), Stopped(Stop.ERROR), Terminal()], Outcome.STREAM_ERROR),
+        ([Text("ab12"), Failure(Outcome.OVERLOADED, "x"), *END], Outcome.OVERLOADED),
+        ([Text("ab12"), *END, Failure(Outcome.STREAM_ERROR, "x")], Outcome.STREAM_ERROR),
+    ],
+)
+def test_a_canary_is_ok_only_when_everything_is(events: list[Event], outcome: Outcome) -> None:
+    found, detail = told(*events).conclude(CANARY)
+    assert found is outcome
+    assert bool(detail) is (outcome is not Outcome.OK)
+
+
+def test_the_first_failure_is_the_one_that_counts() -> None:
+    first, second = Failure(Outcome.RATE_LIMITED, "one"), Failure(Outcome.STREAM_ERROR, "two")
+    assert told(first, second).conclude(CANARY) == (Outcome.RATE_LIMITED, "one")
+
+
+def test_an_answer_that_was_no_stream_says_so() -> None:
+    assert told().conclude(CANARY)[1] == "the answer was empty or no stream of this API"
+    assert told(Other()).conclude(CANARY)[1] == "the stream ended without its end marker"
+
+
+def test_each_first_has_its_own_time() -> None:
+    transcript = told(Other(), Reasoning(), Reasoning(), Text(" "), Text("x"), Text("y"), *END)
+    assert (
+        transcript.first_event_s,
+        transcript.first_reasoning_s,
+        transcript.first_text_s,
+        transcript.terminal_s,
+    ) == (0, 1, 4, 7)
+
+
+def test_later_counts_override_where_they_say_something() -> None:
+    transcript = told(Usage(input=10, output=1, cached=2), Usage(output=7, reasoning=3))
+    assert transcript.tokens == Tokens(input=10, output=7, reasoning=3, cached=2)
+
+
+def test_text_is_kept_up_to_a_bound() -> None:
+    transcript = told(*[Text("x" * 3_000)] * 50, Text("y" * 1_000_000))
+    assert len(transcript.text) <= 2 * MAX_TEXT
+
+
+def test_a_wrong_answer_is_shown_short_and_harmless() -> None:
+    _, detail = told(Text("no\x1b[31m\n" + "x" * 500), *END).conclude(CANARY)
+    assert detail.startswith("answered 'no\\x1b[31m\\nx")
+    assert len(detail) < 100
+
+
+@pytest.mark.parametrize(
+    "answer", ["ab12", " AB12.\n", "`ab12`", "The first word is ab12!", "a b1 2"]
+)
+def test_case_spacing_and_a_polite_wrapper_are_forgiven(answer: str) -> None:
+    assert CANARY.right(answer)
+
+
+@pytest.mark.parametrize("answer", ["", "ab1", "ab21", "Reply", "the first word of this message"])
+def test_another_word_is_not(answer: str) -> None:
+    assert not CANARY.right(answer)
+
+
+def test_the_nonce_comes_first_and_is_new_each_time() -> None:
+    canary = new_canary()
+    assert canary.prompt.split()[0] == canary.nonce
+    assert not canary.right(canary.prompt.partition("\n")[2])
+    assert canary.nonce != new_canary().nonce

