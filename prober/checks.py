@@ -28,7 +28,7 @@ def cross_check(config: Config, raw: dict[str, Any]) -> list[str]:
     """
     return [
         *_names(raw),
-        *_references(config, raw),
+        *_references(raw),
         *_vantages(config),
         *(line for provider in config.provider for line in _provider(config, provider)),
         *(line for route in config.route for line in _route(route)),
@@ -51,21 +51,29 @@ def _names(raw: dict[str, Any]) -> Iterator[str]:
                 yield f'[[{table}]] "{name}": the name is given {count} times; names must differ'
 
 
-def _references(config: Config, raw: dict[str, Any]) -> Iterator[str]:
+def _references(raw: dict[str, Any]) -> Iterator[str]:
     providers, routes = _raw_names(raw, "provider"), _raw_names(raw, "route")
-    for route in config.route:
-        for name in route.candidates:
+    for place, candidates in _raw_lists(raw, "route", "candidates"):
+        for name in dict.fromkeys(candidates):
             if name not in providers:
-                hint = _near(name, providers)
-                yield f'[[route]] "{route.name}": candidates names no [[provider]] {name!r}{hint}'
-        for name, count in Counter(route.candidates).items():
+                yield f"{place}: candidates names no [[provider]] {name!r}{_near(name, providers)}"
+        for name, count in Counter(candidates).items():
             if count > 1:
-                yield f'[[route]] "{route.name}": candidates names {name!r} {count} times'
-    for alert in config.alert:
-        for name in alert.routes:
+                yield f"{place}: candidates names {name!r} {count} times"
+    for place, wanted in _raw_lists(raw, "alert", "routes"):
+        for name in wanted:
             if name not in routes:
-                hint = _near(name, routes)
-                yield f'[[alert]] "{alert.name}": routes names no [[route]] {name!r}{hint}'
+                yield f"{place}: routes names no [[route]] {name!r}{_near(name, routes)}"
+
+
+def _raw_lists(raw: dict[str, Any], table: str, key: str) -> Iterator[tuple[str, list[str]]]:
+    """(place, the strings listed under `key`) of each row, whatever else is wrong with it."""
+    rows = raw.get(table)
+    for number, row in enumerate(rows if isinstance(rows, list) else [], 1):
+        if isinstance(row, dict) and isinstance(row.get(key), list):
+            name = row.get("name")
+            place = f'[[{table}]] "{name}"' if isinstance(name, str) else f"[[{table}]] {number}"
+            yield place, [item for item in row[key] if isinstance(item, str)]
 
 
 def _near(word: str, choices: list[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
+import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,7 +48,7 @@ def parse(text: str, name: str = "prober.toml") -> Config:
     try:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        hint = "; an inline table must stay on one line" if "nline" in str(error) else ""
+        hint = "; an inline table must stay on one line" if _left_open(text, str(error)) else ""
         raise ConfigError([f"{name}: {error}{hint}"]) from error
     problems: list[str] = []
     try:
@@ -61,6 +62,14 @@ def parse(text: str, name: str = "prober.toml") -> Config:
     if problems:
         raise ConfigError([f"{name}: {problem}" for problem in dict.fromkeys(problems)])
     return config
+
+
+def _left_open(text: str, error: str) -> bool:
+    """Whether tomllib stopped inside an inline table at the end of a line; it does not say so."""
+    found = re.search(r"at line (\d+)", error)
+    lines = text.splitlines()
+    line = lines[int(found[1]) - 1] if found and int(found[1]) <= len(lines) else ""
+    return line.count("{") > line.count("}")
 
 
 def fill_in(config: Config) -> Config:

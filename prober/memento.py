@@ -55,6 +55,8 @@ def read(path: Path) -> Saved:
 
 def load(saved: Saved, states: Iterable[RouteState], now_s: float) -> bool:
     """Gives the trackers back what they knew; True when it was fresh enough to be evidence."""
+    states = list(states)
+    clean = [(tracker, tracker.dump()) for state in states for tracker in state.trackers.values()]
     try:
         fresh = bool(saved["same_boot"]) and 0 <= now_s - saved["now_s"] <= MAX_GAP_S
         for state in states:
@@ -63,5 +65,7 @@ def load(saved: Saved, states: Iterable[RouteState], now_s: float) -> bool:
                 if known is not None:
                     tracker.load(known, fresh=fresh)
     except (ValueError, KeyError, TypeError, AttributeError):
-        return False  # a clean start is always safe
+        for tracker, nothing in clean:
+            tracker.load(nothing, fresh=True)
+        return False  # a clean start is always safe, half a one is not
     return fresh

@@ -49,8 +49,19 @@ def connect_async(url: str, *, timeout_s: float = SOCKET_TIMEOUT_S) -> redis.asy
     sentinel = redis.asyncio.sentinel.Sentinel(  # type: ignore[no-untyped-call]
         nodes, sentinel_kwargs=options, **options
     )
-    client: redis.asyncio.Redis = sentinel.master_for(name, **login)
+    client: redis.asyncio.Redis = sentinel.master_for(
+        name, connection_pool_class=_SentinelPool, **login
+    )
     return client
+
+
+class _SentinelPool(redis.asyncio.sentinel.SentinelConnectionPool):
+    """Closes its connections to the sentinels too; redis-py leaves them to the collector."""
+
+    async def aclose(self) -> None:
+        await super().aclose()
+        for sentinel in self.sentinel_manager.sentinels:
+            await sentinel.aclose()
 
 
 def _options(timeout_s: float) -> dict[str, Any]:

