@@ -294,7 +294,9 @@ def _object(text: str) -> dict[str, Any]:
 
 
 def say_duration(seconds: float) -> str:
-    """A duration for people: "0.9 s", "61 s", "10 min", "3 h", "2 d"."""
+    """A duration for people: "25 ms", "0.9 s", "61 s", "10 min", "3 h", "2 d"."""
+    if 0 < seconds < 0.095:
+        return f"{seconds * 1000:.0f} ms"
     if seconds < 9.95:
         return f"{seconds:.1f}".removesuffix(".0") + " s"
     if seconds < 120:

@@ -99,7 +99,7 @@ class Director:
         await self._until(lambda: len(self.app.calls) > 60, 6)
 
         scene.act = "Act 2: half of anthropic's requests fail (HTTP 529). Nobody touches anything."
-        scene.say("anthropic begins to fail: every second request answers 529 overloaded")
+        scene.say("anthropic begins to fail: about half of all requests answer 529 overloaded")
         fault_at = time.time()
         self.stage.emulator.set_faults(
             api="anthropic", error_share=FAILS, status=529, seed=int(fault_at)

@@ -36,6 +36,7 @@ class View:
                 self._application(),
                 Text(),
                 self._providers(),
+                Text("  bars: evidence towards a breach (red), the way back (blue)", style="dim"),
                 Text(),
                 self._log(),
             ),

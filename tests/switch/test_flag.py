@@ -298,7 +298,7 @@ def test_a_forged_or_torn_message_is_ignored(message: str) -> None:
     ("seconds", "said"),
     [
         (0, "0 s"),
-        (0.04, "0 s"),
+        (0.04, "40 ms"),
         (0.9, "0.9 s"),
         (1, "1 s"),
         (9.94, "9.9 s"),
