@@ -20,7 +20,6 @@ from switch.flag import Health, say_duration
 
 RECOVERED_AT = 65
 BAD_COSTS = 25
-FAST_FROM = 3
 ACCOUNT_COUNT = 3
 ACCOUNT_WITHIN_S = 30.0
 PROOF = 4

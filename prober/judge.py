@@ -45,6 +45,7 @@ class Judge:
         shut: provider -> why it cannot be probed; the schedule skips those too.
         spent: providers whose canary budget is exhausted.
         asked: provider -> until when an operator wants it proven (monotonic seconds).
+        ticked_s: when the last tick that went well began.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Judge:
         self._wake = asyncio.Event()
         self._stopping = False
         self._tick_s: float | None = None
+        self.ticked_s: float | None = None
         self._hold_until_s = float("-inf")
         self._beat_s: dict[str, float] = {}
         self._published: dict[str, object] = {}
@@ -158,8 +160,16 @@ class Judge:
                 tracker.tick(now_s)
         await self._changes()
         await self._mind_blindness(now_s)
-        for state in self.states.values():
-            await self._route(state)
+        well = True
+        for state in list(self.states.values()):
+            try:
+                await self._route(state)
+            except Exception:
+                # One route must not stop the others. The watchdog goes hungry meanwhile.
+                log.exception("%s: judging failed", state.name)
+                well = False
+        if well:
+            self.ticked_s = now_s
 
     def standing(self) -> Standing:
         now_s = self._clock.mono()
@@ -447,11 +457,6 @@ class Judge:
     async def missed(self, state: RouteState, flip: Flip) -> None:
         """After a restart: tells of a flip whose alert may never have been written down."""
         await self._crier.missed(state, flip, round(self._clock.now() * 1000))
-
-    @property
-    def ticked_s(self) -> float | None:
-        """When the last tick began, by the monotonic clock."""
-        return self._tick_s
 
     async def release_all(self) -> None:
         """Gives every lease up, at shutdown."""

@@ -19,7 +19,7 @@ def snippets(route: Route, config: Config) -> dict[str, str]:
         "shell": f"redis-cli -u \"${variable}\" GET '{keys.primary}'",
         "python": (
             "import os\n"
-            "from switch import Reader  # pip install prober\n"
+            "from switch import Reader  # of the package prober; needs redis alone\n"
             f'reader = Reader(os.environ["{variable}"], {{"{route.name}": "{default}"}}{named})\n'
             "reader.wait_ready(2)\n"
             f'print(reader.primary("{route.name}"))  # a memory read; once per request'

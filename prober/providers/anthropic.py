@@ -49,7 +49,13 @@ def build(target: Target, prompt: str, max_tokens: int) -> Request:
     return Request("POST", f"{target.base_url}/v1/messages", headers, json.dumps(body).encode())
 
 
+SILENT = frozenset({"ping", "content_block_start", "content_block_stop"})
+
+
 def events(message: Message) -> Iterator[Event]:
+    if message.event in SILENT:
+        yield Other()
+        return
     said = object_of(parse_json(message.data))
     match said.get("type", message.event):
         case "content_block_delta":

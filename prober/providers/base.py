@@ -5,11 +5,12 @@ Pure: no adapter knows the time, a socket or a retry.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
+
+from pydantic_core import from_json
 
 from prober.sample import Outcome
 
@@ -139,8 +140,8 @@ class Lines:
 def parse_json(data: bytes) -> Any:
     """JSON, or None for whatever is not; deep nesting and bad UTF-8 included."""
     try:
-        return json.loads(data)
-    except (ValueError, RecursionError):
+        return from_json(data)  # a fifth of the time of json.loads, and a bound on depth
+    except ValueError:
         return None
 
 

@@ -21,11 +21,13 @@ from prober.emulator import Emulator
 
 @contextmanager
 def notified() -> Iterator[tuple[str, socket.socket]]:
-    with tempfile.TemporaryDirectory(prefix="pn") as folder:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-            sock.bind(f"{folder}/n")
-            sock.settimeout(20)
-            yield f"{folder}/n", sock
+    with (
+        tempfile.TemporaryDirectory(prefix="pn") as folder,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock,
+    ):
+        sock.bind(f"{folder}/n")
+        sock.settimeout(20)
+        yield f"{folder}/n", sock
 
 
 def hear(sock: socket.socket, words: str) -> str:

@@ -269,6 +269,26 @@ def test_what_was_saved_is_believed_whole_when_fresh() -> None:
     assert again.health(end_s)[0] is Health.RECOVERING
 
 
+def test_the_wait_after_a_recovery_outlives_a_restart() -> None:
+    whole, again = breached(healthy_for_s=600), tracker(count=1, healthy_for_s=600)
+    end_s = recover(whole, 3)
+    again.load(whole.dump(), fresh=True)
+    assert in_penalty(again, end_s + 599)
+    assert not in_penalty(again, end_s + 600)
+    # and so does the memory of it: this is a relapse
+    at_s = end_s + 700
+    again.ended(sample(Outcome.OVERLOADED, at_s))
+    end_s = recover(again, at_s + 3)
+    assert in_penalty(again, end_s + 1199)
+
+
+def test_a_tracker_without_a_past_loads_as_one() -> None:
+    again = tracker()
+    again.load(tracker().dump(), fresh=True)
+    end_s = good(again, 4, 0)
+    assert again.health(end_s)[0] is Health.OK
+
+
 def test_otherwise_only_what_was_learned_is_believed() -> None:
     whole, again = saved(), tracker()
     again.load(whole.dump(), fresh=False)

@@ -86,6 +86,7 @@ def test_each_relapse_doubles_the_wait_up_to_a_cap() -> None:
         end_s = recover(track, at_s)
         left = [s for s in (600, 1200, 2400, 4800, 9600) if in_penalty(track, end_s + s - 1)]
         waits.append(left[-1])
+        assert not in_penalty(track, end_s + left[-1])
         at_s = end_s + 10
         track.ended(sample(Outcome.OVERLOADED, at_s))
         at_s += 3
@@ -126,11 +127,14 @@ def test_a_second_objective_in_breach_joins_the_first() -> None:
 
 def test_one_account_error_makes_suspicious_and_unknown() -> None:
     track = tracker()
-    account_trouble(track, 0)
+    good(track, 4, 0)
+    account_trouble(track, 12)
+    assert (track.good_in_a_row, track.recent_bad()) == (0, False)
+    assert not track.proven(13)
     assert track.account_suspect
     assert track.suspect
     assert track.breached == frozenset()
-    assert track.health(1) == (Health.UNKNOWN, "key refused: HTTP 401 no such key")
+    assert track.health(13) == (Health.UNKNOWN, "key refused: HTTP 401 no such key")
 
 
 @pytest.mark.parametrize(
