@@ -17,23 +17,21 @@ from prober.checks import domains_of, on_loopback
 from prober.clock import Clock
 from prober.config import Config
 from prober.crier import Crier
-from prober.flipper import Done, Flipper, pin_change
+from prober.flipper import Done, Flipper
 from prober.health import Change, Tracker
 from prober.incidents import Incidents
+from prober.mender import Mender, actor_of
 from prober.pace import Need
-from prober.reconcile import Mend, Verdict, reconcile
 from prober.route import RouteState, Standing
 from prober.sample import Fault, Sample
 from switch.decide import Action, Decision, decide
-from switch.flag import Flag, Flip, MalformedFlagError, Mode, Op, Pin
-from switch.writer import PinChange
+from switch.flag import Flag, Flip, MalformedFlagError, Mode, Op
 
 log = logging.getLogger(__name__)
 
 TICK_S = 1.0
 LEASE_TTL_S = 15.0
 HEARTBEAT_S = 1.0
-BREAK_GLASS_MS = 3_600_000
 GAP_TICKS = 3
 BLIND_AFTER_S = 15.0
 
@@ -68,6 +66,7 @@ class Judge:
         self.controls_fail: bool | None = None
         self.incidents = incidents
         self._flipper = flipper
+        self._mender = Mender(config, flipper, crier)
         self._crier = crier
         self._clock = clock
         self._wake = asyncio.Event()
@@ -260,7 +259,7 @@ class Judge:
         if state.seen is not None:
             for flip in await self._flipper.settle(state):
                 await self._flipped(state, Done(flip, 0))
-            if not state.unsettled and await self._mend(state):
+            if not state.unsettled and await self._mender.mend(state, self._clock.mono()):
                 await self._observe(state)
         standing = self.standing()
         decision = decide(state.view(standing), state.policy)
@@ -301,78 +300,6 @@ class Judge:
             except (RedisError, OSError) as error:
                 log.info("%s: the lease could not be given up: %s", state.name, error)
 
-    async def _mend(self, state: RouteState) -> bool:
-        """Brings Redis and what we know together; True when the flag was written."""
-        assert state.seen is not None
-        known = state.memory.known()
-        tracker = state.trackers.get(known.flip.to_provider) if known.flip else None
-        verdict = reconcile(
-            known,
-            state.seen,
-            may_serve=state.may_serve,
-            known_is_bad=bool(tracker and tracker.breached),
-        )
-        if verdict.mend is Mend.ADOPT:
-            await self._adopt(state)
-            return False
-        if verdict.mend is Mend.NOTHING or not self._may_write(state):
-            return False
-        return await self._write_mend(state, verdict)
-
-    def _may_write(self, state: RouteState) -> bool:
-        return state.leased and state.route.mode is not Mode.OBSERVE
-
-    async def _adopt(self, state: RouteState) -> None:
-        """Others moved the flag (an operator, another vantage): it is the truth now."""
-        seen, last = state.seen, state.memory.flip
-        assert seen is not None
-        assert seen.flag is not None
-        after = last.epoch if last else 0
-        for flip in seen.flips:
-            if flip.epoch <= after or flip.epoch > seen.flag.epoch:
-                state.memory.learn(flip)
-                continue
-            await self._flipper.record(state, flip)
-            if last is not None:
-                await self._crier.adopted(state, flip)
-            if flip.moved:
-                state.moved_to(flip.to_provider, self._clock.mono())
-        if state.memory.flip is None or state.memory.flip.decision_id != seen.flag.decision_id:
-            await self._flipper.record(state, _from_state(seen.flag, seen.live_pin))
-
-    async def _write_mend(self, state: RouteState, verdict: Verdict) -> bool:
-        assert state.seen is not None
-        if verdict.mend is Mend.ADOPT_BY_HAND:
-            until_ms = state.seen.time_ms + BREAK_GLASS_MS
-            pin = Pin(verdict.provider, "break-glass", verdict.reason, until_ms)
-            done = await self._flipper.flip(
-                state,
-                Op.MANUAL,
-                verdict.provider,
-                verdict.reason,
-                actor="break-glass",
-                pin=PinChange(pin),
-            )
-        else:
-            op = Op.SEED if verdict.mend is Mend.SEED else Op.REPAIR
-            done = await self._flipper.flip(
-                state,
-                op,
-                verdict.provider,
-                verdict.reason,
-                actor=self._actor,
-                floor=verdict.floor,
-                pin=pin_change(verdict.pin),
-            )
-        if done is None:
-            return False
-        await self._crier.mended(state, verdict, done.flip)
-        return True
-
-    @property
-    def _actor(self) -> str:
-        return f"prober@{self.config.daemon.vantage}"
-
     async def _act(self, state: RouteState, decision: Decision, standing: Standing) -> None:
         if decision.action not in (Action.FLIP, Action.SEED):
             return
@@ -385,7 +312,7 @@ class Judge:
             op,
             decision.target,
             decision.reason,
-            actor=self._actor,
+            actor=actor_of(self.config),
             evidence=self._evidence(state, decision, standing),
         )
         if done is not None:
@@ -425,7 +352,7 @@ class Judge:
             parent=before.decision_id if before else "",
             previous=before.provider if before else "",
             reason=decision.reason,
-            actor=self._actor,
+            actor=actor_of(self.config),
             changed_at=standing.now_ms,
             checked_at=standing.now_ms,
             mode=Mode.OBSERVE,
@@ -433,7 +360,7 @@ class Judge:
 
     async def _beat(self, state: RouteState, standing: Standing) -> None:
         """Tells readers that somebody looked, and which candidates are fit."""
-        if not self._may_write(state) or state.seen is None or state.seen.flag is None:
+        if not state.may_write or state.seen is None or state.seen.flag is None:
             return
         due = standing.now_s - self._beat_s.get(state.name, float("-inf")) >= HEARTBEAT_S
         candidates = state.published(standing)
@@ -462,20 +389,3 @@ class Judge:
         """Gives every lease up, at shutdown."""
         for state in self.states.values():
             await self._release(state)
-
-
-def _from_state(flag: Flag, pin: Pin | None) -> Flip:
-    """A flag whose event is no longer in the stream."""
-    return Flip(
-        route=flag.route,
-        op=Op.REPAIR,
-        epoch=flag.epoch,
-        decision_id=flag.decision_id,
-        parent=flag.parent,
-        from_provider=flag.previous,
-        to_provider=flag.provider,
-        reason=flag.reason,
-        actor=flag.actor,
-        at_ms=flag.changed_at,
-        pin=pin,
-    )

@@ -105,6 +105,10 @@ class RouteState:
         return self.flag.provider if self.flag else ""
 
     @property
+    def may_write(self) -> bool:
+        return self.leased and self.route.mode is not Mode.OBSERVE
+
+    @property
     def may_serve(self) -> frozenset[str]:
         allowed = self.policy.residency
         return frozenset(

@@ -409,6 +409,7 @@ async def test_a_reader_built_before_its_server_finds_it(
     assert not await reader.wait_ready(0.01)
     assert reader.primary("chat") == "default"
     await asyncio.to_thread(own_valkey.start)
+    assert await own_desk.client.exists(KEYS.state)
     assert await reader.wait_ready(20)
     assert reader.primary("chat") == "a"
 
