@@ -258,11 +258,11 @@ def frozen_until(flips: Sequence[Flip], policy: Policy, acknowledged_ms: int = 0
     `max_flips` automatic flips within `freeze_window` freeze the route until that window has
     passed twice, or an operator has acknowledged it since.
     """
-    times = [flip.at_ms for flip in flips if flip.automatic]
+    times = [flip.at_ms for flip in flips if flip.automatic and flip.at_ms > acknowledged_ms]
     until = 0
     for last in range(policy.max_flips - 1, len(times)):
         first = last - policy.max_flips + 1
         close = times[last] - times[first] <= policy.freeze_window_ms
-        if close and times[last] > acknowledged_ms:
+        if close:
             until = times[last] + 2 * policy.freeze_window_ms
     return until

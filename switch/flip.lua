@@ -25,6 +25,7 @@ if not ops[op] or not pins[pin_change] or decision_id == '' or not floor or not 
   return redis.error_reply('PROBER malformed flip')
 end
 local stored = redis.call('HMGET', state, 'epoch', 'decision_id', 'provider', 'mode')
+if stored[1] == '' then stored[1] = false end
 local pinned = redis.call('HMGET', pin, 'provider', 'until_ms')
 local epoch = tonumber(stored[1] or '') or 0
 local function answer(status)

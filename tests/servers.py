@@ -46,7 +46,7 @@ class Valkey:
 def start_valkey(folder: Path) -> subprocess.Popen[bytes]:
     command = [
         str(get_binary_path()), "--port", "0", "--unixsocket", str(folder / "s"),
-        "--dir", str(folder), "--appendonly", "yes", "--save", "", "--logfile",
+        "--dir", str(folder), "--appendonly", "yes", "--appendfsync", "always", "--save", "", "--logfile",
         str(folder / "log"),
     ]  # fmt: skip
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)

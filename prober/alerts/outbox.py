@@ -57,8 +57,12 @@ class Outbox:
 
     def configure(self, channels: Iterable[Alert], send: Send) -> None:
         """Takes new channels; what waits for one that is gone stays recorded."""
+        before = self._channels.keys()
         self._channels = {alert.name: alert for alert in channels}
         self._send = send
+        for item in list(self.unsent.values()):
+            if item.channel in self._channels and item.channel not in before:
+                self._queue(item.channel).put_nowait(item)
 
     def _queue(self, channel: str) -> asyncio.Queue[Letter]:
         if channel not in self._queues:
@@ -111,8 +115,9 @@ class Outbox:
             self._to_sql(item, None)
             if item.id in sent:
                 self._to_sql(item, self._clock.now())
-            elif item.channel in self._channels:
-                self.unsent[item.id] = item
+                continue
+            self.unsent[item.id] = item
+            if item.channel in self._channels:
                 self._queue(item.channel).put_nowait(item)
             else:
                 log.warning("alert %r waits for channel %r, which is gone", item.event.title,
@@ -146,7 +151,8 @@ class Outbox:
         try:
             return await self._send(item)
         except Exception as error:
-            return f"{type(error).__name__}: {error}"
+            # Its words may hold the channel's URL, and with it a secret.
+            return type(error).__name__
 
     async def _tell_others(self, channel: str, failure: str) -> None:
         now = self._clock.now()

@@ -14,7 +14,7 @@ from prober.alerts.event import Event, Severity
 from switch.flag import Flip, Pin, say_duration
 from switch.target import Weighed
 
-_UNSAFE = re.compile(r"[\x00-\x1f\x7f<>\[\]`*_|\\]+")
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f<>\[\]`*_|@\\]+")
 
 
 def plain(text: str, limit: int = 200) -> str:

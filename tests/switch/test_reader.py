@@ -403,6 +403,7 @@ async def test_a_dead_server_and_an_emptied_one_leave_the_last_known(
 async def test_a_reader_built_before_its_server_finds_it(
     make: Make, own_valkey: Valkey, own_desk: Desk
 ) -> None:
+    await own_desk.client.config_set("appendfsync", "always")  # or the crash may lose the seed
     await own_desk.seed("a")
     await asyncio.to_thread(own_valkey.stop)
     reader = make(own_valkey.url, {"chat": "default"})
