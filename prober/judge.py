@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 TICK_S = 1.0
 LEASE_TTL_S = 15.0
 HEARTBEAT_S = 1.0
-GAP_TICKS = 3
+GAP_S = 3 * TICK_S
 BLIND_AFTER_S = 15.0
 
 
@@ -71,7 +71,7 @@ class Judge:
         self._clock = clock
         self._wake = asyncio.Event()
         self._stopping = False
-        self._tick_s: float | None = None
+        self._pulse_s: float | None = None
         self.ticked_s: float | None = None
         self._hold_until_s = float("-inf")
         self._beat_s: dict[str, float] = {}
@@ -96,6 +96,7 @@ class Judge:
 
     def ended(self, sample: Sample) -> None:
         """Takes a sample to every route that knows its provider, and wakes the judge."""
+        self._mind_the_gap(self._clock.mono())
         for _, tracker in self.trackers_of(sample.provider):
             tracker.ended(sample)
         if sample.fault is not Fault.PATH:
@@ -184,12 +185,22 @@ class Judge:
             holding=f"time jumped; looking afresh for {left:.0f} s more" if left > 0 else "",
         )
 
+    def pulse(self) -> None:
+        """Called a few times a second, whatever Redis does: its silence is a time gap."""
+        now_s = self._clock.mono()
+        self._mind_the_gap(now_s)
+        self._pulse_s = now_s
+
     def _mind_the_gap(self, now_s: float) -> None:
-        """The machine slept or was frozen: what was under way then is no evidence."""
-        last_s, self._tick_s = self._tick_s, now_s
-        if last_s is None or now_s - last_s <= GAP_TICKS * TICK_S:
+        """The machine slept or was frozen: what was under way then is no evidence.
+
+        Asked before anything is judged: on waking, canaries that "timed out" come first.
+        """
+        last_s = self._pulse_s
+        if last_s is None or now_s - last_s <= GAP_S:
             return
-        log.warning("no tick for %.1f s: evidence is dropped", now_s - last_s)
+        self._pulse_s = now_s
+        log.warning("nothing ran for %.1f s: evidence is dropped", now_s - last_s)
         hold_s = 0.0
         for state in self.states.values():
             hold_s = max(hold_s, state.route.detector.min_span.total_seconds())

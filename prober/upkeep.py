@@ -45,6 +45,7 @@ class Upkeep:
         daemon = self._daemon
         while not self._stopping:
             now_s = daemon.clock.mono()
+            daemon.judge.pulse()
             daemon.judge.sql_up = daemon.store.up
             await daemon.schedule.adjust()
             judged_s = daemon.judge.ticked_s
