@@ -21,6 +21,12 @@ DAY_S = 86_400.0
 # Failing to read Redis for a moment is no news.
 REDIS_LOST_AFTER_S = 10.0
 RECENT_MS = 3_600_000
+BREAK_GLASS = "break-glass"
+
+
+def actor_of(config: Config) -> str:
+    """How this daemon signs what it writes."""
+    return f"prober@{config.daemon.vantage}"
 
 
 class Crier:
@@ -85,9 +91,14 @@ class Crier:
             await self.flipped(state, flip, 0)
 
     async def adopted(self, state: RouteState, flip: Flip) -> None:
-        """Somebody else moved the flag; their own daemon tells of automatic flips."""
-        if flip.op is Op.MANUAL and flip.actor != "break-glass":
+        """Somebody else moved the flag; their own daemon tells of automatic flips.
+
+        An automatic one of our own is news to us when a kill came before the journal.
+        """
+        if flip.op is Op.MANUAL and flip.actor != BREAK_GLASS:
             await self._post(self._text.by_hand(flip))
+        elif flip.actor == actor_of(self._config):
+            await self.missed(state, flip, round(self._clock.now() * 1000))
 
     async def mended(self, state: RouteState, verdict: Verdict, flip: Flip) -> None:
         at = flip.at_ms / 1000

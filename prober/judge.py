@@ -16,11 +16,11 @@ from redis.exceptions import RedisError
 from prober.checks import domains_of, on_loopback
 from prober.clock import Clock
 from prober.config import Config
-from prober.crier import Crier
+from prober.crier import Crier, actor_of
 from prober.flipper import Done, Flipper
 from prober.health import Change, Tracker
 from prober.incidents import Incidents
-from prober.mender import Mender, actor_of
+from prober.mender import Mender
 from prober.pace import Need
 from prober.route import RouteState, Standing
 from prober.sample import Fault, Sample
@@ -158,7 +158,6 @@ class Judge:
         for state in self.states.values():
             for tracker in state.trackers.values():
                 tracker.tick(now_s)
-        await self._changes()
         await self._mind_blindness(now_s)
         well = True
         for state in list(self.states.values()):
@@ -234,13 +233,12 @@ class Judge:
     def _all_trackers(self) -> Iterable[Tracker]:
         return (t for state in self.states.values() for t in state.trackers.values())
 
-    async def _changes(self) -> None:
+    async def _changes(self, state: RouteState) -> None:
         """What trackers noticed becomes incidents and alerts."""
-        for state in self.states.values():
-            for tracker in state.trackers.values():
-                changes, tracker.changes = tracker.changes, []
-                for change in changes:
-                    await self._changed(state, tracker, change)
+        for tracker in state.trackers.values():
+            changes, tracker.changes = tracker.changes, []
+            for change in changes:
+                await self._changed(state, tracker, change)
 
     async def _changed(self, state: RouteState, tracker: Tracker, change: Change) -> None:
         now = self._clock.now()
@@ -272,6 +270,9 @@ class Judge:
                 await self._flipped(state, Done(flip, 0))
             if not state.unsettled and await self._mender.mend(state, self._clock.mono()):
                 await self._observe(state)
+        # Nothing is awaited from here to the decision, so that it sees no breach without incident.
+        while any(tracker.changes for tracker in state.trackers.values()):
+            await self._changes(state)
         standing = self.standing()
         decision = decide(state.view(standing), state.policy)
         if decision.reason != state.decision.reason:

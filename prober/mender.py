@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from prober.config import Config
-from prober.crier import Crier
+from prober.crier import BREAK_GLASS, Crier, actor_of
 from prober.flipper import Flipper, pin_change
 from prober.reconcile import Mend, Verdict, reconcile
 from prober.route import RouteState
@@ -11,11 +11,6 @@ from switch.flag import Flag, Flip, Op, Pin
 from switch.writer import PinChange
 
 BREAK_GLASS_MS = 3_600_000
-
-
-def actor_of(config: Config) -> str:
-    """How this daemon signs what it writes."""
-    return f"prober@{config.daemon.vantage}"
 
 
 class Mender:
@@ -66,13 +61,13 @@ class Mender:
         assert state.seen is not None
         if verdict.mend is Mend.ADOPT_BY_HAND:
             until_ms = state.seen.time_ms + BREAK_GLASS_MS
-            pin = Pin(verdict.provider, "break-glass", verdict.reason, until_ms)
+            pin = Pin(verdict.provider, BREAK_GLASS, verdict.reason, until_ms)
             done = await self._flipper.flip(
                 state,
                 Op.MANUAL,
                 verdict.provider,
                 verdict.reason,
-                actor="break-glass",
+                actor=BREAK_GLASS,
                 pin=PinChange(pin),
             )
         else:
