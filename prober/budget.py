@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from prober.pace import Purpose
@@ -59,10 +59,19 @@ class Budget:
         day.spent += usd
         return True
 
-    def settle(self, provider: str, reserved: float, cost: float, now: float) -> None:
-        """The canary cost less than its worst: the rest goes back to the day."""
+    def configure(self, limits: dict[str, float]) -> None:
+        """Takes new limits; what was spent stays spent."""
+        self._limits = limits
+
+    def begins_block(self, provider: str, usd: float, now: float) -> bool:
+        """Whether `reserve` would write the file, and so may block."""
         day = self._day(provider, now)
-        day.spent = max(0.0, day.spent - max(0.0, reserved - cost))
+        return usd > 0 and day.spent + usd > day.reserved
+
+    def settle(self, provider: str, reserved: float, cost: float, now: float) -> None:
+        """What the canary really cost takes the place of what was reserved for it."""
+        day = self._day(provider, now)
+        day.spent = max(0.0, day.spent + cost - reserved)
 
     def spent(self, provider: str, now: float) -> float:
         return self._day(provider, now).spent
@@ -76,10 +85,12 @@ class Budget:
         return usd > 0 and self.spent(provider, now) + usd > self._limits[provider] + 1e-12
 
     def _day(self, provider: str, now: float) -> _Day:
-        today = datetime.fromtimestamp(now, UTC).date().isoformat()
+        date = datetime.fromtimestamp(now, UTC).date()
+        today, tomorrow = date.isoformat(), (date + timedelta(days=1)).isoformat()
         day = self._days.get(provider)
-        # Only forward: a clock set back must not give the day a second budget.
-        if day is None or today > day.day:
+        # A clock set back a little must not give the day a second budget; a day further ahead
+        # was written by a clock gone wrong.
+        if day is None or today > day.day or day.day > tomorrow:
             day = self._days[provider] = _Day(today)
         return day
 

@@ -167,6 +167,11 @@ def warnings(config: Config) -> list[str]:
 def _unwise_daemon(config: Config) -> Iterator[str]:
     if len(config.daemon.vantages) == 2:
         yield "[daemon]: with two vantages either one's death stops every flip; use one or three"
+    if len(config.daemon.vantages) > 1:
+        yield (
+            "[daemon]: vantages do not vote yet; one daemon at a time holds a route's lease and "
+            "decides by what it sees itself"
+        )
     if not config.alert:
         yield "no [[alert]]: nobody will be told of a failover"
     if not config.route:

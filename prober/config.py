@@ -77,7 +77,6 @@ class Daemon(Table):
     heartbeat: Secret | None = None
     heartbeat_interval: Duration = timedelta(minutes=1)
     state_dir: str = ""
-    page_url: str = ""
 
     @field_validator("timezone")
     @classmethod
@@ -96,7 +95,7 @@ class Daemon(Table):
 class Redis(Table):
     url: PublicOrSecret = "embedded"
     namespace: Name = DEFAULT_NAMESPACE
-    port: int = Field(6399, ge=0, le=65535)
+    port: int = Field(6399, ge=1, le=65535)
 
     @property
     def embedded(self) -> bool:
@@ -270,25 +269,6 @@ class Route(Table):
     failover: Failover = Failover()
     runbook: str = ""
 
-
-EVENTS = (
-    "failed_over",
-    "failed_back",
-    "failback_ready",
-    "breach",
-    "recovery",
-    "no_candidate",
-    "blind",
-    "account",
-    "canary",
-    "budget",
-    "break_glass",
-    "pin",
-    "propose",
-    "frozen",
-    "flag",
-    "daemon",
-)
 
 EventName = Literal[
     "failed_over", "failed_back", "failback_ready", "breach", "recovery", "no_candidate", "blind",

@@ -11,7 +11,7 @@ from prober.clock import Clock
 from prober.config import Config
 from prober.health import Tracker
 from prober.incidents import Incident, Incidents
-from prober.reconcile import Mend, Verdict
+from prober.reconcile import Mend
 from prober.route import RouteState
 from switch.decide import Alarm, Decision
 from switch.flag import Flip, Mode, Op
@@ -36,7 +36,7 @@ class Crier:
         self._outbox = outbox
         self._incidents = incidents
         self._clock = clock
-        self._told: dict[str, tuple[float, int]] = {}
+        self._told: dict[str, float] = {}
         self._acknowledged: dict[str, float] = {}
         self._redis_lost_s: dict[str, float] = {}
         self._redis_told: set[str] = set()
@@ -52,43 +52,59 @@ class Crier:
 
     # -- flips ---------------------------------------------------------------------------------
 
-    async def flipped(self, state: RouteState, flip: Flip, told: int) -> None:
-        """One of ours. Written from the flip alone, so that it can be told after a kill too."""
+    async def tell(self, state: RouteState, flip: Flip, told: int) -> None:
+        """Any change of the flag. Written from it alone, so that it can be told after a kill."""
+        event = self._flip_event(state, flip, told)
+        if event is not None:
+            await self._post(event)
+
+    def _flip_event(self, state: RouteState, flip: Flip, told: int) -> Event | None:
+        evidence, at = flip.evidence, flip.at_ms / 1000
+        kind, named = evidence.get("kind", ""), str(evidence.get("named") or "")
+        if flip.actor == BREAK_GLASS:
+            outcome = "I took it over as a pin for one hour."
+            return self._text.break_glass(
+                flip.route, flip.decision_id, at, flip.to_provider, outcome
+            )
+        if flip.op is Op.MANUAL:
+            return self._text.by_hand(flip)
+        if flip.op is Op.AUTO:
+            return self._moved(state, flip, kind, told)
+        if kind == Mend.PUT_BACK and named:
+            outcome = f"It is no candidate that may serve here, so I put {flip.to_provider} back."
+            return self._text.break_glass(flip.route, flip.decision_id, at, named, outcome)
+        if flip.op is Op.REPAIR and not kind:
+            return None  # a flag that was there before us
+        done = "first flag set" if not kind else "flag repaired"
+        done = "flag set again" if kind == Mend.SEED else done
+        return self._text.flag(
+            flip.route,
+            flip.decision_id,
+            at,
+            title=f"{flip.route}: {done} to {flip.to_provider}",
+            why=flip.reason,
+        )
+
+    def _moved(self, state: RouteState, flip: Flip, kind: str, told: int) -> Event:
         evidence = flip.evidence
-        kind, proof = evidence.get("kind", ""), str(evidence.get("proof", ""))
-        incident = evidence.get("incident")
-        if flip.op is Op.SEED:
-            await self._post(
-                self._text.flag(
-                    flip.route,
-                    flip.decision_id,
-                    flip.at_ms / 1000,
-                    title=f"{flip.route}: first flag set to {flip.to_provider}",
-                    why=flip.reason,
-                )
-            )
-        elif kind == "failback":
-            await self._post(
-                self._text.failed_back(flip, proof=proof, told=told, incident=incident)
-            )
-        elif flip.op is Op.AUTO:
-            await self._post(
-                self._text.failed_over(
-                    flip,
-                    why=str(evidence.get("why") or flip.reason),
-                    since=evidence.get("since"),
-                    proof=proof,
-                    told=told,
-                    failback=state.route.failover.failback,
-                    incident=incident,
-                    planned=kind in ("planned", "pin"),
-                )
-            )
+        proof, incident = str(evidence.get("proof", "")), evidence.get("incident")
+        if kind == "failback":
+            return self._text.failed_back(flip, proof=proof, told=told, incident=incident)
+        return self._text.failed_over(
+            flip,
+            why=str(evidence.get("why") or flip.reason),
+            since=evidence.get("since"),
+            proof=proof,
+            told=told,
+            failback=state.route.failover.failback,
+            incident=incident,
+            planned=kind in ("planned", "pin"),
+        )
 
     async def missed(self, state: RouteState, flip: Flip, now_ms: int) -> None:
-        """After a restart: a flip whose alert may never have been written down."""
-        if flip.op is Op.AUTO and now_ms - flip.at_ms < RECENT_MS:
-            await self.flipped(state, flip, 0)
+        """After a restart: a change whose alert may never have been written down."""
+        if now_ms - flip.at_ms < RECENT_MS:
+            await self.tell(state, flip, 0)
 
     async def adopted(self, state: RouteState, flip: Flip) -> None:
         """Somebody else moved the flag; their own daemon tells of automatic flips.
@@ -96,32 +112,30 @@ class Crier:
         An automatic one of our own is news to us when a kill came before the journal.
         """
         if flip.op is Op.MANUAL and flip.actor != BREAK_GLASS:
-            await self._post(self._text.by_hand(flip))
+            await self.tell(state, flip, 0)
         elif flip.actor == actor_of(self._config):
             await self.missed(state, flip, round(self._clock.now() * 1000))
 
-    async def mended(self, state: RouteState, verdict: Verdict, flip: Flip) -> None:
-        at = flip.at_ms / 1000
-        if verdict.mend is Mend.ADOPT_BY_HAND:
-            outcome = "I took it over as a pin for one hour."
-            event = self._text.break_glass(
-                flip.route, flip.decision_id, at, verdict.provider, outcome
-            )
-        elif verdict.mend is Mend.PUT_BACK and state.seen is not None and state.seen.primary:
-            outcome = f"It is no candidate that may serve here, so I put {flip.to_provider} back."
-            event = self._text.break_glass(
-                flip.route, flip.decision_id, at, state.seen.primary, outcome
-            )
-        else:
-            done = "set again" if verdict.mend is Mend.SEED else "repaired"
-            event = self._text.flag(
+    async def unresolved(self, flip: Flip) -> None:
+        """A flip without an answer, in a Redis that has lost its history since."""
+        await self._post(
+            self._text.flag(
                 flip.route,
-                flip.decision_id,
-                at,
-                title=f"{flip.route}: flag {done} to {flip.to_provider}",
-                why=verdict.reason,
+                f"unresolved/{flip.decision_id}",
+                self._clock.now(),
+                title=f"{flip.route}: the fate of a flip is not known",
+                why=f"the flip to {flip.to_provider} got no answer, and Redis has another history "
+                "since; the flag is judged afresh",
             )
-        await self._post(event)
+        )
+
+    async def refused(self, state: RouteState, why: str) -> None:
+        now = self._clock.now()
+        await self._post(
+            self._text.refused(
+                state.name, f"refused/{state.name}/{int(now // HOUR_S)}", now, why=why
+            )
+        )
 
     # -- decisions that need somebody ----------------------------------------------------------
 
@@ -143,13 +157,14 @@ class Crier:
     def _due(self, about: str, every_s: float) -> str | None:
         """The key of the next telling; None while it is too soon, or acknowledged."""
         now_s = self._clock.mono()
-        last_s, count = self._told.get(about, (float("-inf"), 0))
+        last_s = self._told.get(about)
         route = about.split("/")[1]
         quiet_until_s = self._acknowledged.get(route, float("-inf"))
-        if now_s - last_s < every_s or (count and now_s < quiet_until_s):
+        if last_s is not None and (now_s - last_s < every_s or now_s < quiet_until_s):
             return None
-        self._told[about] = (now_s, count + 1)
-        return f"{about}/{count}"
+        self._told[about] = now_s
+        # By the hour or day: a restart neither repeats the last one nor swallows the next.
+        return f"{about}/{int(self._clock.now() // every_s)}"
 
     def acknowledge(self, route: str) -> None:
         """No reminders about a route for an hour."""
@@ -181,6 +196,16 @@ class Crier:
             case Alarm.PINNED_WHILE_BAD if state.seen and state.seen.live_pin:
                 return self._text.pinned_while_bad(
                     route, key, now, pin=state.seen.live_pin, why=why
+                )
+            case Alarm.BREACH_STAYS | Alarm.PAUSED_WHILE_BAD:
+                return self._text.stays(
+                    route,
+                    key,
+                    now,
+                    primary=state.primary,
+                    why=why,
+                    paused=decision.alarm is Alarm.PAUSED_WHILE_BAD,
+                    incident=number,
                 )
             case Alarm.FAILBACK_READY:
                 return self._text.failback_ready(
@@ -261,7 +286,9 @@ class Crier:
             )
         )
 
-    async def budget(self, provider: str, spent_usd: float, limit_usd: float, out: bool) -> None:
+    async def budget(
+        self, provider: str, spent_usd: float, limit_usd: float, *, out: bool, page: bool
+    ) -> None:
         now = self._clock.now()
         await self._post(
             self._text.budget(
@@ -271,6 +298,7 @@ class Crier:
                 spent_usd=spent_usd,
                 limit_usd=limit_usd,
                 out=out,
+                page=page,
             )
         )
 

@@ -75,6 +75,8 @@ class Daemon:
         self.ready = asyncio.Event()
         self._notifier = Notifier()
         self._tasks: list[asyncio.Task[None]] = []
+        self._reloads: set[asyncio.Task[bool]] = set()
+        self._reload_one = asyncio.Lock()
 
     # -- life ----------------------------------------------------------------------------------
 
@@ -103,7 +105,9 @@ class Daemon:
         loop.add_signal_handler(signal.SIGHUP, self._hangup)
 
     def _hangup(self) -> None:
-        self._reloading = asyncio.create_task(self.reload())
+        if self.ready.is_set():
+            self._reloads.add(task := asyncio.create_task(self.reload()))
+            task.add_done_callback(self._reloads.discard)
 
     async def _until_stopped(self) -> None:
         stopped = asyncio.create_task(self.stopping.wait())
@@ -123,6 +127,13 @@ class Daemon:
         await self.judge.release_all()
         await self.upkeep.save_detectors()
 
+    async def _close_history(self) -> None:
+        """Nothing writes any more: what SQL has need not stay in the journal."""
+        written = self.store.up and self.store.waiting == 0
+        await asyncio.to_thread(self.store.close, STORE_CLOSES_S)
+        if written:
+            await asyncio.to_thread(startup.compact_if_large, self.journal, self.clock.now())
+
     # -- building ------------------------------------------------------------------------------
 
     async def _build(self, built: AsyncExitStack) -> None:
@@ -136,8 +147,12 @@ class Daemon:
         redis_url = self.resolved.redis_url or await self._embedded_url()
         try:
             self._redis = connect_async(redis_url)
-        except ValueError as error:
-            raise StartError(f"[redis]: url: {error}") from error
+        except ValueError:
+            # Its own words may hold a piece of the password.
+            raise StartError(
+                "[redis]: url cannot be read; write redis://[user:password@]host:port/0 with "
+                "special characters percent-encoded"
+            ) from None
         built.push_async_callback(self._redis.aclose)
         self.http = await asyncio.to_thread(new_client)
         built.push_async_callback(self.http.aclose)
@@ -145,7 +160,7 @@ class Daemon:
         built.push_async_callback(asyncio.to_thread, self.journal.close)
         records = await asyncio.to_thread(self.journal.load)
         self.store = await self._open_store()
-        built.push_async_callback(asyncio.to_thread, self.store.close, STORE_CLOSES_S)
+        built.push_async_callback(self._close_history)
         self.incidents = Incidents(self.journal, self.store)
         self.outbox = Outbox(
             self.config.alert,
@@ -163,12 +178,14 @@ class Daemon:
         self.judge = Judge(self.config, states, flipper, self.incidents, self.crier, self.clock)
         self.judge.shut = self.resolved.shut
         self._past = past
+        budget_file = self.folder / "budget.json"
+        self._budget = await asyncio.to_thread(Budget, self._limits(), budget_file)
         self.schedule = Schedule(
             self._targets(),
             self.judge,
             self._probe,
             self._keep,
-            await asyncio.to_thread(self._budget),
+            self._budget,
             self.clock,
             self._on_budget,
         )
@@ -180,6 +197,8 @@ class Daemon:
             engine = await asyncio.to_thread(open_engine, self.resolved.database_url)
         except (ArgumentError, ImportError) as error:
             raise StartError(f"[database]: url: {error}") from error
+        except ValueError:
+            raise StartError("[database]: url cannot be read; is its port a number?") from None
         try:
             async with asyncio.timeout(SQL_WAIT_S):
                 stands = await asyncio.to_thread(version, engine)
@@ -218,17 +237,9 @@ class Daemon:
         self.outbox.start()
         startup.restore(self._past, self.judge, self.outbox, self.incidents)
         saved = await asyncio.to_thread(memento.read, self.folder / "detectors.json")
-        fresh = memento.load(saved, states, self.clock.mono())
-        startup.resume_incidents(self.judge, fresh=fresh)
+        memento.load(saved, states, self.clock.mono())
+        startup.resume_incidents(self.judge)
         await startup.tell_missed(self._past, self.judge)
-        await asyncio.to_thread(
-            startup.compact_if_large,
-            self._past,
-            self.journal,
-            self.store,
-            self.outbox,
-            self.incidents,
-        )
         await self._control.start()
         built.push_async_callback(self._control.close)
         built.push_async_callback(self._end_work)
@@ -253,10 +264,10 @@ class Daemon:
             )
         return found
 
-    def _budget(self) -> Budget:
+    def _limits(self) -> dict[str, float]:
+        """USD a day for each provider's canaries from this vantage."""
         vantages = max(1, len(self.config.daemon.vantages))
-        limits = {p.name: p.canary.daily_budget_usd / vantages for p in self.config.provider}
-        return Budget(limits, self.folder / "budget.json")
+        return {p.name: p.canary.daily_budget_usd / vantages for p in self.config.provider}
 
     async def _probe(self, plan: Plan, id: str, base_rate: bool) -> Sample:
         return await probe(
@@ -280,12 +291,17 @@ class Daemon:
         if found is not None:
             limit = found.canary.daily_budget_usd
             spent = self.schedule.spent_today(provider)
-            await self.crier.budget(provider, spent, limit, out)
+            serving = any(s.primary == provider for s in self.judge.states.values())
+            await self.crier.budget(provider, spent, limit, out=out, page=out and serving)
 
     # -- reload --------------------------------------------------------------------------------
 
     async def reload(self) -> bool:
         """Reads the configuration and the secrets again; a bad file changes nothing."""
+        async with self._reload_one:
+            return await self._reload()
+
+    async def _reload(self) -> bool:
         self._notifier.reloading(round(self.clock.mono() * 1e6))
         try:
             config = await asyncio.to_thread(configfile.load, self.path)
@@ -303,11 +319,11 @@ class Daemon:
                 "**You:** mend the file, try `prober check`, then reload again.",
             )
         else:
-            self._take(config, resolved, await asyncio.to_thread(self._budget))
+            self._take(config, resolved)
         self._notifier.ready("reload refused, see the log" if problems else "reloaded")
         return not problems
 
-    def _take(self, config: Config, resolved: Resolved, budget: Budget) -> None:
+    def _take(self, config: Config, resolved: Resolved) -> None:
         for table in ("daemon", "redis", "database"):
             if getattr(config, table) != getattr(self.config, table):
                 log.warning("[%s] has changed; that takes a restart", table)
@@ -317,7 +333,7 @@ class Daemon:
         for route in self.config.route:
             state = self.judge.states.get(route.name)
             if state is None:
-                state = self._state(route.name, {})
+                state = self._state(route.name, self._past.memories)
             else:
                 state.configure(self.config, route)
             states[route.name] = state
@@ -325,7 +341,8 @@ class Daemon:
         self.judge.shut = resolved.shut
         self.crier.configure(self.config)
         self.outbox.configure(self.config.alert, apprise_sender(resolved.alert_urls))
-        self.schedule.configure(self._targets(), budget)
+        self._budget.configure(self._limits())
+        self.schedule.configure(self._targets())
         log.info("configuration reloaded")
 
     # -- what the command may ask ----------------------------------------------------------------

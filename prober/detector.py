@@ -107,7 +107,7 @@ class Fresh:
         return 1.0 if self.breached else self.points / self.threshold
 
     def event(self, bad: bool, started_s: float, ended_s: float, base_rate: bool) -> None:
-        if base_rate and self.dials.learn_over:
+        if base_rate and self.dials.learn_over and self.points == 0:
             self.learned += (bad - self.learned) / self.dials.learn_over
         if not bad:
             self.streak = 0

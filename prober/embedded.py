@@ -6,9 +6,7 @@ daemon attaches to it.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import secrets
 import shutil
 import subprocess
@@ -18,9 +16,10 @@ from pathlib import Path
 
 import redis
 
+from prober.sockets import socket_path
 from switch.connect import connect
 
-START_S = 10.0
+START_S = 45.0
 
 
 class EmbeddedRedisError(Exception):
@@ -48,7 +47,7 @@ def find(folder: Path) -> Embedded | None:
     """The embedded server that keeps its data in `folder`, if one was started there."""
     try:
         said = json.loads((folder / "redis.json").read_text("utf-8"))
-        return Embedded(said["port"], said["password"], _socket_path(folder))
+        return Embedded(said["port"], said["password"], socket_path(folder, "redis.sock"))
     except (OSError, ValueError, KeyError):
         return None
 
@@ -64,7 +63,7 @@ def ensure(folder: Path, port: int) -> Embedded:
     if known is not None and _answers(known):
         return known
     binary = _binary()
-    socket = _socket_path(folder)
+    socket = socket_path(folder, "redis.sock")
     password = known.password if known else secrets.token_urlsafe(24)
     config = folder / "redis.conf"
     config.write_text(_config(folder, port, password, socket), "utf-8")
@@ -110,16 +109,6 @@ def _answers(server: Embedded) -> bool:
         return False
     finally:
         client.close()
-
-
-def _socket_path(folder: Path) -> Path:
-    """Unix socket paths are short; a deep folder gets one in the runtime directory."""
-    path = folder / "redis.sock"
-    if len(str(path)) < 100:
-        return path
-    runtime = os.environ.get("XDG_RUNTIME_DIR") or "/tmp"  # noqa: S108
-    digest = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
-    return Path(runtime) / f"prober-{digest}.sock"
 
 
 def _binary() -> Path:

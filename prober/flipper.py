@@ -18,7 +18,7 @@ from prober.journal import Journal, Record
 from prober.reconcile import Settled, settle
 from prober.route import RouteState
 from prober.store.writer import Row, Store
-from switch.flag import Flip, Op, Pin
+from switch.flag import Flip, Op
 from switch.writer import (
     DEADLINE_MS,
     Answer,
@@ -113,11 +113,14 @@ class Flipper:
             state.unsettled.append(intent)
             return None
         except RedisError as error:
+            state.refused = str(error) or type(error).__name__
             await self._refused(meant, "error", str(error))
             return None
         if answer.status is not Status.COMMITTED:
+            state.refused = answer.status.value
             await self._refused(meant, answer.status.value, reason)
             return None
+        state.refused = ""
         return await self._committed(state, meant, answer)
 
     async def _committed(self, state: RouteState, meant: Flip, answer: Answer) -> Done:
@@ -155,12 +158,16 @@ class Flipper:
             }
             self._store.put(Row("refusal", values))
 
-    async def settle(self, state: RouteState) -> list[Flip]:
-        """Reads back what calls without an answer became; gives those that had landed."""
+    async def settle(self, state: RouteState) -> tuple[list[Flip], list[Flip]]:
+        """Reads back what calls without an answer became.
+
+        Gives (those that had landed, those whose fate cannot be known).
+        """
         landed: list[Flip] = []
+        unresolved: list[Flip] = []
         seen = state.seen
         if seen is None:
-            return landed
+            return landed, unresolved
         for intent in list(state.unsettled):
             became = settle(intent, seen)
             if became is Settled.WAIT:
@@ -177,9 +184,6 @@ class Flipper:
                 became.value, decision_id=intent["decision_id"], route=state.name
             )
             await self._refused(from_record(intent), became.value, intent["reason"])
-        return landed
-
-
-def pin_change(pin: Pin | None) -> PinChange | None:
-    """Sets `pin` again where there is one, else leaves pins alone."""
-    return PinChange(pin) if pin is not None else None
+            if became is Settled.UNRESOLVED:
+                unresolved.append(from_record(intent))
+        return landed, unresolved

@@ -321,7 +321,9 @@ class Tracker:
         return Health.OK, f"{self.proof()} good"
 
     def recent_bad(self) -> bool:
-        return self.path_pending or any(not ended.good for ended in self._newest)
+        """One of the newest canaries was not good, whoever's fault that was."""
+        last_bad = self.last is not None and not self.last.ok
+        return last_bad or self.path_pending or any(not ended.good for ended in self._newest)
 
     def proven(self, now_s: float) -> bool:
         """The newest four canaries were good and fresh."""
@@ -354,6 +356,7 @@ class Tracker:
             "penalty_until_s": _finite(self._penalty_until_s),
             "recovered_s": _finite(self._recovered_s),
             "relapses": self._relapses,
+            "resumed": self.resumed,
             "latency_s": self.latency_s,
             "quality": self.quality,
         }
@@ -374,6 +377,7 @@ class Tracker:
         self.latched = frozenset(state["latched"])
         self.latched_why, self.onset_at = state["latched_why"], state["onset_at"]
         self.score, self._relapses = state["score"], state["relapses"]
+        self.resumed = bool(state.get("resumed", False))
         self._penalty_until_s = _infinite(state["penalty_until_s"])
         self._recovered_s = _infinite(state["recovered_s"])
 
@@ -381,6 +385,17 @@ class Tracker:
         """An incident that was open before a restart: bad until it has recovered."""
         self.latched = frozenset(names)
         self.latched_why, self.onset_at = why, onset_at
+
+    def inherit(self, old: Tracker) -> None:
+        """A reload changed what is asked or of whom: a breach stays one until it has recovered."""
+        names = {evidence.objective.name for evidence in self.evidence}
+        self.latched = old.latched & names
+        self.latched_why, self.onset_at = old.latched_why, old.onset_at
+        self.resumed = old.resumed or (bool(old.latched) and not self.latched)
+        self._penalty_until_s = old._penalty_until_s
+        self._recovered_s, self._relapses = old._recovered_s, old._relapses
+        # Canaries of the old configuration say nothing here.
+        self._forgotten = old._forgotten | {id for id, s in old._flight.items() if s is None}
 
     def resume(self, onset_at: float) -> None:
         """The same for the primary: old evidence moves no flag, but the incident goes on."""

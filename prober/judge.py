@@ -34,6 +34,8 @@ LEASE_TTL_S = 15.0
 HEARTBEAT_S = 1.0
 GAP_S = 3 * TICK_S
 BLIND_AFTER_S = 15.0
+LONGEST_RETRY_S = 30.0
+TELL_AFTER_REFUSALS = 3
 
 
 class Judge:
@@ -266,10 +268,16 @@ class Judge:
     async def _route(self, state: RouteState) -> None:
         await self._observe(state)
         if state.seen is not None:
-            for flip in await self._flipper.settle(state):
+            landed, unresolved = await self._flipper.settle(state)
+            for flip in landed:
                 await self._flipped(state, Done(flip, 0))
-            if not state.unsettled and await self._mender.mend(state, self._clock.mono()):
-                await self._observe(state)
+            for flip in unresolved:
+                await self._crier.unresolved(flip)
+            if not state.unsettled and self._may_try(state):
+                if await self._mender.mend(state, self._clock.mono()):
+                    self._published.pop(state.name, None)
+                    await self._observe(state)
+                await self._tried(state)
         # Nothing is awaited from here to the decision, so that it sees no breach without incident.
         while any(tracker.changes for tracker in state.trackers.values()):
             await self._changes(state)
@@ -283,7 +291,7 @@ class Judge:
         await self._beat(state, standing)
 
     async def _observe(self, state: RouteState) -> None:
-        was = state.seen
+        reads_before = state.reads
         try:
             state.seen = await self._flipper.writer.observe(state.keys)
             state.why_unseen = "" if state.seen.writable else "Redis is a read-only replica"
@@ -295,8 +303,9 @@ class Judge:
         except (RedisError, OSError, MalformedFlagError) as error:
             state.seen, state.leased = None, False
             state.why_unseen = str(error) or type(error).__name__
-        if state.seen is None or was is None:
-            await self._crier.redis(state, lost=state.seen is None)
+        if not (state.reads and reads_before):
+            self._published.pop(state.name, None)
+            await self._crier.redis(state, lost=not state.reads)
 
     async def _hold_lease(self, state: RouteState) -> None:
         now_s = self._clock.mono()
@@ -318,6 +327,8 @@ class Judge:
         if state.route.mode is Mode.OBSERVE:
             self._pretend(state, decision, standing)
             return
+        if not self._may_try(state):
+            return
         op = Op.SEED if decision.action is Action.SEED else Op.AUTO
         done = await self._flipper.flip(
             state,
@@ -327,8 +338,24 @@ class Judge:
             actor=actor_of(self.config),
             evidence=self._evidence(state, decision, standing),
         )
+        await self._tried(state)
         if done is not None:
             await self._flipped(state, done)
+
+    def _may_try(self, state: RouteState) -> bool:
+        return self._clock.mono() >= state.retry_s
+
+    async def _tried(self, state: RouteState) -> None:
+        """A Redis that refuses our writes is asked less and less often, and people are told."""
+        if not state.refused:
+            state.refusals = 0
+            return
+        why, state.refused = state.refused, ""
+        state.refusals += 1
+        pause_s = min(LONGEST_RETRY_S, 0.5 * 2**state.refusals)
+        state.retry_s = self._clock.mono() + pause_s
+        if state.refusals == TELL_AFTER_REFUSALS:
+            await self._crier.refused(state, why)
 
     def _evidence(
         self, state: RouteState, decision: Decision, standing: Standing
@@ -351,7 +378,7 @@ class Judge:
                     flip.reason)  # fmt: skip
         if flip.moved:
             state.moved_to(flip.to_provider, self._clock.mono())
-        await self._crier.flipped(state, flip, done.told)
+        await self._crier.tell(state, flip, done.told)
 
     def _pretend(self, state: RouteState, decision: Decision, standing: Standing) -> None:
         """Observing: the decision is carried out on a flag that exists only here."""

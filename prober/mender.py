@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prober.config import Config
 from prober.crier import BREAK_GLASS, Crier, actor_of
-from prober.flipper import Flipper, pin_change
+from prober.flipper import Flipper
 from prober.reconcile import Mend, Verdict, reconcile
 from prober.route import RouteState
 from switch.flag import Flag, Flip, Op, Pin
@@ -69,6 +69,7 @@ class Mender:
                 verdict.reason,
                 actor=BREAK_GLASS,
                 pin=PinChange(pin),
+                evidence={"kind": verdict.mend.value, "named": verdict.provider},
             )
         else:
             op = Op.SEED if verdict.mend is Mend.SEED else Op.REPAIR
@@ -79,11 +80,12 @@ class Mender:
                 verdict.reason,
                 actor=actor_of(self._config),
                 floor=verdict.floor,
-                pin=pin_change(verdict.pin),
+                pin=verdict.pin,
+                evidence={"kind": verdict.mend.value, "named": state.seen.primary},
             )
         if done is None:
             return False
-        await self._crier.mended(state, verdict, done.flip)
+        await self._crier.tell(state, done.flip, done.told)
         return True
 
 

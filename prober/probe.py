@@ -25,6 +25,7 @@ from prober.providers.base import Target, TooLargeError
 from prober.sample import Outcome, Phases, Sample, Tokens
 from prober.transcript import Transcript
 
+MAX_DETAIL = 300
 MAX_ERROR_BYTES = 64 * 1024
 # After its end marker an answer has this long to close, so that the connection can be kept.
 CLOSING_S = 0.5
@@ -95,8 +96,8 @@ async def probe(
         tokens=run.transcript.tokens,
         cost_usd=run.cost_usd(),
         http_status=run.status,
-        request_id=run.request_id,
-        detail=scrub(detail),
+        request_id=scrub(run.request_id) if run.request_id else None,
+        detail=scrub(detail)[:MAX_DETAIL],
         base_rate=base_rate,
         new_connection=run.new_connection,
     )
@@ -221,8 +222,11 @@ class _Run:
     def cost_usd(self) -> float:
         tokens = self.transcript.tokens
         if tokens.input is None and tokens.output is None:
-            # Nobody said. An answer was billed, a refusal at the door was not.
-            return self.plan.worst_cost_usd if self.transcript.first_event_s is not None else 0.0
+            # Nobody said. A refusal at the door costs nothing; what was sent and not answered in
+            # time may be billed.
+            refused = self.status is not None and not 200 <= self.status < 300
+            unsent = "sent" not in self._marks
+            return 0.0 if refused or unsent else self.plan.worst_cost_usd
         return cost_usd(tokens, self.plan.price)
 
     def _translate(self, error: Exception) -> tuple[Outcome, str]:
@@ -249,6 +253,8 @@ _MARKS = {
     "connection.connect_tcp.complete": "connect",
     "connection.connect_unix_socket.complete": "connect",
     "connection.start_tls.complete": "tls",
+    "http11.send_request_body.complete": "sent",
+    "http2.send_request_body.complete": "sent",
     "http11.receive_response_headers.complete": "first_byte",
     "http2.receive_response_headers.complete": "first_byte",
 }

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from switch.flag import Flip, Pin
-from switch.writer import Observed
+from switch.writer import Observed, PinChange
 
 
 class Mend(StrEnum):
@@ -28,13 +28,16 @@ class Mend(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`provider` is what the flag should name; the new epoch must pass `floor`."""
+    """`provider` is what the flag should name; the new epoch must pass `floor`.
+
+    `pin` None: pins are left alone.
+    """
 
     mend: Mend
     reason: str = ""
     provider: str = ""
     floor: int = 0
-    pin: Pin | None = None
+    pin: PinChange | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +115,9 @@ def _empty(known: Known, seen: Observed) -> Verdict:
     )
 
 
-def _still(pin: Pin | None, seen: Observed) -> Pin | None:
-    return pin if pin is not None and pin.live(seen.time_ms) else None
+def _still(pin: Pin | None, seen: Observed) -> PinChange:
+    """The pin as it was known to stand, set or cleared: Redis may show an older one."""
+    return PinChange(pin if pin is not None and pin.live(seen.time_ms) else None)
 
 
 def _mirror(seen: Observed, may_serve: frozenset[str]) -> Verdict:

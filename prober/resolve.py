@@ -13,6 +13,9 @@ from prober.probe import Plan
 from prober.providers.base import Target
 from prober.secret import MissingSecretError, Scrubber, SecretRef, reveal
 
+# Where deploy/prober.service keeps its state.
+SERVICE_STATE = Path("/var/lib/prober")
+
 
 @dataclass(frozen=True)
 class Resolved:
@@ -40,6 +43,8 @@ def state_dir(config: Config) -> Path:
         return Path(config.daemon.state_dir).expanduser().absolute()
     if systemd := os.environ.get("STATE_DIRECTORY"):
         return Path(systemd.split(":")[0])
+    if os.access(SERVICE_STATE, os.W_OK):
+        return SERVICE_STATE  # the service's own user, or root, at a shell
     base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return Path(base) / "prober"
 

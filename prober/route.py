@@ -59,10 +59,14 @@ class RouteState:
         self.decided_ms = 0
         self.proving = ""
         self.acknowledged_ms = 0
+        self.refused = ""
+        self.refusals = 0
+        self.retry_s = float("-inf")
         self.trackers: dict[str, Tracker] = {}
         self._leaving_s: float | None = None
         self._watch: tuple[str, float] = ("", float("-inf"))
         self._suspect_s: dict[str, float] = {}
+        self._endpoints: dict[str, tuple[str, ...]] = {}
         self.configure(config, route)
 
     def configure(self, config: Config, route: Route) -> None:
@@ -86,12 +90,24 @@ class RouteState:
         for provider in self.candidates:
             new = Tracker(provider.name, objectives, rules_of(provider, route))
             old = self.trackers.get(provider.name)
-            trackers[provider.name] = old if old is not None and _same(old, new) else new
+            endpoint = _endpoint(provider)
+            if old is not None and not (
+                _same(old, new) and self._endpoints.get(provider.name) == endpoint
+            ):
+                new.inherit(old)
+                old = None
+            trackers[provider.name] = old or new
+            self._endpoints[provider.name] = endpoint
         self.trackers = trackers
 
     @property
     def name(self) -> str:
         return self.route.name
+
+    @property
+    def reads(self) -> bool:
+        """Redis was read, and by a server that takes writes."""
+        return self.seen is not None and self.seen.writable
 
     @property
     def flag(self) -> Flag | None:
@@ -140,7 +156,7 @@ class RouteState:
             providers=tuple(self._provider(p, standing) for p in self.candidates if p.enabled),
             flag=self.flag,
             pin=seen.live_pin if seen else None,
-            redis_readable=seen is not None and seen.writable,
+            redis_readable=self.reads,
             leader=self.leased,
             paused=standing.paused,
             holding=holding,
@@ -156,7 +172,7 @@ class RouteState:
         health, why = tracker.health(standing.now_s)
         if provider.name in standing.shut:
             health, why = Health.INELIGIBLE, standing.shut[provider.name]
-        elif provider.name in standing.spent:
+        elif provider.name in standing.spent and not tracker.breached:
             is_primary = provider.name == self.primary
             health = Health.UNKNOWN if is_primary else Health.INELIGIBLE
             why = "its canary budget is spent for today"
@@ -188,10 +204,7 @@ class RouteState:
     def decided(self, decision: Decision, standing: Standing) -> None:
         """Keeps what a decision means for the next looks."""
         self.decision, self.decided_ms = decision, standing.now_ms
-        leaving = decision.action is Action.PROVE or decision.alarm in (
-            Alarm.NO_CANDIDATE,
-            Alarm.WOULD_FAIL_OVER,
-        )
+        leaving = decision.action is Action.PROVE or decision.alarm is Alarm.NO_CANDIDATE
         if not leaving:
             self._leaving_s = None
         elif self._leaving_s is None:
@@ -269,6 +282,11 @@ def rules_of(provider: Provider, route: Route) -> Rules:
         alone=on_loopback(provider),
         own_account=provider.account == "own",
     )
+
+
+def _endpoint(provider: Provider) -> tuple[str, ...]:
+    """What canaries were sent to: proof of one endpoint says nothing about another."""
+    return provider.api, provider.url, provider.model, str(provider.key)
 
 
 def _same(old: Tracker, new: Tracker) -> bool:

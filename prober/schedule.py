@@ -25,7 +25,9 @@ from prober.sample import Sample
 
 log = logging.getLogger(__name__)
 
+# A hang must not hold back the next look at a suspect, nor a slow answer the next proof.
 OVERLAP = 4
+OVERLAPPING = frozenset({Purpose.SUSPICION, Purpose.PROOF})
 STRETCH_WHEN_LOW = 4
 FIRST_STAGGER_S = 0.05
 
@@ -55,6 +57,8 @@ class _Watch:
     started_s: float
     flying: int = 0
     told: str = ""
+    base_s: float = float("-inf")
+    rescheduled_s: float = float("-inf")
 
 
 class Schedule:
@@ -86,11 +90,10 @@ class Schedule:
 
     def start(self) -> None:
         self._scheduler.start()
-        self.configure(self._targets, self._budget)
+        self.configure(self._targets)
 
-    def configure(self, targets: Mapping[str, Target], budget: Budget) -> None:
+    def configure(self, targets: Mapping[str, Target]) -> None:
         """Takes the (new) targets; those that did not change go on undisturbed."""
-        self._budget = budget
         for name in self._watches.keys() - targets.keys():
             self._scheduler.remove_job(name)
             del self._watches[name]
@@ -137,7 +140,8 @@ class Schedule:
             else:
                 watch.told = ""
             wanted = self._wanted(name, watch, now_s, now)
-            silent = now_s - watch.started_s > 2 * wanted.interval_s + 1
+            quiet_s = now_s - max(watch.started_s, watch.rescheduled_s)
+            silent = quiet_s > 2 * wanted.interval_s + 1
             if wanted.interval_s != watch.pace.interval_s or silent:
                 self._reschedule(name, watch, wanted, now_s)
             watch.pace = wanted
@@ -148,7 +152,12 @@ class Schedule:
         target = watch.target
         base_s, suspect_s = target.interval_s, target.suspect_interval_s
         paces = [pace(need, base_s, suspect_s) for need in self._judge.needs(name, now_s)]
-        wanted = min(paces, key=lambda p: p.interval_s, default=Pace(base_s, Purpose.BASE))
+        # Of two that are as fast, the proof: it is the one that no bucket may slow.
+        wanted = min(
+            paces,
+            key=lambda p: (p.interval_s, p.purpose is not Purpose.PROOF),
+            default=Pace(base_s, Purpose.BASE),
+        )
         if wanted.purpose is Purpose.BASE:
             worst = target.plan.worst_cost_usd
             stretch = STRETCH_WHEN_LOW if worst > 0 and self._budget.low(name, now) else 1
@@ -159,7 +168,9 @@ class Schedule:
         wait_s = max(0.0, watch.started_s + wanted.interval_s - now_s)
         start = datetime.now(UTC) + timedelta(seconds=wait_s)
         trigger = IntervalTrigger(seconds=wanted.interval_s, start_date=start)
-        self._scheduler.reschedule_job(name, trigger=trigger)
+        # Said outright: a start that is already past would cost a whole interval.
+        self._scheduler.modify_job(name, trigger=trigger, next_run_time=start)
+        watch.rescheduled_s = now_s
 
     async def _tell(self, watch: _Watch, state: str) -> None:
         if watch.told != state:
@@ -172,18 +183,28 @@ class Schedule:
         if watch is None or name in self._judge.shut:
             return
         purpose = watch.pace.purpose
-        if watch.flying >= (1 if purpose is Purpose.BASE else OVERLAP):
+        if watch.flying >= (OVERLAP if purpose in OVERLAPPING else 1):
             return
         now_s, now = self._clock.mono(), self._clock.now()
         worst = watch.target.plan.worst_cost_usd
-        if not self._budget.reserve(name, worst, now, purpose):
+        if not await self._reserve(name, worst, now, purpose):
             log.debug("%s: no budget for a canary (%s)", name, purpose)
             return
         watch.bucket.take(purpose, now_s)
         watch.started_s = now_s
-        task = asyncio.create_task(self._run(name, watch, purpose is Purpose.BASE, worst))
+        # One canary an interval is what the base rate would have sent, whatever the pace.
+        base_rate = purpose is Purpose.BASE or now_s - watch.base_s >= watch.target.interval_s
+        if base_rate:
+            watch.base_s = now_s
+        task = asyncio.create_task(self._run(name, watch, base_rate, worst))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def _reserve(self, name: str, usd: float, now: float, purpose: Purpose) -> bool:
+        if self._budget.begins_block(name, usd, now):
+            # The disk may be slow, and nothing else shall wait for it.
+            return await asyncio.to_thread(self._budget.reserve, name, usd, now, purpose)
+        return self._budget.reserve(name, usd, now, purpose)
 
     async def _run(self, name: str, watch: _Watch, base_rate: bool, worst: float) -> None:
         id = uuid.uuid4().hex

@@ -22,6 +22,9 @@ from switch.flag import Flip
 
 log = logging.getLogger(__name__)
 
+# As long as a restart may still ask whether a flip's alert was written down.
+RECENT_S = 7200.0
+
 
 @dataclass
 class Past:
@@ -59,7 +62,10 @@ def _from_sql(past: Past, store: Store, config: Config) -> None:
     past.incidents = queries.open_incidents(store.engine)
     past.last_incident = queries.last_incident_number(store.engine)
     for flip in newest:
-        past.memories.setdefault(flip.route, Memory()).learn(flip)
+        memory = past.memories.setdefault(flip.route, Memory())
+        if memory.flip is None or flip.epoch > memory.flip.epoch:
+            memory.learn(flip)
+            memory.pin = queries.standing_pin(store.engine, flip.route)
 
 
 def restore(past: Past, judge: Judge, outbox: Outbox, incidents: Incidents) -> None:
@@ -84,17 +90,15 @@ async def tell_missed(past: Past, judge: Judge) -> None:
             await judge.missed(state, flip)
 
 
-def resume_incidents(judge: Judge, *, fresh: bool) -> None:
+def resume_incidents(judge: Judge) -> None:
     """Providers with an open incident are not taken for healthy just because we restarted.
 
     Old evidence moves no flag: the primary starts clean, any other stays bad until it recovers.
     """
-    if fresh:
-        return
     for incident in judge.incidents.open:
         state = judge.states.get(incident.route)
         tracker = state.trackers.get(incident.provider) if state else None
-        if state is None or tracker is None:
+        if state is None or tracker is None or tracker.latched or tracker.resumed:
             continue
         primary = state.memory.flip.to_provider if state.memory.flip else ""
         if incident.provider == primary:
@@ -124,24 +128,29 @@ def stranded(judge: Judge, config: Config) -> list[str]:
     return problems
 
 
-def compacted(past: Past, outbox: Outbox, incidents: Incidents) -> list[Record]:
+def compacted(records: list[Record], now: float) -> list[Record]:
     """What of a journal must be kept once SQL has all the rest."""
     last_done: dict[str, list[Record]] = {}
     kept: list[Record] = []
     controls: dict[tuple[str, str], Record] = {}
-    open_ids = {incident.id for incident in incidents.open}
-    for record in past.records:
+    sent = {record["id"] for record in records if record["kind"] == "sent"}
+    closed = {record["id"] for record in records if record["kind"] == "incident_closed"}
+    open_intents = {
+        intent["decision_id"]
+        for intents in remember(records).open_intents.values()
+        for intent in intents
+    }
+    for record in records:
         match record["kind"]:
             case "done":
                 last_done.setdefault(record["route"], []).append(record)
-            case "intent" if any(
-                record["decision_id"] == intent["decision_id"]
-                for intent in past.remembered.open_intents.get(record["route"], ())
-            ):
+            case "intent" if record["decision_id"] in open_intents:
                 kept.append(record)
-            case "alert" if record["id"] in outbox.unsent:
+            case "alert" if record["id"] not in sent or now - record["created_at"] < RECENT_S:
                 kept.append(record)
-            case "incident" if record["id"] in open_ids:
+            case "sent" if now - record["at"] < RECENT_S:
+                kept.append(record)
+            case "incident" if record["id"] not in closed:
                 kept.append(record)
             case "pause" | "ack":
                 controls[record["kind"], record.get("route", "")] = record
@@ -149,9 +158,10 @@ def compacted(past: Past, outbox: Outbox, incidents: Incidents) -> list[Record]:
     return [*lines, *controls.values(), *kept]
 
 
-def compact_if_large(
-    past: Past, journal: Journal, store: Store, outbox: Outbox, incidents: Incidents
-) -> None:
-    """Shortens a long journal, but only after SQL has everything. Blocks; raises OSError."""
-    if journal.size > COMPACT_BYTES and store.wait_written(5.0):
-        journal.compact(compacted(past, outbox, incidents))
+def compact_if_large(journal: Journal, now: float) -> None:
+    """Shortens a long journal; only once SQL has everything, and nobody appends. Blocks."""
+    if journal.size > COMPACT_BYTES:
+        try:
+            journal.compact(compacted(journal.load(), now))
+        except OSError as error:
+            log.warning("the journal stays long: %s", error)

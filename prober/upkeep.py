@@ -147,7 +147,7 @@ class Upkeep:
         """Pinged while all is well; its silence is the alarm."""
         daemon = self._daemon
         url = daemon.resolved.heartbeat_url
-        well = all(state.seen is not None for state in daemon.judge.states.values())
+        well = all(state.reads for state in daemon.judge.states.values())
         if not url or not well or daemon.judge.blind_since_s is not None:
             return
         try:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from switch.flag import Flag, Flip, Health, Mode, Pin, say_duration
+from switch.flag import Flag, Flip, Health, Mode, Op, Pin, say_duration
 from switch.target import (
     Policy,
     ProviderView,
@@ -43,8 +43,12 @@ class Alarm(StrEnum):
     PINNED_WHILE_BAD = "pinned_while_bad"
     FROZEN = "frozen"
     FAILBACK_READY = "failback_ready"
+    BREACH_STAYS = "breach_stays"
+    PAUSED_WHILE_BAD = "paused_while_bad"
 
 
+# How daemons sign; whoever signs otherwise is a person.
+MACHINE = "prober@"
 LEAVING = (Alarm.NO_CANDIDATE, Alarm.WOULD_FAIL_OVER, Alarm.FROZEN)
 
 
@@ -73,14 +77,12 @@ def decide(view: View, policy: Policy) -> Decision:
         return _hold(view.holding)
     if view.flag is None:
         return _bootstrap(view, policy)
-    if view.mode is not Mode.OBSERVE:
-        if not view.leader:
-            return _hold("another vantage holds the lease")
-        if view.paused:
-            return _hold("paused by an operator")
-    if view.pin:
-        return _pinned(view, policy, view.pin)
-    return _unpinned(view, policy, view.flag)
+    if view.mode is not Mode.OBSERVE and not view.leader:
+        return _hold("another vantage holds the lease")
+    decision = _pinned(view, policy, view.pin) if view.pin else _unpinned(view, policy, view.flag)
+    if view.paused and view.mode is not Mode.OBSERVE:
+        return _paused(decision)
+    return decision
 
 
 def _hold(reason: str, alarm: Alarm | None = None, weighed: Sequence[Weighed] = ()) -> Decision:
@@ -107,6 +109,19 @@ def _bootstrap(view: View, policy: Policy) -> Decision:
     )
 
 
+def _paused(free: Decision) -> Decision:
+    """Nothing moves; but a primary that should be left is news all the same."""
+    if not _leaves(free):
+        return _hold("paused by an operator", weighed=free.weighed)
+    reason = f"paused by an operator; otherwise: {free.reason}"
+    return _hold(reason, Alarm.PAUSED_WHILE_BAD, free.weighed)
+
+
+def _leaves(decision: Decision) -> bool:
+    """Whether the primary should be left; one that could go home is not failing."""
+    return decision.kind in ("failover", "planned") or decision.alarm in LEAVING
+
+
 def _pinned(view: View, policy: Policy, pin: Pin) -> Decision:
     assert view.flag is not None
     until = say_duration((pin.until_ms - view.now_ms) / 1000)
@@ -118,9 +133,7 @@ def _pinned(view: View, policy: Policy, pin: Pin) -> Decision:
             return _hold(f"{pinned}, but {pin.provider} is not allowed here ({refusal})")
         return Decision(Action.FLIP, pinned, pin.provider, kind="pin")
     free = _unpinned(view, policy, view.flag)
-    # Only a primary that should be left is news; one that could go home is not failing.
-    leaving = free.kind in ("failover", "planned") or free.alarm in LEAVING
-    if not leaving:
+    if not _leaves(free):
         return _hold(pinned, weighed=free.weighed)
     told = f"would flip to {free.target}" if free.target else "no candidate could take over"
     return _hold(
@@ -147,7 +160,8 @@ def _unpinned(view: View, policy: Policy, flag: Flag) -> Decision:
         return _leave(view, policy, primary, reason, planned=False, kinds=kinds)
     if bad:
         reason = f"{primary.name} is {primary.health} ({primary.why}), which flip_on does not name"
-        return _hold(reason, weighed=choose(view, policy, primary).weighed)
+        alarm = Alarm.BREACH_STAYS if primary.health is Health.BREACHED else None
+        return _hold(reason, alarm, choose(view, policy, primary).weighed)
     if primary.health is Health.UNKNOWN:
         why = f" ({primary.why})" if primary.why else ""
         return _hold(f"{primary.name} is unknown{why}; unknown is not down")
@@ -211,9 +225,12 @@ def _failback(view: View, policy: Policy, flag: Flag, primary: ProviderView) -> 
     home = _home(view, policy, primary)
     if home is None:
         return _hold(fine, weighed=weighed)
-    last = next((flip for flip in reversed(view.flips) if flip.moved), None)
+    # Seeds and repairs are no flips: they leave the flag free to go home.
+    people = (Op.AUTO, Op.MANUAL)
+    last = next((flip for flip in reversed(view.flips) if flip.moved and flip.op in people), None)
     since = view.now_ms - flag.changed_at
-    if last is None or not last.automatic:
+    ours = last.automatic if last else flag.actor.startswith(MACHINE)
+    if not ours:
         return _hold(f"{fine}; placed here by {flag.actor or 'an operator'}", weighed=weighed)
     waiting = ""
     if not view.sql_up:

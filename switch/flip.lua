@@ -48,7 +48,7 @@ if op ~= 'seed' and (stored[1] ~= expected_epoch or stored[2] ~= expected_decisi
 end
 -- 8.
 local live = pinned[1] and (tonumber(pinned[2] or '') or 0) > now
-local frees = op == 'manual' and pin_change ~= 'keep'
+local frees = op ~= 'auto' and pin_change ~= 'keep'
 if live and pinned[1] ~= provider and not frees then return answer('pinned') end
 
 local newest = 0

@@ -209,9 +209,12 @@ class Writer:
             if replicas:
                 pipe.wait(1, _REPLICA_WAIT_MS)
             try:
-                said = (await pipe.execute())[0]
+                # Replication being slow, or not ours to ask about, undoes no flip.
+                said = (await pipe.execute(raise_on_error=False))[0]
             except (RedisConnectionError, RedisTimeoutError) as error:
                 raise FlipUnknownError(str(error)) from error
+        if isinstance(said, Exception):
+            raise said
         return Answer(
             status=Status(said[0]),
             epoch=int(said[1]),

@@ -63,7 +63,6 @@ def upgrade() -> None:
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("set_at", sa.Double(), nullable=False),
         sa.Column("until", sa.Double(), nullable=False),
-        sa.Column("cleared_at", sa.Double()),
     )
     op.create_table(
         "refusal",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 import apprise
 
@@ -12,6 +13,7 @@ from prober.alerts.event import Letter, Severity
 from prober.alerts.outbox import Send
 
 TIMEOUT_S = 20
+THREADS = 8
 
 _TYPES = {
     Severity.PAGE: apprise.NotifyType.FAILURE,
@@ -30,11 +32,15 @@ def apprise_sender(urls: Mapping[str, str]) -> Send:
     # Its own log lines may show a URL, which holds the channel's secret.
     logging.getLogger("apprise").setLevel(logging.CRITICAL)
 
+    # A pool of its own: hanging channels must not hold up anybody else's threads.
+    threads = ThreadPoolExecutor(THREADS, thread_name_prefix="prober-alerts")
+
     async def send(item: Letter) -> str:
         url = urls.get(item.channel)
         if url is None:
             return f"no [[alert]] is named {item.channel!r}"
-        return await asyncio.to_thread(_notify, url, item)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(threads, _notify, url, item)
 
     return send
 

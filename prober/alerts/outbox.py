@@ -57,11 +57,11 @@ class Outbox:
 
     def configure(self, channels: Iterable[Alert], send: Send) -> None:
         """Takes new channels; what waits for one that is gone stays recorded."""
-        before = self._channels.keys()
         self._channels = {alert.name: alert for alert in channels}
         self._send = send
-        for item in list(self.unsent.values()):
-            if item.channel in self._channels and item.channel not in before:
+        waiting = [i for i in self.unsent.values() if i.channel not in self._queues]
+        for item in waiting:
+            if item.channel in self._channels:
                 self._queue(item.channel).put_nowait(item)
 
     def _queue(self, channel: str) -> asyncio.Queue[Letter]:
@@ -99,22 +99,22 @@ class Outbox:
     def restore(self, journal: Iterable[Record], sql: Iterable[dict[str, Any]] = ()) -> None:
         """Takes up what an earlier run, or another host's copy in SQL, left undelivered."""
         waiting: dict[str, Letter] = {}
-        sent: set[str] = set()
+        sent: dict[str, float] = {}
         for record in journal:
             if record["kind"] == "alert":
                 item = from_record(record)
                 waiting[item.id] = item
             elif record["kind"] == "sent":
-                sent.add(record["id"])
+                sent[record["id"]] = record["at"]
         for row in sql:
             item = from_record(row)
             waiting.setdefault(item.id, item)
-        self._seen |= waiting.keys() | sent
+        self._seen |= waiting.keys() | sent.keys()
         for item in waiting.values():
             # SQL learns of both; a row it already has stays as it is.
             self._to_sql(item, None)
             if item.id in sent:
-                self._to_sql(item, self._clock.now())
+                self._to_sql(item, sent[item.id])
                 continue
             self.unsent[item.id] = item
             if item.channel in self._channels:
@@ -124,23 +124,24 @@ class Outbox:
                             item.channel)  # fmt: skip
 
     async def _work(self, channel: str) -> None:
-        queue = self._queues[channel]
+        queue, pause_s, failures = self._queues[channel], FIRST_PAUSE_S, 0
         while True:
             item = await queue.get()
-            await self._deliver(item)
-
-    async def _deliver(self, item: Letter) -> None:
-        pause_s, tries = FIRST_PAUSE_S, 0
-        while True:
-            tries += 1
             failure = await self._try(item)
             if not failure:
-                break
-            log.warning("alert channel %s: %s; again in %g s", item.channel, failure, pause_s)
-            if tries == TELL_OTHERS_AFTER:
-                await self._tell_others(item.channel, failure)
+                pause_s, failures = FIRST_PAUSE_S, 0
+                await self._delivered(item)
+                continue
+            failures += 1
+            log.warning("alert channel %s: %s; again in %g s", channel, failure, pause_s)
+            if failures == TELL_OTHERS_AFTER:
+                await self._tell_others(channel, failure)
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+            # Behind the others: one that its channel will never take must not hold them back.
+            queue.put_nowait(item)
+
+    async def _delivered(self, item: Letter) -> None:
         self.delivered += 1
         now = self._clock.now()
         await self._journal.append("sent", id=item.id, channel=item.channel, at=now)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo
 
 from prober.alerts.event import Event, Severity
@@ -15,6 +15,10 @@ from switch.flag import Flip, Pin, say_duration
 from switch.target import Weighed
 
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f<>\[\]`*_|@\\]+")
+
+
+# Year 9999.
+FAR_AWAY = 253_370_000_000.0
 
 
 def plain(text: str, limit: int = 200) -> str:
@@ -30,16 +34,20 @@ class Writer:
     zone: ZoneInfo
     runbooks: dict[str, str]
 
+    def _local(self, at: float, zone: tzinfo) -> datetime:
+        # A pin may end further away than a calendar reaches.
+        return datetime.fromtimestamp(min(at, FAR_AWAY), zone)
+
     def clock(self, at: float) -> str:
         """03:12:41"""
-        return datetime.fromtimestamp(at, self.zone).strftime("%H:%M:%S")
+        return self._local(at, self.zone).strftime("%H:%M:%S")
 
     def when(self, at: float) -> str:
         """03:12:41 Berlin (02:12:41 UTC)"""
         city = self.zone.key.rpartition("/")[2].replace("_", " ")
         if city == "UTC":
             return f"{self.clock(at)} UTC"
-        return f"{self.clock(at)} {city} ({datetime.fromtimestamp(at, UTC):%H:%M:%S} UTC)"
+        return f"{self.clock(at)} {city} ({self._local(at, UTC):%H:%M:%S} UTC)"
 
     def _foot(self, route: str, incident: int | None) -> str:
         parts = [f"Incident {incident}" if incident else "", self.runbooks.get(route, "")]
@@ -243,6 +251,51 @@ class Writer:
             ],
         )
 
+    def stays(
+        self,
+        route: str,
+        key: str,
+        at: float,
+        *,
+        primary: str,
+        why: str,
+        paused: bool,
+        incident: int | None,
+    ) -> Event:
+        """The primary is bad, and by the operators' own wish nothing moves."""
+        lever = (
+            "`prober resume` lets me act."
+            if paused
+            else f"move it by hand (`prober failover PROVIDER --route {route}`), or name this "
+            "objective in [route.failover].flip_on."
+        )
+        return self._event(
+            "breach",
+            key,
+            route,
+            Severity.PAGE,
+            at,
+            f"{primary}, which serves {route}, is failing, and nothing moves",
+            [self.when(at), f"{plain(why, 400)}.", f"**You:** {lever}"],
+            incident,
+        )
+
+    def refused(self, route: str, key: str, at: float, *, why: str) -> Event:
+        return self._event(
+            "flag",
+            key,
+            route,
+            Severity.PAGE,
+            at,
+            f"{route}: Redis refuses to change the flag",
+            [
+                self.when(at),
+                f"It says: {plain(why)}.",
+                "I keep trying, less and less often. Applications keep the last provider.",
+                "**You:** look at Redis: memory, disk, replication, and the rights of its user.",
+            ],
+        )
+
     def failback_ready(
         self, route: str, key: str, at: float, *, home: str, why: str, extra_usd: float
     ) -> Event:
@@ -351,7 +404,15 @@ class Writer:
         )
 
     def budget(
-        self, key: str, at: float, *, provider: str, spent_usd: float, limit_usd: float, out: bool
+        self,
+        key: str,
+        at: float,
+        *,
+        provider: str,
+        spent_usd: float,
+        limit_usd: float,
+        out: bool,
+        page: bool = False,
     ) -> Event:
         state = "is spent" if out else "is nearly spent"
         effect = (
@@ -363,7 +424,7 @@ class Writer:
             "budget",
             key,
             "",
-            Severity.WARNING,
+            Severity.PAGE if page else Severity.WARNING,
             at,
             f"The canary budget of {provider} {state}",
             [

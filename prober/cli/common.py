@@ -121,4 +121,8 @@ def operator() -> str:
 
 def say_time(config: Config, at: float) -> str:
     """2026-03-12 03:12:41, on the clock of the configured time zone."""
-    return datetime.fromtimestamp(at, UTC).astimezone(config.daemon.zone).strftime("%F %T")
+    return (
+        datetime.fromtimestamp(min(at, 253_370_000_000.0), UTC)
+        .astimezone(config.daemon.zone)
+        .strftime("%F %T")
+    )

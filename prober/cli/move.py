@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Annotated, Any
 
 import typer
@@ -43,6 +44,7 @@ from switch.writer import (
 )
 
 PROVE_S = 90.0
+LONGEST_PIN = timedelta(days=366)
 
 Reason = Annotated[str, typer.Option("--reason", help="Why; people will read it.")]
 Force = Annotated[bool, typer.Option("--force", help="Skip the proof, and what residency allows.")]
@@ -168,9 +170,12 @@ def _prove(found: Setup, route: Route, provider: str) -> str:
 
 def _ms(text: str) -> int:
     try:
-        return round(parse_duration(text).total_seconds() * 1000)
+        duration = parse_duration(text)
     except ValueError as error:
         fail(f"--for {text!r}: {error}", BAD_USAGE)
+    if not timedelta(0) < duration <= LONGEST_PIN:
+        fail(f"--for {text!r}: a pin lasts longer than nothing and at most 366d", BAD_USAGE)
+    return round(duration.total_seconds() * 1000)
 
 
 def pin(

@@ -18,7 +18,8 @@ from prober.providers.base import (
 )
 from prober.providers.sse import Message, Messages
 
-MAX_DETAIL = 300
+# Cut to what is shown only after secrets were taken out of it.
+MAX_DETAIL = 2_000
 MAX_REQUEST_ID = 200
 
 

@@ -90,10 +90,17 @@ def _parts(parts: Any) -> Iterator[Event]:
 def _usage(usage: dict[str, Any]) -> Usage:
     return Usage(
         input=count_of(usage.get("promptTokenCount")),
-        output=count_of(usage.get("candidatesTokenCount")),
+        output=_billed_output(usage),
         reasoning=count_of(usage.get("thoughtsTokenCount")),
         cached=count_of(usage.get("cachedContentTokenCount")),
     )
+
+
+def _billed_output(usage: dict[str, Any]) -> int | None:
+    """Thoughts come on top of the candidates here, and are billed as output."""
+    visible = count_of(usage.get("candidatesTokenCount"))
+    thoughts = count_of(usage.get("thoughtsTokenCount"))
+    return None if visible is None and thoughts is None else (visible or 0) + (thoughts or 0)
 
 
 def codes(error: dict[str, Any]) -> list[str]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Engine, Table, desc, func, select
 
 from prober.store import tables
-from switch.flag import Flip, Op
+from switch.flag import Flip, Op, Pin
 
 
 def _rows(engine: Engine, statement: Any) -> list[dict[str, Any]]:
@@ -96,17 +95,15 @@ def unsent(engine: Engine, vantage: str) -> list[dict[str, Any]]:
     return _rows(engine, query.order_by(table.c.created_at))
 
 
-def outcome_counts(engine: Engine, since: float) -> Sequence[dict[str, Any]]:
-    """provider, outcome, count and cost over a period."""
-    table = tables.sample
-    query = (
-        select(
-            table.c.provider,
-            table.c.outcome,
-            func.count().label("count"),
-            func.sum(table.c.cost_usd).label("cost_usd"),
-        )
-        .where(table.c.started_at >= since)
-        .group_by(table.c.provider, table.c.outcome)
-    )
-    return _rows(engine, query)
+def standing_pin(engine: Engine, route: str) -> Pin | None:
+    """The newest pin of a route, unless a later flip ended it. Its end may have passed."""
+    table, flips = tables.pin, tables.flip
+    query = select(table).where(table.c.route == route).order_by(desc(table.c.set_at)).limit(1)
+    found = _rows(engine, query)
+    if not found:
+        return None
+    row = found[0]
+    later = select(flips.c.evidence).where(flips.c.route == route, flips.c.at > row["set_at"])
+    if any(flip["evidence"].get("pin_cleared") for flip in _rows(engine, later)):
+        return None
+    return Pin(row["provider"], row["owner"], row["reason"], round(row["until"] * 1000))

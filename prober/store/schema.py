@@ -41,7 +41,11 @@ def open_engine(url: str) -> Engine:
     """An engine that waits briefly for locks. Raises sqlalchemy.exc.ArgumentError for a bad URL."""
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
-        return create_engine(parsed, pool_pre_ping=True, pool_size=2, max_overflow=2)
+        # A black hole must look like one: nothing of ours waits for ever.
+        waits = {"connect_timeout": 5, "options": "-c statement_timeout=20000"}
+        return create_engine(
+            parsed, pool_pre_ping=True, pool_size=2, max_overflow=2, connect_args=waits
+        )
     engine = create_engine(parsed, connect_args={"timeout": SQLITE_BUSY_S})
 
     @event.listens_for(engine, "connect")

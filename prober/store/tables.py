@@ -96,7 +96,6 @@ pin = Table(
     Column("reason", Text, nullable=False),
     Column("set_at", Double, nullable=False),
     Column("until", Double, nullable=False),
-    Column("cleared_at", Double),
 )
 
 refusal = Table(
@@ -168,7 +167,9 @@ def flip_row(flip: Flip) -> dict[str, Any]:
         "reason": flip.reason,
         "actor": flip.actor,
         "at": flip.at_ms / 1000,
-        "evidence": dict(flip.evidence),
+        "evidence": {**flip.evidence, "pin_cleared": True}
+        if flip.pin_cleared
+        else {**flip.evidence},
     }
 
 
@@ -183,5 +184,4 @@ def pin_row(flip: Flip) -> dict[str, Any]:
         "reason": flip.pin.reason,
         "set_at": flip.at_ms / 1000,
         "until": flip.pin.until_ms / 1000,
-        "cleared_at": None,
     }

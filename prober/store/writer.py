@@ -10,14 +10,14 @@ import json
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DataError, IntegrityError, OperationalError, StatementError
 
 from prober.store.schema import Version, upgrade, version
 from prober.store.tables import metadata
@@ -48,9 +48,10 @@ class Row:
     def decode(line: str) -> Row | None:
         try:
             table, values, changes = json.loads(line)
-        except ValueError:
+            known = table in metadata.tables and isinstance(values, dict)
+        except (ValueError, TypeError):
             return None  # torn by a crash: the row was never acknowledged
-        return Row(table, values, tuple(changes)) if table in metadata.tables else None
+        return Row(table, values, tuple(changes)) if known else None
 
 
 class Store:
@@ -59,18 +60,14 @@ class Store:
     Args:
         engine: from `schema.open_engine`.
         spool: the file rows wait in when the queue is full or the process ends without SQL.
-        on_lost: called from the writer's thread with the number of rows lost, when some are.
     """
 
-    def __init__(
-        self, engine: Engine, spool: Path, on_lost: Callable[[int], None] | None = None
-    ) -> None:
+    def __init__(self, engine: Engine, spool: Path) -> None:
         self.engine = engine
         self.up = False
         self.why_down = "not tried yet"
         self.lost = 0
         self._spool = spool
-        self._on_lost = on_lost
         self._rows: deque[Row] = deque()
         self._wake = threading.Condition()
         self._stopping = False
@@ -145,15 +142,33 @@ class Store:
                     return False
                 self._replay()
             if batch:
-                with self.engine.begin() as connection:
-                    write(connection, batch)
+                self._write_batch(batch)
             if not self.up:
                 log.info("history is written to SQL")
             self.up, self.why_down = True, ""
-        except (SQLAlchemyError, OSError) as error:
+        except Exception as error:
+            # Whatever it was, this thread lives on and the rows stay.
             self._down(str(getattr(error, "orig", None) or error).splitlines()[0])
             return False
         return True
+
+    def _write_batch(self, batch: list[Row]) -> None:
+        """One transaction; a row that the database will never take goes alone, and is counted."""
+        try:
+            with self.engine.begin() as connection:
+                write(connection, batch)
+        except (DataError, IntegrityError, StatementError) as error:
+            if isinstance(error, OperationalError) or getattr(
+                error, "connection_invalidated", False
+            ):
+                raise
+            for row in batch:
+                try:
+                    with self.engine.begin() as connection:
+                        write(connection, [row])
+                except (DataError, IntegrityError) as refused:
+                    self.lost += 1
+                    log.error("a row of %s cannot be kept: %s", row.table, refused)
 
     def _down(self, why: str) -> None:
         if self.up or why != self.why_down:
@@ -174,12 +189,12 @@ class Store:
             with self._spool.open("a", encoding="utf-8") as file:
                 if file.tell() > SPOOL_BYTES:
                     raise OSError("the spool is full")
+                # A torn last line of an earlier process must not swallow our first.
+                file.write("\n")
                 file.writelines(row.encode() + "\n" for row in rows)
         except OSError as error:
             self.lost += len(rows)
             log.error("%d rows of history are lost: %s", len(rows), error)
-            if self._on_lost is not None:
-                self._on_lost(len(rows))
 
     def _replay(self) -> None:
         """Writes the spool first, oldest first. Raises SQLAlchemyError, and keeps the file then."""

@@ -21,6 +21,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from prober.sockets import socket_path
+
 SOCKET = "prober.sock"
 
 Ask = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
@@ -76,7 +78,7 @@ class ControlServer:
     """Serves `controls` on a Unix socket that only its owner can open."""
 
     def __init__(self, controls: Controls, folder: Path) -> None:
-        self._path = folder / SOCKET
+        self._path = socket_path(folder, SOCKET)
         config = uvicorn.Config(
             app(controls), log_config=None, access_log=False, lifespan="off", ws="none"
         )
@@ -116,10 +118,11 @@ def ask(
     seconds: float = 5.0,
 ) -> Any:
     """Asks the daemon of this machine. Raises NotRunningError or RefusedError."""
-    nobody = f"no daemon answers on this machine ({folder / SOCKET})"
-    if not (folder / SOCKET).exists():
+    door = socket_path(folder, SOCKET)
+    nobody = f"no daemon answers on this machine ({door})"
+    if not door.exists():
         raise NotRunningError(nobody)
-    transport = httpx.HTTPTransport(uds=str(folder / SOCKET))
+    transport = httpx.HTTPTransport(uds=str(door))
     try:
         with httpx.Client(transport=transport, timeout=seconds, base_url="http://prober") as client:
             answer = client.request(method, path, params=dict(said or {}))

@@ -239,6 +239,7 @@ UNWISE = {
 def test_what_is_legal_but_unwise_is_warned_of(name: str) -> None:
     text, start = UNWISE[name]
     lines = warned(text)
+    lines = [line for line in lines if "do not vote yet" not in line]
     assert len(lines) == 1, lines
     assert lines[0].startswith(start)
 

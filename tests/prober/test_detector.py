@@ -123,8 +123,12 @@ def test_only_canaries_at_the_base_rate_teach() -> None:
     detector = learning()
     feed(detector, "x.x....")
     assert detector.learned == 0.01
+    detector.reset()
     detector.event(True, 0, 1, True)
     assert detector.learned == pytest.approx(0.01 + 0.99 / 100)
+    detector.event(True, 0, 1, True)
+    assert detector.learned == pytest.approx(0.0199), "under suspicion nothing is learned"
+    detector.reset()
     detector.event(False, 0, 1, True)
     assert detector.learned == pytest.approx(0.0199 * 0.99)
 

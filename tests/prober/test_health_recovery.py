@@ -129,7 +129,7 @@ def test_one_account_error_makes_suspicious_and_unknown() -> None:
     track = tracker()
     good(track, 4, 0)
     account_trouble(track, 12)
-    assert (track.good_in_a_row, track.recent_bad()) == (0, False)
+    assert (track.good_in_a_row, track.recent_bad()) == (0, True)
     assert not track.proven(13)
     assert track.account_suspect
     assert track.suspect

@@ -173,7 +173,7 @@ def test_inside_a_stream_only_the_account_and_capacity_keep_their_class(
 
 
 def test_the_detail_says_status_code_and_message_in_one_bounded_line() -> None:
-    said = anthropic("overloaded_error", "Over\nloaded\x00 " + "x" * 2000)
+    said = anthropic("overloaded_error", "Over\nloaded\x00 " + "x" * 9000)
     detail = ADAPTERS["anthropic"].classify(529, json.dumps(said).encode()).detail
     assert detail.startswith("HTTP 529 overloaded_error Over loaded x")
-    assert len(detail) == 300
+    assert len(detail) == 2000

@@ -145,7 +145,7 @@ async def test_a_hang_without_one_byte_may_be_our_own_network_s(
     sample = await prober(first_text_timeout_s=0.3)
     assert (sample.outcome, sample.fault) == (Outcome.TIMEOUT_FIRST_TEXT, Fault.PATH)
     assert sample.detail == "no first text in 0.3 s"
-    assert sample.cost_usd == 0
+    assert sample.cost_usd > 0, "it was sent, and may be billed"
 
 
 async def test_a_stall_after_the_first_event_is_the_provider_s(

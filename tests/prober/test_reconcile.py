@@ -9,7 +9,7 @@ from prober_values import flag, flip, observed, pin
 
 from prober.reconcile import Known, Mend, Settled, Verdict, reconcile, settle
 from switch.flag import Flag, Pin
-from switch.writer import Observed
+from switch.writer import Observed, PinChange
 
 BOTH = frozenset({"a", "b"})
 
@@ -31,14 +31,14 @@ def test_an_empty_redis_and_no_memory_is_a_first_start() -> None:
 def test_an_empty_redis_gets_back_what_was_committed_last(bad: bool) -> None:
     verdict = mend(known(5, "b"), observed(), bad=bad)
     assert (verdict.mend, verdict.provider, verdict.floor) == (Mend.SEED, "b", 5)
-    assert verdict.pin is None
+    assert verdict.pin == PinChange(None), "an older pin must not come back with it"
     assert "came back empty" in verdict.reason
 
 
 @pytest.mark.parametrize(("until_ms", "back"), [(10_001, True), (10_000, False), (1, False)])
 def test_a_pin_comes_back_with_it_while_it_lives(until_ms: int, back: bool) -> None:
     held = pin(until_ms)
-    assert mend(known(held=held), observed()).pin == (held if back else None)
+    assert mend(known(held=held), observed()).pin == PinChange(held if back else None)
 
 
 def test_a_flag_that_nobody_here_knows_is_adopted() -> None:
@@ -56,7 +56,7 @@ def test_an_older_flag_that_ours_came_from_is_repaired_to_ours(older: int) -> No
     held = pin()
     verdict = mend(known(5, "b", held=held), observed(flag(older, "a")))
     assert (verdict.mend, verdict.provider, verdict.floor) == (Mend.REPAIR, "b", 5)
-    assert verdict.pin == held
+    assert verdict.pin == PinChange(held)
     assert "lost the last write" in verdict.reason
 
 

@@ -79,16 +79,22 @@ def test_the_dwell_is_healthy_for() -> None:
     assert decide(replace(AWAY, flag=since), longer).action is Action.HOLD
 
 
-@pytest.mark.parametrize("op", [Op.MANUAL, Op.SEED, Op.REPAIR])
-def test_what_was_not_placed_automatically_is_not_undone(op: Op) -> None:
-    flips = (flipped(NOW - 2 * HOUR), flipped(NOW - HOUR, op=op))
+def test_what_people_placed_is_not_undone() -> None:
+    flips = (flipped(NOW - 2 * HOUR), flipped(NOW - HOUR, op=Op.MANUAL))
     decision = decide(replace(AWAY, flips=flips, flag=flag("b", actor="ada")), AUTO)
     assert (decision.action, decision.reason) == (Action.HOLD, f"{FINE}; placed here by ada")
 
 
-def test_a_flag_of_unknown_origin_is_not_undone() -> None:
-    decision = decide(replace(AWAY, flips=(), flag=flag("b", actor="")), AUTO)
-    assert decision.reason == f"{FINE}; placed here by an operator"
+@pytest.mark.parametrize("op", [Op.SEED, Op.REPAIR])
+def test_seeds_and_repairs_are_no_flips_and_hold_nothing(op: Op) -> None:
+    seeded = replace(AWAY, flips=(flipped(NOW - HOUR, op=op),), flag=flag("b", actor="prober@x"))
+    assert decide(seeded, AUTO).action is Action.FLIP
+
+
+@pytest.mark.parametrize("actor", ["", "ada@desk"])
+def test_a_flag_of_unknown_origin_is_not_undone(actor: str) -> None:
+    decision = decide(replace(AWAY, flips=(), flag=flag("b", actor=actor)), AUTO)
+    assert decision.reason == f"{FINE}; placed here by {actor or 'an operator'}"
 
 
 def test_a_pin_that_moved_nothing_does_not_count_as_the_last_flip() -> None:

@@ -123,7 +123,8 @@ def test_a_kind_that_flip_on_names_is_left(health: Health, kind: str) -> None:
 def test_a_kind_that_flip_on_does_not_name_is_held(health: Health, kinds: frozenset[str]) -> None:
     primary = provider("a", health, why="so it is", breached=kinds)
     decision = decide(view(primary, proven("b")), POLICY)
-    assert (decision.action, decision.target, decision.alarm) == (Action.HOLD, "", None)
+    alarm = Alarm.BREACH_STAYS if health is Health.BREACHED else None
+    assert (decision.action, decision.target, decision.alarm) == (Action.HOLD, "", alarm)
     assert decision.reason == f"a is {health} (so it is), which flip_on does not name"
     assert decision.weighed == (Weighed("b", True, f"would be taken: {PROOF}"),)
 

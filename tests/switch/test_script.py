@@ -165,8 +165,17 @@ async def test_people_set_another_pin_or_clear_it(desk: Desk) -> None:
     assert not await desk.client.exists(KEYS.pin)
 
 
-@pytest.mark.parametrize("op", [Op.AUTO, Op.REPAIR])
-async def test_a_machine_cannot_free_itself_of_a_pin(desk: Desk, dump: Dump, op: Op) -> None:
+async def test_a_repair_carries_the_pin_as_it_was_known(desk: Desk) -> None:
+    await desk.seed()
+    await desk.pin("a")
+    assert (await desk.call(Op.REPAIR, "b")).status is Status.PINNED
+    answer = await desk.call(Op.REPAIR, "b", pin=PinChange(None))
+    assert answer.status is Status.COMMITTED
+    assert not await desk.client.exists(KEYS.pin)
+
+
+@pytest.mark.parametrize("op", [Op.AUTO])
+async def test_a_decision_cannot_free_itself_of_a_pin(desk: Desk, dump: Dump, op: Op) -> None:
     await desk.seed()
     await desk.pin("a")
     before = await dump()
