@@ -49,6 +49,8 @@ def parse(text: str, name: str = "prober.toml") -> Config:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         hint = "; an inline table must stay on one line" if _left_open(text, str(error)) else ""
+        if "overwrite" in str(error):
+            hint = "; write [[provider]], [[route]] and [[alert]] with two brackets"
         raise ConfigError([f"{name}: {error}{hint}"]) from error
     problems: list[str] = []
     try:
@@ -141,6 +143,12 @@ def _sentence(raw: dict[str, Any], error: dict[str, Any]) -> str:
             choices = [word.strip("' ") for word in expected.replace(" or ", ", ").split(",")]
             near = _near(str(value), choices)
             return f"{place}: {key}{shown}: use one of {', '.join(choices)}{near}"
+        case "tuple_type":
+            return f'{place}: {key}{shown}: write a list: ["…"]'
+        case "too_short":
+            return f"{place}: {key}{shown}: name at least one"
+        case "int_parsing" | "int_type":
+            return f"{place}: {key}{shown}: write a whole number"
         case "value_error":
             return f"{place}: {key}{shown}: {error['ctx']['error']}"
         case _:

@@ -94,6 +94,10 @@ class Daemon:
             await self._until_stopped()
             self._notifier.stopping()
             log.info("stopping")
+            if self.config.redis.embedded:
+                port = self.config.redis.port
+                log.info("the embedded Redis stays up on 127.0.0.1:%d, so that applications "
+                         "can read the flag", port)  # fmt: skip
 
     def stop(self) -> None:
         self.stopping.set()
@@ -144,6 +148,11 @@ class Daemon:
         self.folder = await asyncio.to_thread(state_dir, self.config)
         lock = await asyncio.to_thread(_lock, self.folder)
         built.callback(lock.close)
+        self.journal = Journal(self.folder / "journal")
+        built.push_async_callback(asyncio.to_thread, self.journal.close)
+        records = await asyncio.to_thread(self.journal.load)
+        self.store = await self._open_store()
+        built.push_async_callback(self._close_history)
         redis_url = self.resolved.redis_url or await self._embedded_url()
         try:
             self._redis = connect_async(redis_url)
@@ -156,11 +165,6 @@ class Daemon:
         built.push_async_callback(self._redis.aclose)
         self.http = await asyncio.to_thread(new_client)
         built.push_async_callback(self.http.aclose)
-        self.journal = Journal(self.folder / "journal")
-        built.push_async_callback(asyncio.to_thread, self.journal.close)
-        records = await asyncio.to_thread(self.journal.load)
-        self.store = await self._open_store()
-        built.push_async_callback(self._close_history)
         self.incidents = Incidents(self.journal, self.store)
         self.outbox = Outbox(
             self.config.alert,
@@ -415,6 +419,8 @@ class Daemon:
 
     async def _pause(self, said: dict[str, Any]) -> dict[str, Any]:
         paused = said.get("paused") == "true"
+        if paused == self.judge.paused:
+            return {"paused": paused}
         self.judge.paused = paused
         await self.journal.append("pause", paused=paused, at=self.clock.now())
         await self.crier.daemon(

@@ -97,6 +97,9 @@ def stop(server: Embedded) -> None:
         pass
     finally:
         client.close()
+    until = time.monotonic() + 5
+    while _answers(server) and time.monotonic() < until:
+        time.sleep(0.02)
 
 
 def _answers(server: Embedded) -> bool:

@@ -120,7 +120,7 @@ class Flipper:
             state.refused = answer.status.value
             await self._refused(meant, answer.status.value, reason)
             return None
-        state.refused = ""
+        state.refusals = 0
         return await self._committed(state, meant, answer)
 
     async def _committed(self, state: RouteState, meant: Flip, answer: Answer) -> Done:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import re
 from collections.abc import Iterable
 
 from redis.exceptions import RedisError
@@ -283,7 +284,7 @@ class Judge:
             await self._changes(state)
         standing = self.standing()
         decision = decide(state.view(standing), state.policy)
-        if decision.reason != state.decision.reason:
+        if _gist(decision) != _gist(state.decision):
             log.info("%s: %s: %s", state.name, decision.action, decision.reason)
         await self._act(state, decision, standing)
         state.decided(decision, standing)
@@ -348,7 +349,6 @@ class Judge:
     async def _tried(self, state: RouteState) -> None:
         """A Redis that refuses our writes is asked less and less often, and people are told."""
         if not state.refused:
-            state.refusals = 0
             return
         why, state.refused = state.refused, ""
         state.refusals += 1
@@ -410,7 +410,7 @@ class Judge:
                 await self._flipper.writer.heartbeat(
                     state.keys, state.lease.nonce, state.route.mode, state.frozen_until
                 )
-            if changed:
+            if changed and due:
                 await self._flipper.writer.publish(state.keys, candidates)
                 self._published[state.name] = candidates
         except (RedisError, OSError) as error:
@@ -428,3 +428,9 @@ class Judge:
         """Gives every lease up, at shutdown."""
         for state in self.states.values():
             await self._release(state)
+
+
+def _gist(decision: Decision) -> tuple[object, ...]:
+    """A decision without its running figures: worth a log line when it changes."""
+    words = re.sub(r"[\d.]+", "#", decision.reason)
+    return decision.action, decision.target, decision.alarm, words

@@ -13,6 +13,9 @@ from prober.probe import Plan
 from prober.providers.base import Target
 from prober.secret import MissingSecretError, Scrubber, SecretRef, reveal
 
+REDIS_SCHEMES = ("redis://", "rediss://", "unix://", "redis+sentinel://")
+DATABASE_SCHEMES = ("sqlite:///", "postgresql+psycopg://")
+
 # Where deploy/prober.service keeps its state.
 SERVICE_STATE = Path("/var/lib/prober")
 
@@ -83,6 +86,10 @@ def resolve(config: Config) -> Resolved:
     redis_url = "" if config.redis.embedded else take("[redis]: url", config.redis.url)
     database = take("[database]: url", config.database.url)
     heartbeat = take("[daemon]: heartbeat", config.daemon.heartbeat)
+    if redis_url and not redis_url.startswith(REDIS_SCHEMES):
+        problems.append(f"[redis]: url must begin with one of {', '.join(REDIS_SCHEMES)}")
+    if database and not database.startswith(DATABASE_SCHEMES):
+        problems.append(f"[database]: url must begin with one of {', '.join(DATABASE_SCHEMES)}")
     return Resolved(
         plans=plans,
         shut=shut,

@@ -46,6 +46,16 @@ redis.call('HSET', KEYS[1], 'checked_at', now, 'mode', ARGV[2], 'frozen', ARGV[3
 return 1
 """
 
+# What may be refused comes first: a full Redis keeps the old list.
+_PUBLISH = """
+local keep = {}
+for i = 1, #ARGV, 2 do keep[ARGV[i]] = true end
+if #ARGV > 0 then redis.call('HSET', KEYS[1], unpack(ARGV)) end
+for _, name in ipairs(redis.call('HKEYS', KEYS[1])) do
+  if not keep[name] then redis.call('HDEL', KEYS[1], name) end
+end
+"""
+
 
 class FlipUnknownError(Exception):
     """The call timed out or the connection broke: Redis may or may not have applied it."""
@@ -141,6 +151,7 @@ class Writer:
     def __init__(self, client: Redis) -> None:
         self._client = client
         self._heartbeat = client.register_script(_HEARTBEAT)
+        self._publish = client.register_script(_PUBLISH)
 
     async def observe(self, keys: Keys, *, events: int = 64) -> Observed:
         """Reads everything about a route in one transaction.
@@ -236,14 +247,8 @@ class Writer:
 
     async def publish(self, keys: Keys, candidates: Iterable[Candidate]) -> None:
         """Replaces the candidates key in one step. Raises RedisError."""
-        mapping: dict[Any, Any] = {
-            candidate.name: encode_candidate(candidate) for candidate in candidates
-        }
-        async with self._client.pipeline(transaction=True) as pipe:
-            pipe.delete(keys.candidates)
-            if mapping:
-                pipe.hset(keys.candidates, mapping=mapping)
-            await pipe.execute()
+        args = [part for c in candidates for part in (c.name, encode_candidate(c))]
+        await self._publish(keys=[keys.candidates], args=args)
 
 
 def _flips(route: str, entries: Iterable[tuple[str, Mapping[str, str]]]) -> Iterable[Flip]:

@@ -73,10 +73,13 @@ class Outbox:
 
     async def post(self, event: Event) -> None:
         """Records the event for every channel that wants it, and returns."""
+        wanted = [c for c in self._channels.values() if c.wants(event.kind, event.route)]
+        letters = [letter(event, channel.name) for channel in wanted]
+        if letters and all(item.id in self._seen for item in letters):
+            return
         log.info("%s: %s", event.kind, event.title)
-        for channel in self._channels.values():
-            if channel.wants(event.kind, event.route):
-                await self._keep(letter(event, channel.name))
+        for item in letters:
+            await self._keep(item)
 
     async def _keep(self, item: Letter) -> None:
         if item.id in self._seen:

@@ -53,7 +53,7 @@ def send(
     as_json: JsonOption = False,
 ) -> None:
     """Send words of your own through each channel; a failed service uses it."""
-    _send(None, config, as_json, title, body, Severity.PAGE)
+    _send(None, config, as_json, title, body or title, Severity.PAGE)
 
 
 def _send(

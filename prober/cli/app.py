@@ -15,7 +15,7 @@ app = typer.Typer(
     help="Watches LLM providers with canary prompts and keeps the primary-provider flag.",
     no_args_is_help=True,
     add_completion=False,
-    pretty_exceptions_show_locals=False,
+    pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
 

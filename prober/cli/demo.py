@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -20,6 +21,8 @@ from prober.demo.view import View, summary
 
 def demo(as_json: JsonOption = False) -> None:
     """Watch the real daemon find a half-failing provider and route around it."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: sys.exit(143))  # so that the stage is cleared
     with tempfile.TemporaryDirectory(prefix="prober-demo-") as folder:
         scene = Scene()
         try:
@@ -47,7 +50,7 @@ async def _play(set_up: Stage, scene: Scene, *, live: bool) -> Figures:
 
 
 def emulate(
-    port: Annotated[int, typer.Option(help="Where to listen, on loopback.")] = 9900,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="On loopback.")] = 9900,
 ) -> None:
     """Stand in for the providers, with faults on demand (PUT /_emulator/faults)."""
 
@@ -55,6 +58,7 @@ def emulate(
         out.print(f"Anthropic, Gemini and Ollama: base_url = {url}", markup=False)
         out.print(f"OpenAI-compatible:            base_url = {url}/v1", markup=False)
         fault = '{"api": "anthropic", "error_share": 0.5, "status": 529}'
+        out.print(f"Healthy again: curl -X DELETE {url}/_emulator/faults", markup=False)
         out.print(f"Faults: curl -X PUT {url}/_emulator/faults -d '{fault}'", markup=False)
 
     try:

@@ -121,6 +121,8 @@ def _show_daemon(said: dict[str, Any], redis: str | None) -> None:
 
 def _show_route(found: Setup, route: dict[str, Any]) -> None:
     primary = route["primary"] or "no flag yet"
+    if route["redis"] != "ok" and route["primary"]:
+        primary += " (as last known)"
     since = f" since {say_time(found.config, route['changed_at'])}" if route["changed_at"] else ""
     out.print()
     out.print(f"[bold]{route['route']}[/] ({route['mode']}): [bold]{primary}[/]{since}")
@@ -207,6 +209,9 @@ def history(
     """What happened: flips, incidents and refusals; or the samples."""
     found = setup(config)
     name = found.route(route).name if route else None
+    if provider is not None and found.config.find_provider(provider) is None:
+        known = ", ".join(p.name for p in found.config.provider)
+        fail(f"no provider {provider!r}; there are: {known}", BAD_USAGE)
     try:
         engine = open_engine(found.resolved.database_url)
         if samples or provider:
@@ -218,6 +223,8 @@ def history(
         refusals = queries.refusals(engine, route=name, limit=limit)
     except SQLAlchemyError as error:
         reason = str(getattr(error, "orig", error)).splitlines()[0]
+        if "no such table" in reason or "unable to open" in reason:
+            fail("there is no history yet; it begins with: prober run")
         fail(f"history cannot be read: {reason}")
     if as_json:
         print_json({"flips": flips, "incidents": incidents, "refusals": refusals})

@@ -61,8 +61,11 @@ class _Move:
     unpin: bool = False
 
 
-async def _write(found: Setup, route: Route, move: _Move) -> tuple[Observed, Answer]:
-    """Runs the script on what Redis shows now; once more when somebody was faster."""
+async def _write(found: Setup, route: Route, move: _Move) -> tuple[Observed, Answer | None]:
+    """Runs the script on what Redis shows now; once more when somebody was faster.
+
+    No answer: the flag is as wished already, and nothing was written.
+    """
     keys = Keys(route.name, found.config.redis.namespace)
     client = connect_async(found.redis_url, timeout_s=2.0)
     try:
@@ -71,6 +74,8 @@ async def _write(found: Setup, route: Route, move: _Move) -> tuple[Observed, Ans
             seen = await writer.observe(keys)
             if seen.flag is None:
                 fail(f"{route.name} has no flag yet; the daemon sets it once a provider is proven")
+            if _idle(seen, move):
+                return seen, None
             answer = await writer.flip(keys, _request(seen, move), replicas=seen.replicas)
             if answer.status is not Status.CONFLICT:
                 return seen, answer
@@ -81,6 +86,13 @@ async def _write(found: Setup, route: Route, move: _Move) -> tuple[Observed, Ans
         fail(str(error))
     finally:
         await client.aclose()
+
+
+def _idle(seen: Observed, move: _Move) -> bool:
+    assert seen.flag is not None
+    if move.unpin:
+        return seen.live_pin is None
+    return move.pin_for_ms is None and move.provider == seen.flag.provider
 
 
 def _request(seen: Observed, move: _Move) -> Request:
@@ -108,6 +120,13 @@ def _request(seen: Observed, move: _Move) -> Request:
 def _done(found: Setup, route: Route, move: _Move, sentence: str, as_json: bool) -> None:
     seen, answer = run_async(_write(found, route, move))
     assert seen.flag is not None
+    if answer is None:
+        if as_json:
+            print_json({"route": route.name, "unchanged": True, "primary": seen.flag.provider})
+        else:
+            pinned = "has no pin" if move.unpin else f"is on {seen.flag.provider} already"
+            out.print(f"{route.name} {pinned}; nothing to do.", markup=False)
+        return
     if answer.status is Status.PINNED:
         pin = seen.pin
         who = f" by {pin.owner}" if pin else ""
@@ -183,7 +202,9 @@ def pin(
     route: RouteOption = None,
     duration: For = "1h",
     reason: Reason = "",
-    force: Force = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Even where residency does not allow it.")
+    ] = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -41,10 +41,13 @@ def probe(
         fail(f"no provider {provider!r}; there are: {', '.join(names)}", BAD_USAGE)
     if provider is not None and provider in found.resolved.shut:
         fail(f"{provider} cannot be probed: {found.resolved.shut[provider]}")
+    if found.resolved.problems:
+        fail(found.resolved.problems[0], BAD_USAGE)
     plans = [p for name, p in found.resolved.plans.items() if provider in (None, name)]
     if not plans:
         fail("no provider can be probed; see `prober check`")
-    samples = asyncio.run(_all(plans, found.resolved.scrub))
+    vantage = found.config.daemon.vantage
+    samples = asyncio.run(_all(plans, found.resolved.scrub, vantage))
     if as_json:
         print_json([_plain(sample) for sample in samples])
     else:
@@ -55,12 +58,20 @@ def probe(
     raise typer.Exit(OK if all(sample.ok for sample in samples) else BAD_STATE)
 
 
-async def _all(plans: list[Plan], scrub: Scrubber) -> list[Sample]:
+async def _all(plans: list[Plan], scrub: Scrubber, vantage: str) -> list[Sample]:
     clock = Clock()
     async with new_client() as client:
         return await asyncio.gather(
             *(
-                send(plan, new_canary(), client, clock, id=uuid.uuid4().hex, scrub=scrub)
+                send(
+                    plan,
+                    new_canary(),
+                    client,
+                    clock,
+                    id=uuid.uuid4().hex,
+                    vantage=vantage,
+                    scrub=scrub,
+                )
                 for plan in plans
             )
         )

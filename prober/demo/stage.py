@@ -153,6 +153,8 @@ def stage(folder: Path) -> Iterator[Stage]:
             redis_url = _redis_url(folder, daemon, log)
             yield Stage(folder, emulator, webhook, redis_url, log)
         finally:
+            # A second Ctrl-C must not leave half of it standing.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
             _end(daemon)
             if server := embedded.find(folder / "redis"):
                 embedded.stop(server)

@@ -23,7 +23,7 @@ def _route(judge: Judge, state: RouteState) -> dict[str, Any]:
     return {
         "route": state.name,
         "mode": state.route.mode.value,
-        "primary": flag.provider if flag else None,
+        "primary": flag.provider if flag else _last_known(state),
         "epoch": flag.epoch if flag else None,
         "changed_at": flag.changed_at / 1000 if flag else None,
         "reason": flag.reason if flag else "",
@@ -44,6 +44,11 @@ def _route(judge: Judge, state: RouteState) -> dict[str, Any]:
         "flips": 0 if seen is None else sum(flip.moved for flip in seen.flips),
         "providers": [_provider(state, provider) for provider in view.providers],
     }
+
+
+def _last_known(state: RouteState) -> str | None:
+    """What applications go on with while Redis cannot be read."""
+    return state.memory.flip.to_provider if state.memory.flip and not state.reads else None
 
 
 def _decision(decision: Decision) -> dict[str, Any]:

@@ -212,3 +212,107 @@ async def test_secrets_are_nowhere_but_in_the_request(
     places = [status, shown, events, str(oncall.letters), caplog.text]
     assert all("secret-key-of" not in place for place in places)
     assert all(b"secret-key-of" not in file for file in files)
+
+
+async def test_a_reload_may_add_a_priced_provider_and_the_daemon_lives_on(
+    tmp_path: Path, valkey: Valkey, emulator: Emulator, oncall: Hook
+) -> None:
+    path = write_config(tmp_path / "prober.toml", emulator=emulator.url, redis=valkey.url)
+    async with running(path) as daemon:
+        await until(lambda: get(valkey) == "a")
+        added = (
+            '\n[[provider]]\nname = "c"\napi = "ollama"\nmodel = "m"\n'
+            f'base_url = "{emulator.url}"\nprice = {{ input = 1.0, output = 1.0 }}\n'
+            "canary = { daily_budget_usd = 1000.0 }\n"
+        )
+        text = path.read_text().replace('candidates = ["a", "b"]', 'candidates = ["a", "b", "c"]')
+        path.write_text(text + added)
+        assert await daemon.reload()
+        tracker = daemon.judge.states["chat"].trackers["c"]
+        await until(lambda: tracker.proven(daemon.clock.mono()) or tracker.good_in_a_row >= 4)
+        assert daemon.schedule.spent_today("c") > 0
+
+
+async def test_a_reload_forgets_no_breach(
+    tmp_path: Path, valkey: Valkey, emulator: Emulator, oncall: Hook
+) -> None:
+    path = write_config(
+        tmp_path / "prober.toml", emulator=emulator.url, redis=valkey.url, healthy_for="1h"
+    )
+    async with running(path) as daemon:
+        await until(lambda: get(valkey) == "a")
+        emulator.set_faults(api="anthropic", error_share=1.0, status=529)
+        await until(lambda: get(valkey) == "b")
+        path.write_text(path.read_text().replace('model = "claude-test"', 'model = "claude-new"'))
+        assert await daemon.reload()
+        tracker = daemon.judge.states["chat"].trackers["a"]
+        assert tracker.latched == {"availability"}
+        assert not tracker.proven(daemon.clock.mono())
+
+
+async def test_a_candidate_that_cannot_be_proven_does_not_block_the_next(
+    tmp_path: Path, valkey: Valkey, emulator: Emulator, oncall: Hook
+) -> None:
+    more = f'\n[[provider]]\nname = "c"\napi = "ollama"\nmodel = "m"\nbase_url = "{emulator.url}"\n'
+    path = write_config(
+        tmp_path / "prober.toml",
+        emulator=emulator.url,
+        redis=valkey.url,
+        candidates='["a", "b", "c"]',
+        more=more,
+    )
+    async with running(path):
+        await until(lambda: get(valkey) == "a")
+        emulator.set_faults(api="openai", length_share=1.0)
+        emulator.set_faults(api="anthropic", error_share=1.0, status=529)
+        await until(lambda: get(valkey) == "c", "b is misconfigured, c is fine")
+
+
+async def test_a_redis_that_takes_no_writes_is_told_and_counts_as_lost(
+    tmp_path: Path,
+    own_valkey: Valkey,
+    emulator: Emulator,
+    oncall: Hook,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("prober.crier.REDIS_LOST_AFTER_S", 0.2)
+    path = write_config(tmp_path / "prober.toml", emulator=emulator.url, redis=own_valkey.url)
+    async with running(path):
+        await until(lambda: get(own_valkey) == "a")
+        with own_valkey.client() as client:
+            client.execute_command("REPLICAOF", "127.0.0.1", "1")
+        await until(lambda: any("Redis cannot be read" in t for t in oncall.titles))
+        with own_valkey.client() as client:
+            client.execute_command("REPLICAOF", "NO", "ONE")
+        await until(lambda: any("Redis can be read again" in t for t in oncall.titles))
+
+
+async def test_refused_flips_are_told_and_tried_less_and_less_often(
+    tmp_path: Path, own_valkey: Valkey, emulator: Emulator, oncall: Hook
+) -> None:
+    path = write_config(tmp_path / "prober.toml", emulator=emulator.url, redis=own_valkey.url)
+    async with running(path) as daemon:
+        await until(lambda: get(own_valkey) == "a")
+        with own_valkey.client() as client:
+            client.config_set("maxmemory", "1")
+        emulator.set_faults(api="anthropic", error_share=1.0, status=529)
+        await until(lambda: any("refuses to change the flag" in t for t in oncall.titles))
+        assert daemon.judge.states["chat"].refusals <= 4
+        with own_valkey.client() as client:
+            client.config_set("maxmemory", "0")
+        await until(lambda: get(own_valkey) == "b", "and once it may, it does", 25)
+
+
+async def test_a_bad_primary_that_nothing_moves_is_told(
+    tmp_path: Path, valkey: Valkey, emulator: Emulator, oncall: Hook
+) -> None:
+    path = write_config(tmp_path / "prober.toml", emulator=emulator.url, redis=valkey.url)
+    text = path.read_text().replace(
+        "[route.detector]", "[route.objectives]\nquality = 0.95\n\n[route.detector]"
+    )
+    path.write_text(text)
+    async with running(path):
+        await until(lambda: get(valkey) == "a")
+        emulator.set_faults(api="anthropic", wrong_answer_share=1.0)
+        await until(lambda: any("is failing, and nothing moves" in t for t in oncall.titles))
+        assert get(valkey) == "a"

@@ -46,7 +46,8 @@ OUTCOMES = {
 TOKENS = {
     "anthropic": Tokens(input=25, output=4, cached=3),
     "openai": Tokens(input=25, output=4, reasoning=2, cached=3),
-    "gemini": Tokens(input=25, output=4, reasoning=2, cached=3),
+    # Thoughts come on top of the candidates here, and are billed with them.
+    "gemini": Tokens(input=25, output=6, reasoning=2, cached=3),
     "ollama": Tokens(input=25, output=4),
 }
 
