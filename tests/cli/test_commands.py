@@ -99,7 +99,7 @@ async def test_a_pin_moves_the_flag_is_told_and_unpin_ends_it(
 async def test_failover_proves_its_target_first(
     config: Path, valkey: Valkey, emulator: Emulator, prober: Prober
 ) -> None:
-    async with running(config):
+    async with running(config) as daemon:
         await until(lambda: primary(valkey) == "a")
         said = await prober("failover", "b", "--reason", "try b")
         assert said.exit_code == 0, said.output
@@ -107,6 +107,7 @@ async def test_failover_proves_its_target_first(
         back = json.loads((await prober("failback", "--json")).stdout)
         assert (back["from"], back["to"]) == ("b", "a")
         emulator.set_faults(api="openai", error_share=1.0, status=503)
+        await until(daemon.judge.states["chat"].trackers["b"].recent_bad)
         refused = await prober("failover", "b")
         assert refused.exit_code == 1
         assert "b is not proven" in refused.output

@@ -64,8 +64,7 @@ ERRORS = {
     ),
     "a wrong type": (
         GOOD + "[canary]\nmax_tokens = 'many'",
-        '[canary]: max_tokens = "many": input should be a valid integer, unable to parse string '
-        "as an integer",
+        '[canary]: max_tokens = "many": write a whole number',
     ),
     "a choice that is none": (
         GOOD + "[route.failover]\nfailback = 'atuo'",
