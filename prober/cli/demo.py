@@ -50,7 +50,7 @@ async def _play(set_up: Stage, scene: Scene, *, live: bool) -> Figures:
 
 
 def emulate(
-    port: Annotated[int, typer.Option(min=1, max=65535, help="On loopback.")] = 9900,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="On loopback; 0: any.")] = 9900,
 ) -> None:
     """Stand in for the providers, with faults on demand (PUT /_emulator/faults)."""
 
