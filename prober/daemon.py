@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import logging
-import os
 import signal
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
@@ -26,6 +25,7 @@ from prober.flips import Memory
 from prober.incidents import Incidents
 from prober.journal import Journal
 from prober.judge import LEASE_TTL_S, Judge
+from prober.operators import Operators
 from prober.probe import Plan, new_canary, new_client, probe
 from prober.resolve import Resolved, resolve, state_dir
 from prober.route import RouteState
@@ -36,8 +36,7 @@ from prober.store.tables import sample_row
 from prober.store.writer import Row, Store
 from prober.systemd import Notifier
 from prober.upkeep import Upkeep
-from prober.web import answers
-from prober.web.control import Controls, ControlServer, RefusedError
+from prober.web.control import ControlServer
 from switch.connect import connect_async
 from switch.flag import Keys
 from switch.lease import Lease
@@ -49,7 +48,6 @@ SQL_WAIT_S = 2.0
 CANARIES_END_S = 1.5
 TICK_ENDS_S = 1.0
 STORE_CLOSES_S = 1.5
-PROVE_S = 60.0
 
 
 class StartError(Exception):
@@ -193,7 +191,7 @@ class Daemon:
             self.clock,
             self._on_budget,
         )
-        self._control = ControlServer(self._controls(), self.folder)
+        self._control = ControlServer(Operators(self).controls(), self.folder)
         self.upkeep = Upkeep(self, self._notifier)
 
     async def _open_store(self) -> Store:
@@ -348,102 +346,6 @@ class Daemon:
         self._budget.configure(self._limits())
         self.schedule.configure(self._targets())
         log.info("configuration reloaded")
-
-    # -- what the command may ask ----------------------------------------------------------------
-
-    def _controls(self) -> Controls:
-        return Controls(
-            status=self._say_status,
-            why=self._say_why,
-            prove=self._prove,
-            pause=self._pause,
-            acknowledge=self._acknowledge,
-        )
-
-    async def _say_status(self, said: dict[str, Any]) -> dict[str, Any]:
-        whole = answers.status(self.judge)
-        for route in whole["routes"]:
-            for provider in route["providers"]:
-                provider["pace"] = self.schedule.describe(provider["name"])
-                provider["spent_usd"] = self.schedule.spent_today(provider["name"])
-        return {
-            **whole,
-            "version": __version__,
-            "vantage": self.config.daemon.vantage,
-            "pid": os.getpid(),
-            "paused": self.judge.paused,
-            "blind": self.judge.blind_since_s is not None,
-            "sql": "ok" if self.store.up else self.store.why_down,
-            "rows_waiting": self.store.waiting,
-            "rows_lost": self.store.lost,
-            "journal_failed": self.journal.failed,
-            "alerts_unsent": len(self.outbox.unsent),
-            "alerts_delivered": self.outbox.delivered,
-        }
-
-    def _route_state(self, said: dict[str, Any]) -> RouteState:
-        name = said.get("route", "")
-        state = self.judge.states.get(name)
-        if state is None:
-            known = ", ".join(self.judge.states) or "none"
-            raise RefusedError(f"no route {name!r}; there are: {known}")
-        return state
-
-    async def _say_why(self, said: dict[str, Any]) -> dict[str, Any]:
-        return answers.why(self.judge, self._route_state(said))
-
-    async def _prove(self, said: dict[str, Any]) -> dict[str, Any]:
-        """Probes a candidate at the suspect rate until it is proven or one canary is bad."""
-        state, name = self._route_state(said), said.get("provider", "")
-        tracker = state.trackers.get(name)
-        if tracker is None:
-            known = ", ".join(state.trackers)
-            raise RefusedError(f"{name!r} is no candidate of {state.name}; there are: {known}")
-        if name in self.judge.shut:
-            raise RefusedError(f"{name} cannot be probed: {self.judge.shut[name]}")
-        until_s = self.clock.mono() + PROVE_S
-        self.judge.asked[name] = until_s
-        began = tracker.last
-        try:
-            while self.clock.mono() < until_s:
-                await self.schedule.adjust()
-                if tracker.proven(self.clock.mono()):
-                    return {"proven": True, "proof": tracker.proof()}
-                last = tracker.last
-                if last is not None and last is not began and not last.ok:
-                    break
-                await asyncio.sleep(0.05)
-        finally:
-            self.judge.asked.pop(name, None)
-        return {"proven": False, "proof": tracker.health(self.clock.mono())[1]}
-
-    async def _pause(self, said: dict[str, Any]) -> dict[str, Any]:
-        paused = said.get("paused") == "true"
-        if paused == self.judge.paused:
-            return {"paused": paused}
-        self.judge.paused = paused
-        await self.journal.append("pause", paused=paused, at=self.clock.now())
-        await self.crier.daemon(
-            "pause",
-            f"Automation {'paused' if paused else 'resumed'} by {said.get('actor', 'an operator')}",
-            "No flag is changed until `prober resume`." if paused else "Flags are kept again.",
-        )
-        return {"paused": paused}
-
-    async def _acknowledge(self, said: dict[str, Any]) -> dict[str, Any]:
-        """`about` is an incident's number, or a route, which is unfrozen too."""
-        about = said.get("about", "")
-        incident = self.incidents.numbered(int(about)) if about.isdigit() else None
-        route = incident.route if incident else about
-        state = self.judge.states.get(route)
-        if state is None:
-            raise RefusedError(f"no open incident and no route {about!r}")
-        self.crier.acknowledge(route)
-        frozen = state.frozen_until
-        if frozen and not incident and state.seen is not None:
-            state.acknowledged_ms = state.seen.time_ms
-            await self.journal.append("ack", route=route, at_ms=state.acknowledged_ms)
-        return {"route": route, "unfrozen": bool(frozen and not incident)}
 
 
 def _lock(folder: Path) -> TextIO:

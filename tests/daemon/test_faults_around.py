@@ -12,6 +12,7 @@ from stage import Hook, running, until, write_config
 
 from prober.daemon import StartError
 from prober.emulator import Emulator
+from prober.operators import Operators
 from prober.sample import Outcome
 from prober.store import queries
 
@@ -203,7 +204,8 @@ async def test_secrets_are_nowhere_but_in_the_request(
         await until(lambda: get(valkey) == "a")
         emulator.set_faults(api="anthropic", auth_share=1.0)
         await until(lambda: any("failed over" in t for t in oncall.titles))
-        status = str(await daemon._say_status({})) + str(await daemon._say_why({"route": "chat"}))
+        asked = Operators(daemon)
+        status = str(await asked.status({})) + str(await asked.why({"route": "chat"}))
         shown = repr(daemon.resolved) + repr(daemon.config)
         with valkey.client() as client:
             events = str(client.xrange("prober:{chat}:events"))
