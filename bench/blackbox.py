@@ -26,7 +26,8 @@ from bench import canaries
 from bench.row import Row, SkippedError
 from bench.servers import emulator, exporter
 from prober.clock import Clock
-from prober.probe import Plan, new_client
+from prober.network import Network
+from prober.probe import Plan
 
 NAME = "prometheus-blackbox-exporter"
 API = "anthropic"
@@ -47,7 +48,7 @@ async def _row(plan: Plan, exporter_url: str, pid: int) -> Row:
     clock, own_s = Clock(), 0.0
     asked = {"module": "canary", "target": canaries.request(plan).url}
     async with (
-        new_client() as client,
+        Network() as network,
         httpx.AsyncClient(base_url=exporter_url, trust_env=False) as scraper,
     ):
 
@@ -57,14 +58,14 @@ async def _row(plan: Plan, exporter_url: str, pid: int) -> Row:
                 raise RuntimeError(f"the exporter's probe failed: {said.text[-300:]}")
 
         for _ in range(BATCH):
-            await canaries.canary(plan, client, clock)
+            await canaries.canary(plan, network, clock)
             await scrape()
         # Its ticks are coarse (10 ms): one reading before all batches, one after.
         before_s = _cpu_s(pid)
         for _ in range(BATCHES):
             began_s = time.process_time()
             for _ in range(BATCH):
-                await canaries.canary(plan, client, clock)
+                await canaries.canary(plan, network, clock)
             own_s += time.process_time() - began_s
             for _ in range(BATCH):
                 await scrape()

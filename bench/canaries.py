@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import httpx
 
+from prober.canary import Canary
 from prober.clock import Clock
-from prober.probe import Plan, new_canary, probe
+from prober.network import Network
+from prober.probe import Plan, probe
 from prober.providers import ADAPTERS
 from prober.providers.base import Request, Target
 from prober.sample import Sample
@@ -17,12 +19,12 @@ def plan(api: str, emulator_url: str) -> Plan:
 
 
 def request(what: Plan) -> Request:
-    return ADAPTERS[what.api].build(what.target, new_canary().prompt, what.max_tokens)
+    return ADAPTERS[what.api].build(what.target, Canary("beefcafe").prompt, what.max_tokens)
 
 
-async def canary(what: Plan, client: httpx.AsyncClient, clock: Clock) -> Sample:
+async def canary(what: Plan, network: Network, clock: Clock) -> Sample:
     """One canary that has to succeed: a failure would be measured as speed."""
-    sample = await probe(what, new_canary(), client, clock, id="bench")
+    sample = await probe(what, network, clock, id="bench")
     if not sample.ok:
         raise RuntimeError(f"a canary failed: {sample.outcome}, {sample.detail}")
     return sample

@@ -20,7 +20,8 @@ from bench import canaries
 from bench.row import Row
 from bench.servers import emulator
 from prober.clock import Clock
-from prober.probe import Plan, new_client
+from prober.network import Network
+from prober.probe import Plan
 from prober.providers.base import Request
 
 API = "anthropic"
@@ -41,10 +42,10 @@ def measure() -> list[Row]:
 
 async def _rows(plan: Plan) -> list[Row]:
     clock, plain = Clock(), _Plain(canaries.request(plan))
-    async with new_client() as client:
+    async with Network() as network:
 
         async def ours() -> float:
-            phases = (await canaries.canary(plan, client, clock)).phases
+            phases = (await canaries.canary(plan, network, clock)).phases
             assert phases.first_text_s is not None
             return phases.first_text_s
 

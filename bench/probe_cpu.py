@@ -18,7 +18,7 @@ from bench import canaries
 from bench.row import Row
 from bench.servers import emulator
 from prober.clock import Clock
-from prober.probe import new_client
+from prober.network import Network
 from prober.providers import ADAPTERS
 
 LIMIT = 1.25
@@ -38,13 +38,13 @@ async def _rows(url: str) -> list[Row]:
 async def _row(api: str, url: str) -> Row:
     plan, clock = canaries.plan(api, url), Clock()
     asked = canaries.request(plan)
-    async with new_client() as client:
+    async with Network() as network:
 
         async def ours() -> None:
-            await canaries.canary(plan, client, clock)
+            await canaries.canary(plan, network, clock)
 
         async def bare() -> None:
-            await canaries.bare(asked, client)
+            await canaries.bare(asked, network.kept)
 
         spent: dict[Callable[[], Awaitable[None]], list[float]] = {ours: [], bare: []}
         order = [ours, bare]

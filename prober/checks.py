@@ -10,8 +10,11 @@ from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
-from prober.config import Config, Provider, Route
+from prober.canary import Kind
+from prober.config import Canary, Config, Expected, Provider, Route
 from prober.objective import Objective, objectives_of
+from prober.providers import ADAPTERS
+from prober.sample import Outcome
 from switch.flag import Mode
 
 DAY_S = 86_400
@@ -32,6 +35,7 @@ def cross_check(config: Config, raw: dict[str, Any]) -> list[str]:
         *_vantages(config),
         *(line for provider in config.provider for line in _provider(config, provider)),
         *(line for route in config.route for line in _route(route)),
+        *_outcomes(config, raw),
     ]
 
 
@@ -64,6 +68,21 @@ def _references(raw: dict[str, Any]) -> Iterator[str]:
         for name in wanted:
             if name not in routes:
                 yield f"{place}: routes names no [[route]] {name!r}{_near(name, routes)}"
+
+
+def _outcomes(config: Config, raw: dict[str, Any]) -> Iterator[str]:
+    providers = _raw_names(raw, "provider")
+    for number, row in enumerate(config.outcome, 1):
+        place = f"[[outcome]] number {number}"
+        if row.api and row.api not in ADAPTERS:
+            yield f"{place}: api names no wire API {row.api!r}{_near(row.api, list(ADAPTERS))}"
+        if row.provider and row.provider not in providers:
+            near = _near(row.provider, providers)
+            yield f"{place}: provider names no [[provider]] {row.provider!r}{near}"
+        if row.status is None and not row.code and not row.says:
+            yield f"{place}: needs status, code or says, else it would rename every error"
+        if row.outcome is Outcome.OK:
+            yield f'{place}: outcome = "ok": an error cannot be made a success'
 
 
 def _raw_lists(raw: dict[str, Any], table: str, key: str) -> Iterator[tuple[str, list[str]]]:
@@ -109,6 +128,8 @@ def _provider(config: Config, provider: Provider) -> Iterator[str]:
         yield f"{place}: canary.suspect_interval must not be longer than canary.interval"
     if canary.first_text_timeout > canary.timeout:
         yield f"{place}: canary.first_text_timeout must not be longer than canary.timeout"
+    yield from (f"{place}: {line}" for line in _place(provider))
+    yield from (f"{place}: canary.{line}" for line in _asking(canary))
     base, needed = daily_cost_usd(config, provider)
     if needed > canary.daily_budget_usd or base > BASE_SHARE * canary.daily_budget_usd:
         least = max(needed, base / BASE_SHARE)
@@ -117,6 +138,36 @@ def _provider(config: Config, provider: Provider) -> Iterator[str]:
             f"canary every {canary.interval.total_seconds():g} s plus {PROOFS_A_DAY} proofs; "
             f"allow at least {least:.2g}, or lengthen canary.interval"
         )
+
+
+def _place(provider: Provider) -> Iterator[str]:
+    """Where requests go, by the needs of each API."""
+    if not provider.url:
+        wanted = {
+            "bedrock": 'region = "eu-central-1"',
+            "vertex": 'location = "europe-west4" and project = "…"',
+            "azure-openai": 'base_url = "https://NAME.openai.azure.com/openai/v1"',
+        }
+        yield f"write {wanted.get(provider.api, 'base_url')}"
+    elif provider.api == "vertex" and not (provider.project and provider.location):
+        yield 'vertex needs project = "…" and location = "europe-west4"'
+    if provider.preset and provider.api != "openai":
+        yield f'preset = "{provider.preset}" goes with api = "openai", not "{provider.api}"'
+    if provider.api_version and provider.api != "azure-openai":
+        yield "api_version is azure-openai's alone"
+
+
+def _asking(canary: Canary) -> Iterator[str]:
+    said = canary.expect
+    if canary.kind is Kind.CUSTOM:
+        if not canary.prompt.strip():
+            yield 'prompt is missing; kind = "custom" sends it after the nonce'
+        if not (said.contains or said.regex or said.path):
+            yield 'expect is missing; say what the answer must show: { contains = "…" }'
+    elif canary.prompt or said != Expected():
+        yield f'prompt and expect go with kind = "custom", not "{canary.kind}"'
+    if said.equals is not None and not said.path:
+        yield 'expect.equals needs expect.path, as in { path = "answer.city", equals = "Paris" }'
 
 
 def daily_cost_usd(config: Config, provider: Provider) -> tuple[float, float]:

@@ -9,9 +9,16 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
+import regex
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, field_validator
 
-from prober.providers import ADAPTERS
+from prober.canary import MISSING, TOKENS, Asking, Expect
+from prober.canary import Kind as CanaryKind
+from prober.providers import ADAPTERS, bedrock, vertex
+from prober.providers.outcomes import Rule
+from prober.providers.presets import PRESETS, Preset
+from prober.providers.reasoning import Settings, settings
+from prober.sample import Outcome
 from prober.secret import PublicOrSecret, Secret, SecretRef
 from switch.flag import DEFAULT_NAMESPACE, NAME, Mode
 
@@ -107,7 +114,28 @@ class Database(Table):
 
 
 class Network(Table):
+    """`ca_file`: certificates trusted besides the usual ones, in PEM."""
+
     controls: tuple[str, ...] = ()
+    ca_file: str = ""
+
+
+class Expected(Table):
+    """What the answer to a custom prompt must show; every key given must hold."""
+
+    contains: str = ""
+    regex: str = ""
+    path: str = ""
+    equals: Any = None
+
+    @field_validator("regex")
+    @classmethod
+    def _compiles(cls, value: str) -> str:
+        try:
+            regex.compile(value)
+        except regex.error as error:
+            raise ValueError(f"is no regular expression: {error}") from None
+        return value
 
 
 class Canary(Table):
@@ -115,7 +143,11 @@ class Canary(Table):
     suspect_interval: Duration = timedelta(seconds=3)
     first_text_timeout: Duration = timedelta(seconds=8)
     timeout: Duration = timedelta(seconds=20)
-    max_tokens: int = Field(16, ge=1)
+    kind: CanaryKind = CanaryKind.ECHO
+    prompt: str = ""
+    expect: Expected = Expected()
+    max_tokens: int | None = Field(None, ge=1)
+    effort: str | None = None
     max_bytes: int = Field(1_000_000, ge=1_000)
     daily_budget_usd: float = Field(1.0, gt=0)
 
@@ -125,6 +157,13 @@ class Canary(Table):
         if value <= timedelta(0):
             raise ValueError("must be longer than nothing")
         return value
+
+    @property
+    def asking(self) -> Asking:
+        said = self.expect
+        equals = MISSING if said.equals is None else said.equals
+        expect = Expect(said.contains, said.regex, said.path, equals)
+        return Asking(self.kind, self.prompt, expect)
 
 
 class Price(Table):
@@ -137,7 +176,13 @@ class Price(Table):
 class Provider(Table):
     name: Name
     vendor: str = ""
-    api: Literal["anthropic", "openai", "gemini", "ollama"]
+    api: Literal[
+        "anthropic", "openai", "openai-responses", "gemini", "mistral", "ollama", "azure-openai",
+        "bedrock", "vertex",
+    ]  # fmt: skip
+    preset: Literal[
+        "vllm", "localai", "llamacpp", "openrouter", "portkey", "helicone", "litellm"
+    ] | None = None  # fmt: skip
     model: str = Field(min_length=1)
     key: Secret | None = None
     account: Literal["shared", "own"] = "shared"
@@ -147,7 +192,13 @@ class Provider(Table):
     price: Price = Price()
     base_url: str = ""
     headers: dict[str, str | SecretRef] = Field(default_factory=dict)
-    max_tokens_field: Literal["max_completion_tokens", "max_tokens"] = "max_completion_tokens"
+    max_tokens_field: Literal["max_completion_tokens", "max_tokens"] | None = None
+    extra_body: dict[str, Any] = Field(default_factory=dict)
+    connection: Literal["reuse", "fresh"] = "reuse"
+    api_version: str = ""
+    region: str = ""
+    project: str = ""
+    location: str = ""
     canary: Canary = Canary()
 
     @field_validator("base_url")
@@ -167,14 +218,43 @@ class Provider(Table):
 
     @property
     def url(self) -> str:
-        return self.base_url or ADAPTERS[self.api].default_base_url or ""
+        """The base URL as it means in the API's official SDK; empty when nobody said it."""
+        if self.base_url:
+            return self.base_url
+        if self.preset:
+            return self.quirks.base_url
+        if self.api == "bedrock" and self.region:
+            return bedrock.base_url(self.region)
+        if self.api == "vertex" and self.location:
+            return vertex.base_url(self.location)
+        return ADAPTERS[self.api].default_base_url or ""
+
+    @property
+    def tokens_field(self) -> str:
+        """How this server calls the bound on an answer's length."""
+        return self.max_tokens_field or self.quirks.max_tokens_field or "max_completion_tokens"
+
+    @property
+    def quirks(self) -> Preset:
+        return PRESETS[self.preset] if self.preset else Preset("", max_tokens_field="")
+
+    @property
+    def reasoning(self) -> Settings:
+        """What the model's family needs, and how many tokens with it."""
+        return settings(self.api, self.model, self.canary.effort, self.quirks.effort_table)
+
+    @property
+    def max_tokens(self) -> int:
+        """What one answer may spend: what is said, or what kind and family need."""
+        if self.canary.max_tokens is not None:
+            return self.canary.max_tokens
+        return max(TOKENS[self.canary.kind], self.reasoning.max_tokens)
 
     @property
     def worst_cost_usd(self) -> float:
-        """What one canary can cost at the most: a short prompt and every allowed token."""
-        prompt = 100
-        price = self.price
-        return (prompt * price.input + self.canary.max_tokens * price.output) / 1e6
+        """What one canary can cost at the most: its prompt and every allowed token."""
+        prompt = self.canary.asking.prompt_tokens
+        return (prompt * self.price.input + self.max_tokens * self.price.output) / 1e6
 
 
 class Kind(StrEnum):
@@ -289,6 +369,23 @@ class Alert(Table):
         )
 
 
+class OutcomeRule(Table):
+    """One more row of the outcome table, tried before the built-in ones: docs/providers.md."""
+
+    outcome: Outcome
+    api: str = ""
+    provider: Name | None = None
+    status: int | None = Field(None, ge=100, le=599)
+    code: str | None = None
+    says: str | None = None
+
+    @property
+    def rule(self) -> Rule:
+        says = self.says.lower() if self.says else None
+        apis = (self.api,) if self.api else ()
+        return Rule(self.outcome, apis, self.status, self.code, says, self.provider)
+
+
 class Defaults(Table):
     """What providers and routes do not say themselves."""
 
@@ -312,6 +409,12 @@ class Config(Table):
     provider: tuple[Provider, ...] = ()
     route: tuple[Route, ...] = ()
     alert: tuple[Alert, ...] = ()
+    outcome: tuple[OutcomeRule, ...] = ()
+
+    def rules_of(self, provider: Provider) -> tuple[Rule, ...]:
+        """The configuration's rows of the outcome table for one provider."""
+        rules = (row.rule for row in self.outcome)
+        return tuple(rule for rule in rules if rule.provider in (None, provider.name))
 
     def find_provider(self, name: str) -> Provider | None:
         return next((provider for provider in self.provider if provider.name == name), None)

@@ -25,8 +25,9 @@ from prober.flips import Memory
 from prober.incidents import Incidents
 from prober.journal import Journal
 from prober.judge import LEASE_TTL_S, Judge
+from prober.network import Network
 from prober.operators import Operators
-from prober.probe import Plan, new_canary, new_client, probe
+from prober.probe import Plan, probe
 from prober.resolve import Resolved, resolve, state_dir
 from prober.route import RouteState
 from prober.sample import Outcome, Sample
@@ -161,8 +162,8 @@ class Daemon:
                 "special characters percent-encoded"
             ) from None
         built.push_async_callback(self._redis.aclose)
-        self.http = await asyncio.to_thread(new_client)
-        built.push_async_callback(self.http.aclose)
+        self.network = await self._open_network()
+        built.push_async_callback(lambda: self.network.aclose())
         self.incidents = Incidents(self.journal, self.store)
         self.outbox = Outbox(
             self.config.alert,
@@ -216,6 +217,16 @@ class Daemon:
         store = Store(engine, self.folder / "spool")
         store.start()
         return store
+
+    async def _open_network(self) -> Network:
+        ca_file = self.config.network.ca_file
+        try:
+            return await asyncio.to_thread(Network, ca_file)
+        except OSError as error:
+            raise StartError(
+                f"[network]: ca_file = {ca_file!r}: {error.strerror or error}; give a file of "
+                "certificates in PEM"
+            ) from error
 
     async def _embedded_url(self) -> str:
         port = self.config.redis.port
@@ -274,8 +285,7 @@ class Daemon:
     async def _probe(self, plan: Plan, id: str, base_rate: bool) -> Sample:
         return await probe(
             plan,
-            new_canary(),
-            self.http,
+            self.network,
             self.clock,
             id=id,
             vantage=self.config.daemon.vantage,

@@ -7,34 +7,43 @@ the sample.
 from __future__ import annotations
 
 import asyncio
-import secrets
-import socket
-import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
+from random import SystemRandom
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
-from prober.canary import Canary
+from prober.canary import Asking, Canary
 from prober.clock import Clock
 from prober.config import Price
-from prober.providers import ADAPTERS
-from prober.providers.base import Target, TooLargeError
-from prober.sample import Outcome, Phases, Sample, Tokens
+from prober.credentials import Authorize, CredentialsError
+from prober.network import Network, resolved
+from prober.providers import ADAPTERS, gateway, limits
+from prober.providers.base import Request, Target
+from prober.providers.outcomes import Rule
+from prober.sample import Limits, Outcome, Phases, Sample, Tokens
+from prober.tape import Tape
 from prober.transcript import Transcript
+from prober.trouble import TROUBLE, translate
 
 MAX_DETAIL = 300
 MAX_ERROR_BYTES = 64 * 1024
 # After its end marker an answer has this long to close, so that the connection can be kept.
 CLOSING_S = 0.5
-UNSENDABLE = "not sent: the key, a header or the URL holds what HTTP cannot carry"
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Whom to probe, and within what bounds."""
+    """Whom to probe, what to ask, and within what bounds.
+
+    Attributes:
+        rules: the configuration's own rows of the outcome table.
+        authorize: signs each request; None where the key in `target` is enough.
+        fresh: every canary opens a connection of its own.
+    """
 
     provider: str
     api: str
@@ -44,45 +53,41 @@ class Plan:
     first_text_timeout_s: float = 8.0
     timeout_s: float = 20.0
     price: Price = field(default_factory=Price)
+    asking: Asking = field(default_factory=Asking)
+    rules: tuple[Rule, ...] = ()
+    authorize: Authorize | None = None
+    fresh: bool = False
 
     @property
     def worst_cost_usd(self) -> float:
-        return cost_usd(Tokens(input=100, output=self.max_tokens), self.price)
-
-
-def new_client() -> httpx.AsyncClient:
-    """The client all canaries share. It follows no redirect, so a key never changes hosts."""
-    return httpx.AsyncClient(
-        http2=True,
-        timeout=None,  # noqa: S113 -- each canary bounds itself by one deadline
-        follow_redirects=False,
-        limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
-        headers={"user-agent": "prober", "accept-encoding": "identity"},
-    )
-
-
-def new_canary() -> Canary:
-    return Canary(secrets.token_hex(4))
+        tokens = Tokens(input=self.asking.prompt_tokens, output=self.max_tokens)
+        return cost_usd(tokens, self.price)
 
 
 async def probe(
     plan: Plan,
-    canary: Canary,
-    client: httpx.AsyncClient,
+    network: Network,
     clock: Clock,
     *,
     id: str,
+    canary: Canary | None = None,
     vantage: str = "local",
     base_rate: bool = True,
     scrub: Callable[[str], str] = str,
+    tape: Tape | None = None,
 ) -> Sample:
     """Sends one canary and gives what it found. Never raises for what a provider does.
 
-    `scrub` takes the secrets out of whatever the provider said.
+    `scrub` takes the secrets out of whatever the provider said; `tape` keeps the raw exchange.
     """
+    canary = canary or plan.asking.canary(SystemRandom())
     started_at, started_s = clock.now(), clock.mono()
-    run = _Run(plan, canary, clock, started_s)
-    outcome, detail = await run.go(client)
+    run = _Run(plan, canary, clock, started_at, started_s, tape)
+    if plan.fresh:
+        async with network.client() as client:
+            outcome, detail = await run.go(client)
+    else:
+        outcome, detail = await run.go(network.kept)
     total_s = run.transcript.terminal_s or clock.mono() - started_s
     return Sample(
         id=id,
@@ -100,39 +105,41 @@ async def probe(
         detail=scrub(detail)[:MAX_DETAIL],
         base_rate=base_rate,
         new_connection=run.new_connection,
+        limits=run.limits,
     )
 
 
 class _Run:
     """The state of one canary under way."""
 
-    def __init__(self, plan: Plan, canary: Canary, clock: Clock, started_s: float) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        canary: Canary,
+        clock: Clock,
+        started_at: float,
+        started_s: float,
+        tape: Tape | None,
+    ) -> None:
         self.plan = plan
         self.canary = canary
         self.transcript = Transcript()
         self.status: int | None = None
         self.request_id: str | None = None
+        self.limits: Limits | None = None
         self.new_connection = False
         self._clock = clock
+        self._started_at = started_at
         self._started_s = started_s
+        self._tape = tape
         self._marks: dict[str, float] = {}
+        self._headers: dict[str, str] = {}
         self._error_body = bytearray()
 
     @property
     def _refused(self) -> bool:
         """The HTTP status says it all, whatever becomes of the body."""
         return self.status is not None and not 200 <= self.status < 300
-
-    async def _read_refusal(self, response: httpx.Response) -> None:
-        async for data in response.aiter_bytes():
-            self._error_body += data
-            if len(self._error_body) > MAX_ERROR_BYTES:
-                break
-
-    def _refusal(self) -> tuple[Outcome, str]:
-        body = bytes(self._error_body[:MAX_ERROR_BYTES])
-        failure = ADAPTERS[self.plan.api].classify(self.status or 0, body)
-        return failure.outcome, failure.detail
 
     def _now_s(self) -> float:
         return self._clock.mono() - self._started_s
@@ -146,31 +153,34 @@ class _Run:
             if self._refused:
                 return self._refusal()
             if self.transcript.terminal:
-                return self.transcript.conclude(self.canary)
+                return self._conclude()
             if self.transcript.first_text_s is None:
                 return Outcome.TIMEOUT_FIRST_TEXT, f"no first text in {first_s:g} s"
             return Outcome.TIMEOUT_TOTAL, f"not finished in {total_s:g} s"
-        except TooLargeError as error:
-            return Outcome.STREAM_ERROR, str(error)
-        except (
-            httpx.HTTPError,
-            httpx.InvalidURL,
-            httpx.StreamError,
-            OSError,
-            UnicodeError,
-        ) as error:
+        except CredentialsError as error:
+            return Outcome.AUTH, str(error)
+        except TROUBLE as error:
             if self._refused:
                 return self._refusal()
-            return self._translate(error)
+            return translate(error, answered=self.status is not None)
+
+    async def _request(self) -> Request:
+        plan = self.plan
+        adapter = ADAPTERS[plan.api]
+        request = adapter.build(plan.target, self.canary.prompt, plan.max_tokens)
+        if plan.authorize is not None:
+            request = await plan.authorize(request)
+        if self._tape is not None:
+            self._tape.request = request
+        return request
 
     async def _exchange(
         self, client: httpx.AsyncClient, deadline: asyncio.Timeout
     ) -> tuple[Outcome, str]:
-        plan, transcript = self.plan, self.transcript
-        adapter = ADAPTERS[plan.api]
-        request = adapter.build(plan.target, self.canary.prompt, plan.max_tokens)
         loop = asyncio.get_running_loop()
         began = loop.time() - self._now_s()
+        request = await self._request()
+        resolved.set(partial(self._mark, "dns"))
         async with client.stream(
             request.method,
             _url(request.url),
@@ -178,38 +188,90 @@ class _Run:
             content=request.body,
             extensions={"trace": self._trace},
         ) as response:
-            self.status = response.status_code
-            self.request_id = adapter.request_id(response.headers)
+            self._greet(response)
             if self._refused:
                 await self._read_refusal(response)
                 return self._refusal()
-            reader, received = adapter.reader(), 0
-            async for data in response.aiter_bytes():
-                at_s = self._now_s()
-                received += len(data)
-                if received > plan.max_bytes:
-                    return Outcome.STREAM_ERROR, f"more than {plan.max_bytes} bytes"
-                had_text = transcript.first_text_s is not None
-                for event in reader.feed(data):
-                    transcript.take(event, at_s)
-                if transcript.terminal:
-                    deadline.reschedule(min(deadline.when() or 0.0, loop.time() + CLOSING_S))
-                elif transcript.first_text_s is not None and not had_text:
-                    deadline.reschedule(began + plan.timeout_s)
-            for event in reader.close():
-                transcript.take(event, self._now_s())
-        return transcript.conclude(self.canary)
+            await self._read(response, deadline, began)
+        return self._conclude()
+
+    def _greet(self, response: httpx.Response) -> None:
+        """The headers have come."""
+        self.status = response.status_code
+        # A plain dict: httpx's own looks names up one by one.
+        headers = {
+            name.lower().decode("latin-1"): value.decode("latin-1")
+            for name, value in response.headers.raw
+        }
+        self._headers = headers
+        self.request_id = ADAPTERS[self.plan.api].request_id(headers)
+        self.limits = limits.read(headers, self._started_at)
+        if self._tape is not None:
+            version, reason = response.http_version, response.reason_phrase
+            self._tape.status = f"{version} {response.status_code} {reason}".rstrip()
+            self._tape.headers = headers
+
+    async def _read(
+        self, response: httpx.Response, deadline: asyncio.Timeout, began: float
+    ) -> None:
+        """Takes the stream in until it ends or a deadline strikes. Raises what httpx raises."""
+        loop, transcript, plan = asyncio.get_running_loop(), self.transcript, self.plan
+        reader, received = ADAPTERS[plan.api].reader(plan.rules), 0
+        async for data in response.aiter_bytes():
+            at_s = self._now_s()
+            received += len(data)
+            if self._tape is not None:
+                self._tape.chunk(at_s, data)
+            if received > plan.max_bytes:
+                transcript.too_large(plan.max_bytes)
+                return
+            had_text = transcript.first_text_s is not None
+            for event in reader.feed(data):
+                transcript.take(event, at_s)
+            if transcript.terminal:
+                deadline.reschedule(min(deadline.when() or 0.0, loop.time() + CLOSING_S))
+            elif transcript.first_text_s is not None and not had_text:
+                deadline.reschedule(began + plan.timeout_s)
+        for event in reader.close():
+            transcript.take(event, self._now_s())
+
+    def _conclude(self) -> tuple[Outcome, str]:
+        """The outcome of an answer that came with HTTP success."""
+        if why := gateway.stand_in(self._headers):
+            return Outcome.BAD_REQUEST, why
+        return self.transcript.conclude(self.canary)
+
+    async def _read_refusal(self, response: httpx.Response) -> None:
+        async for data in response.aiter_bytes():
+            self._error_body += data
+            if self._tape is not None:
+                self._tape.chunk(self._now_s(), data)
+            if len(self._error_body) > MAX_ERROR_BYTES:
+                break
+
+    def _refusal(self) -> tuple[Outcome, str]:
+        body, headers = bytes(self._error_body[:MAX_ERROR_BYTES]), self._headers
+        if self.status is not None and 300 <= self.status < 400:
+            host = urlsplit(headers.get("location", "")).netloc or "another path"
+            why = f"HTTP {self.status}, redirected to {host}; canaries follow nobody: see base_url"
+            return Outcome.SERVER_ERROR, why
+        failure = ADAPTERS[self.plan.api].classify(self.status or 0, body, headers, self.plan.rules)
+        return failure.outcome, failure.detail
 
     async def _trace(self, name: str, info: dict[str, Any]) -> None:
         mark = _MARKS.get(name)
         if mark is not None:
-            self._marks[mark] = self._now_s()
+            self._mark(mark)
             if mark == "connect":
                 self.new_connection = True
+
+    def _mark(self, name: str) -> None:
+        self._marks[name] = self._now_s()
 
     def phases(self, total_s: float) -> Phases:
         seen = self.transcript
         return Phases(
+            dns_s=self._marks.get("dns"),
             connect_s=self._marks.get("connect"),
             tls_s=self._marks.get("tls"),
             first_byte_s=self._marks.get("first_byte"),
@@ -229,25 +291,6 @@ class _Run:
             return 0.0 if refused or unsent else self.plan.worst_cost_usd
         return cost_usd(tokens, self.plan.price)
 
-    def _translate(self, error: Exception) -> tuple[Outcome, str]:
-        if isinstance(error, httpx.LocalProtocolError | UnicodeError):
-            # Not in its own words: they quote the header, and with it the key.
-            return Outcome.BAD_REQUEST, UNSENDABLE
-        causes = _causes(error)
-        said = _say(error, causes)
-        for kind, outcome in _PATH_CAUSES:
-            if any(isinstance(cause, kind) for cause in causes):
-                return outcome, said
-        if isinstance(error, httpx.RemoteProtocolError) and not _hung_up(said):
-            return Outcome.STREAM_ERROR, said  # it answered, but not in HTTP
-        for kind, outcome in _ERRORS:
-            if isinstance(error, kind):
-                # Once bytes have come, a broken connection is a broken answer.
-                if outcome is Outcome.RESET and self.status is not None:
-                    return Outcome.STREAM_TRUNCATED, said
-                return outcome, said
-        return Outcome.RESET, said
-
 
 _MARKS = {
     "connection.connect_tcp.complete": "connect",
@@ -259,48 +302,11 @@ _MARKS = {
     "http2.receive_response_headers.complete": "first_byte",
 }
 
-# Foreign errors to outcomes; the first that fits.
-_PATH_CAUSES: tuple[tuple[type[BaseException], Outcome], ...] = (
-    (socket.gaierror, Outcome.DNS),
-    (ssl.SSLError, Outcome.TLS),
-)
-_ERRORS: tuple[tuple[type[Exception], Outcome], ...] = (
-    (httpx.ProxyError, Outcome.CONNECT),
-    (httpx.ConnectError, Outcome.CONNECT),
-    (httpx.ConnectTimeout, Outcome.CONNECT),
-    (httpx.NetworkError, Outcome.RESET),
-    (httpx.DecodingError, Outcome.STREAM_ERROR),
-    (httpx.RemoteProtocolError, Outcome.RESET),
-    (httpx.UnsupportedProtocol, Outcome.BAD_REQUEST),
-    (httpx.InvalidURL, Outcome.BAD_REQUEST),
-    (OSError, Outcome.RESET),
-)
-
 
 @lru_cache(maxsize=256)
 def _url(url: str) -> httpx.URL:
     """Reading a URL is dear, and a provider's is always the same. Raises httpx.InvalidURL."""
     return httpx.URL(url)
-
-
-def _say(error: Exception, causes: list[BaseException]) -> str:
-    """The most telling message: the system's own, where there is one."""
-    system = [c.strerror for c in causes if isinstance(c, OSError) and c.strerror]
-    said = system[-1] if system and not isinstance(error, httpx.ProxyError) else str(error)
-    return " ".join(said.split())[:300] or type(error).__name__
-
-
-def _hung_up(said: str) -> bool:
-    return any(word in said.lower() for word in ("disconnected", "closed", "terminated", "eof"))
-
-
-def _causes(error: BaseException) -> list[BaseException]:
-    found: list[BaseException] = []
-    cause: BaseException | None = error
-    while cause is not None and cause not in found:
-        found.append(cause)
-        cause = cause.__cause__ or cause.__context__
-    return found
 
 
 def cost_usd(tokens: Tokens, price: Price) -> float:

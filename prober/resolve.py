@@ -9,8 +9,10 @@ from pathlib import Path
 from sqlalchemy import make_url
 
 from prober.config import Config, Provider
+from prober.credentials import authorizer, missing_extra
 from prober.probe import Plan
-from prober.providers.base import Target
+from prober.providers.base import Target, merged
+from prober.providers.outcomes import Rule
 from prober.secret import MissingSecretError, Scrubber, SecretRef, reveal
 
 REDIS_SCHEMES = ("redis://", "rediss://", "unix://", "redis+sentinel://")
@@ -71,6 +73,7 @@ def resolve(config: Config) -> Resolved:
 
     plans: dict[str, Plan] = {}
     shut: dict[str, str] = {}
+    scrub = Scrubber()
     for provider in config.provider:
         key = _key(provider, shut, problems)
         if key:
@@ -79,8 +82,11 @@ def resolve(config: Config) -> Resolved:
             name: take(f'[[provider]] "{provider.name}": headers.{name}', value)
             for name, value in provider.headers.items()
         }
-        if provider.name not in shut:
-            plans[provider.name] = _plan(provider, key, headers)
+        if provider.name not in shut and (lacking := missing_extra(provider)):
+            problems.append(f'[[provider]] "{provider.name}": {lacking}')
+        elif provider.name not in shut:
+            rules = config.rules_of(provider)
+            plans[provider.name] = _plan(provider, key, headers, rules, scrub)
     alerts = {alert.name: take(f'[[alert]] "{alert.name}": url', alert.url)
               for alert in config.alert}  # fmt: skip
     redis_url = "" if config.redis.embedded else take("[redis]: url", config.redis.url)
@@ -90,6 +96,7 @@ def resolve(config: Config) -> Resolved:
         problems.append(f"[redis]: url must begin with one of {', '.join(REDIS_SCHEMES)}")
     if database and not database.startswith(DATABASE_SCHEMES):
         problems.append(f"[database]: url must begin with one of {', '.join(DATABASE_SCHEMES)}")
+    scrub.know([*secrets, *_passwords([redis_url, database])])
     return Resolved(
         plans=plans,
         shut=shut,
@@ -97,7 +104,7 @@ def resolve(config: Config) -> Resolved:
         redis_url=redis_url,
         database_url=_placed(database, state_dir(config)),
         heartbeat_url=heartbeat,
-        scrub=Scrubber([*secrets, *_passwords([redis_url, database])]),
+        scrub=scrub,
         problems=problems,
     )
 
@@ -120,8 +127,15 @@ def _key(provider: Provider, shut: dict[str, str], problems: list[str]) -> str:
         return ""
 
 
-def _plan(provider: Provider, key: str, headers: dict[str, str]) -> Plan:
-    canary = provider.canary
+def _plan(
+    provider: Provider,
+    key: str,
+    headers: dict[str, str],
+    rules: tuple[Rule, ...],
+    scrub: Scrubber,
+) -> Plan:
+    canary, quirks = provider.canary, provider.quirks
+    body = merged(merged(quirks.extra_body, provider.reasoning.body), provider.extra_body)
     return Plan(
         provider=provider.name,
         api=provider.api,
@@ -129,14 +143,23 @@ def _plan(provider: Provider, key: str, headers: dict[str, str]) -> Plan:
             base_url=provider.url,
             model=provider.model,
             key=key,
-            headers=headers,
-            max_tokens_field=provider.max_tokens_field,
+            headers={**quirks.headers, **headers},
+            max_tokens_field=provider.tokens_field,
+            extra_body=body,
+            api_version=provider.api_version,
+            project=provider.project,
+            location=provider.location,
+            region=provider.region,
         ),
-        max_tokens=canary.max_tokens,
+        max_tokens=provider.max_tokens,
         max_bytes=canary.max_bytes,
         first_text_timeout_s=canary.first_text_timeout.total_seconds(),
         timeout_s=canary.timeout.total_seconds(),
         price=provider.price,
+        asking=canary.asking,
+        rules=rules,
+        authorize=authorizer(provider, scrub.learn),
+        fresh=provider.connection == "fresh",
     )
 
 

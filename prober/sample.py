@@ -101,9 +101,11 @@ WORDS: dict[Outcome, str] = {
 class Phases:
     """Seconds from the start of the canary to the end of each phase; None: never reached.
 
-    `connect_s` and `tls_s` are None when a kept-alive connection was used.
+    `dns_s`, `connect_s` and `tls_s` are None when a kept-alive connection was used; `dns_s` also
+    behind a proxy, which looks names up itself.
     """
 
+    dns_s: float | None = None
     connect_s: float | None = None
     tls_s: float | None = None
     first_byte_s: float | None = None
@@ -124,6 +126,28 @@ class Tokens:
 
 
 @dataclass(frozen=True, slots=True)
+class Room:
+    """One budget of a rate limit, as the provider's headers tell it; None: it did not say."""
+
+    limit: int | None = None
+    remaining: int | None = None
+    reset_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much room the provider leaves us.
+
+    Attributes:
+        retry_after_s: how long it asks us to wait.
+    """
+
+    requests: Room = Room()
+    tokens: Room = Room()
+    retry_after_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
     """One canary, ended.
 
@@ -133,6 +157,7 @@ class Sample:
         started_s: seconds by the daemon's monotonic clock (for judging).
         base_rate: sent at the base interval, not because of suspicion or proof.
         detail: what the provider said, cut short and scrubbed of secrets.
+        new_connection: this canary opened its own, so that DNS, TCP and TLS were tried too.
     """
 
     id: str
@@ -150,6 +175,7 @@ class Sample:
     detail: str = ""
     base_rate: bool = True
     new_connection: bool = True
+    limits: Limits | None = None
 
     @property
     def fault(self) -> Fault:

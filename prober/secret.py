@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections import deque
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
+
+# Tokens live for an hour or so.
+FETCHED = 64
 
 
 class MissingSecretError(LookupError):
@@ -94,13 +99,30 @@ def reveal(value: str | SecretRef) -> str:
 
 
 class Scrubber:
-    """Replaces every known secret in a text; built once from the configuration."""
+    """Replaces every known secret in a text: the configuration's, and those fetched later."""
 
-    def __init__(self, secrets: list[str]) -> None:
-        # Longest first, so that a secret that contains another one goes whole.
-        self._secrets = sorted({s for s in secrets if len(s) >= 6}, key=len, reverse=True)
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        self._known = list(secrets)
+        self._fetched: deque[str] = deque(maxlen=FETCHED)
+        self._secrets = _longest_first(self._known)
+
+    def know(self, secrets: Iterable[str]) -> None:
+        """More secrets of the configuration."""
+        self._known += secrets
+        self._secrets = _longest_first([*self._known, *self._fetched])
+
+    def learn(self, secret: str) -> None:
+        """A secret fetched while running (a token); the newest of them are remembered."""
+        if secret not in self._fetched:
+            self._fetched.append(secret)
+            self._secrets = _longest_first([*self._known, *self._fetched])
 
     def __call__(self, text: str) -> str:
         for secret in self._secrets:
             text = text.replace(secret, "***")
         return text
+
+
+def _longest_first(secrets: Iterable[str]) -> list[str]:
+    """So that a secret that contains another one goes whole."""
+    return sorted({s for s in secrets if len(s) >= 6}, key=len, reverse=True)

@@ -58,6 +58,10 @@ class Transcript:
             case _:
                 pass
 
+    def too_large(self, max_bytes: int) -> None:
+        """The answer passed its bound; it is read no further."""
+        self.failure = Failure(Outcome.STREAM_ERROR, f"more than {max_bytes} bytes")
+
     def _count(self, usage: Usage) -> None:
         known = self.tokens
         self.tokens = Tokens(

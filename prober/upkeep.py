@@ -105,7 +105,7 @@ class Upkeep:
     async def _answers(self, url: str) -> bool:
         try:
             async with asyncio.timeout(CONTROL_TIMEOUT_S):
-                await self._daemon.http.head(url)
+                await self._daemon.network.kept.head(url)
         except (httpx.HTTPError, OSError, TimeoutError):
             return False
         return True
@@ -152,7 +152,7 @@ class Upkeep:
             return
         try:
             async with asyncio.timeout(CONTROL_TIMEOUT_S):
-                await daemon.http.get(url)
+                await daemon.network.kept.get(url)
         except (httpx.HTTPError, OSError, TimeoutError) as error:
             log.warning("the heartbeat was not heard: %s", daemon.resolved.scrub(str(error)))
 

@@ -22,7 +22,8 @@ from prober.cli.common import (
     setup,
 )
 from prober.clock import Clock
-from prober.probe import Plan, new_canary, new_client
+from prober.network import Network
+from prober.probe import Plan
 from prober.probe import probe as send
 from prober.sample import Sample
 from prober.secret import Scrubber
@@ -60,13 +61,12 @@ def probe(
 
 async def _all(plans: list[Plan], scrub: Scrubber, vantage: str) -> list[Sample]:
     clock = Clock()
-    async with new_client() as client:
+    async with Network() as network:
         return await asyncio.gather(
             *(
                 send(
                     plan,
-                    new_canary(),
-                    client,
+                    network,
                     clock,
                     id=uuid.uuid4().hex,
                     vantage=vantage,

@@ -2,10 +2,30 @@
 
 from __future__ import annotations
 
-from prober.providers import anthropic, gemini, ollama, openai
+from prober.providers import (
+    anthropic,
+    azure_openai,
+    bedrock,
+    gemini,
+    mistral,
+    ollama,
+    openai,
+    openai_responses,
+    vertex,
+)
 from prober.providers.adapter import Adapter
 
 ADAPTERS: dict[str, Adapter] = {
-    adapter.api: adapter
-    for adapter in (anthropic.ADAPTER, openai.ADAPTER, gemini.ADAPTER, ollama.ADAPTER)
+    module.ADAPTER.api: module.ADAPTER
+    for module in (
+        anthropic,
+        openai,
+        openai_responses,
+        gemini,
+        mistral,
+        ollama,
+        azure_openai,
+        bedrock,
+        vertex,
+    )
 }

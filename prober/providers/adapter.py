@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from prober.providers import outcomes
 from prober.providers.base import (
     Event,
     Failure,
     Lines,
+    Problem,
     Request,
     Target,
     error_object,
     text_of,
 )
-from prober.providers.sse import Message, Messages
+from prober.providers.catalogue import Catalogue
+from prober.providers.outcomes import Rule
+from prober.providers.sse import Message
 
 # Cut to what is shown only after secrets were taken out of it.
 MAX_DETAIL = 2_000
 MAX_REQUEST_ID = 200
+
+
+class Framing(Protocol):
+    """Cuts a stream of bytes, split anywhere, into messages. Raises TooLargeError."""
+
+    def feed(self, data: bytes) -> Iterable[Message]: ...
+
+    def close(self) -> Iterable[Message]: ...
 
 
 class Ndjson:
@@ -40,23 +51,30 @@ class Ndjson:
 class StreamReader:
     """Reads one answer: bytes in as they come, split anywhere; events out."""
 
-    def __init__(
-        self,
-        framing: Callable[[], Messages | Ndjson],
-        events: Callable[[Message], Iterator[Event]],
-    ) -> None:
-        self._framing = framing()
-        self._events = events
+    def __init__(self, adapter: Adapter, rules: Sequence[Rule] = ()) -> None:
+        self._adapter = adapter
+        self._rules = rules
+        self._framing = adapter.framing()
 
     def feed(self, data: bytes) -> Iterator[Event]:
-        """Raises TooLargeError for a line past the bound."""
-        for message in self._framing.feed(data):
-            yield from self._events(message)
+        """Raises TooLargeError for a message past the bound."""
+        return self._read(self._framing.feed(data))
 
     def close(self) -> Iterator[Event]:
         """The bytes have ended: whatever an unfinished last line still says."""
-        for message in self._framing.close():
-            yield from self._events(message)
+        return self._read(self._framing.close())
+
+    def _read(self, messages: Iterable[Message]) -> Iterator[Event]:
+        for message in messages:
+            for event in self._adapter.events(message):
+                yield self._name(event) if isinstance(event, Problem) else event
+
+    def _name(self, said: Problem) -> Failure:
+        words = " ".join([said.message, *said.codes])
+        outcome = outcomes.name_in_stream(
+            self._adapter.api, said.status, said.codes, words, self._rules
+        )
+        return Failure(outcome, detail(said.status, said.codes, said.message))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,25 +88,40 @@ class Adapter:
         framing: how the stream is cut into messages.
         events: one message -> what it says.
         codes: an error object -> its identifiers, for the outcome table.
+        code_header: a response header that names the error, in lower case; empty: none does.
         request_id_headers: where the answer's id stands, in lower case.
+        catalogue: how to ask whether the model will stay; None where the API does not say.
     """
 
     api: str
     default_base_url: str | None
     build: Callable[[Target, str, int], Request]
-    framing: Callable[[], Messages | Ndjson]
+    framing: Callable[[], Framing]
     events: Callable[[Message], Iterator[Event]]
     codes: Callable[[dict[str, Any]], list[str]]
+    code_header: str = ""
     request_id_headers: tuple[str, ...] = ("x-request-id",)
+    catalogue: Catalogue | None = None
 
-    def reader(self) -> StreamReader:
-        return StreamReader(self.framing, self.events)
+    def reader(self, rules: Sequence[Rule] = ()) -> StreamReader:
+        """`rules` are the configuration's own rows of the outcome table; they come first."""
+        return StreamReader(self, rules)
 
-    def classify(self, status: int, body: bytes) -> Failure:
+    def classify(
+        self,
+        status: int,
+        body: bytes,
+        headers: Mapping[str, str] | None = None,
+        rules: Sequence[Rule] = (),
+    ) -> Failure:
         """Names a non-2xx answer. Never raises, whatever the body holds."""
         error = error_object(body)
         codes, message = self.codes(error), text_of(error.get("message"))
-        outcome = outcomes.name(self.api, status, codes, " ".join([message, *codes]))
+        if self.code_header and (named := (headers or {}).get(self.code_header, "")):
+            # Amazon's may go on with an address: "ThrottlingException:http://…".
+            codes = [named.partition(":")[0], *codes]
+        words = " ".join([message, *codes])
+        outcome = outcomes.name(self.api, status, codes, words, rules)
         return Failure(outcome, detail(status, codes, message))
 
     def request_id(self, headers: Mapping[str, str]) -> str | None:
@@ -96,13 +129,7 @@ class Adapter:
         return next((id[:MAX_REQUEST_ID] for id in found), None)
 
 
-def failure_in_stream(api: str, status: int, codes: list[str], message: str) -> Failure:
-    """An error inside a 200 stream; `status` is the one the error itself names, 200 if none."""
-    outcome = outcomes.name_in_stream(api, status, codes, " ".join([message, *codes]))
-    return Failure(outcome, detail(status, codes, message))
-
-
-def detail(status: int, codes: list[str], message: str) -> str:
+def detail(status: int, codes: Sequence[str], message: str) -> str:
     """What the provider said, in one bounded line."""
     words = [f"HTTP {status}" if status >= 400 else "", codes[0] if codes else "", message]
     printable = "".join(c if c.isprintable() else " " for c in " ".join(words)[: 4 * MAX_DETAIL])

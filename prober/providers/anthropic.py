@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
-from prober.providers.adapter import Adapter, failure_in_stream
+from prober.providers.adapter import Adapter
 from prober.providers.base import (
     Event,
     Other,
+    Problem,
     Reasoning,
     Request,
     Stop,
@@ -20,10 +21,13 @@ from prober.providers.base import (
     Usage,
     count_of,
     error_object,
+    get,
     object_of,
     parse_json,
+    post,
     text_of,
 )
+from prober.providers.catalogue import UNREADABLE, Catalogue, Listing, day_of
 from prober.providers.sse import Message, Messages
 
 STOPS = {
@@ -36,17 +40,21 @@ STOPS = {
 
 
 def build(target: Target, prompt: str, max_tokens: int) -> Request:
-    body = {
-        "model": target.model,
+    said = {"model": target.model, **body(prompt, max_tokens)}
+    return post(f"{target.base_url}/v1/messages", target, said, _headers(target))
+
+
+def body(prompt: str, max_tokens: int) -> dict[str, Any]:
+    return {
         "max_tokens": max_tokens,
         "stream": True,
         "messages": [{"role": "user", "content": prompt}],
     }
-    headers = {"content-type": "application/json", "anthropic-version": "2023-06-01"}
-    if target.key:
-        headers["x-api-key"] = target.key
-    headers.update(target.headers)
-    return Request("POST", f"{target.base_url}/v1/messages", headers, json.dumps(body).encode())
+
+
+def _headers(target: Target) -> dict[str, str]:
+    key = {"x-api-key": target.key} if target.key else {}
+    return {"anthropic-version": "2023-06-01", **key}
 
 
 SILENT = frozenset({"ping", "content_block_start", "content_block_stop"})
@@ -71,7 +79,7 @@ def events(message: Message) -> Iterator[Event]:
             yield Terminal()
         case "error":
             error = error_object(message.data)
-            yield failure_in_stream("anthropic", 200, codes(error), text_of(error.get("message")))
+            yield Problem(tuple(codes(error)), text_of(error.get("message")))
         case _:
             yield Other()
 
@@ -99,6 +107,24 @@ def codes(error: dict[str, Any]) -> list[str]:
     return [code for code in found if isinstance(code, str)]
 
 
+def _model(target: Target) -> Request:
+    # The list holds no aliases; asking for one model resolves them.
+    model = quote(target.model, safe="")
+    return get(f"{target.base_url}/v1/models/{model}", target, _headers(target))
+
+
+def _listing(body: bytes, model: str) -> Listing:
+    row = object_of(parse_json(body))
+    stage = row.get("lifecycle")
+    if stage is None and "id" not in row:
+        return UNREADABLE
+    return Listing(
+        found=stage != "retired",
+        deprecated=stage == "deprecated",
+        retires=day_of(row.get("retires_at")),
+    )
+
+
 ADAPTER = Adapter(
     api="anthropic",
     default_base_url="https://api.anthropic.com",
@@ -107,4 +133,5 @@ ADAPTER = Adapter(
     events=events,
     codes=codes,
     request_id_headers=("request-id", "x-request-id"),
+    catalogue=Catalogue(_model, _listing, single=True),
 )

@@ -5,6 +5,7 @@ Pure: no adapter knows the time, a socket or a retry.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -17,13 +18,26 @@ from prober.sample import Outcome
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The endpoint a canary is sent to. `key` is the secret itself; never shown by repr."""
+    """The endpoint a canary is sent to. `key` is the secret itself; never shown by repr.
+
+    Attributes:
+        extra_body: laid over the request's body, table into table; settings of one model family
+            or gateway.
+        api_version: azure-openai's classic paths; empty for its v1 path.
+        project, location: vertex's.
+        region: bedrock's.
+    """
 
     base_url: str
     model: str
     key: str = field(default="", repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     max_tokens_field: str = "max_completion_tokens"
+    extra_body: Mapping[str, Any] = field(default_factory=dict)
+    api_version: str = ""
+    project: str = ""
+    location: str = ""
+    region: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +46,31 @@ class Request:
     url: str
     headers: dict[str, str] = field(repr=False)
     body: bytes
+
+
+def post(url: str, target: Target, body: Mapping[str, Any], headers: Mapping[str, str]) -> Request:
+    """A JSON request; what the configuration adds to body and headers has the last word."""
+    content = json.dumps(merged(body, target.extra_body)).encode()
+    said = {"content-type": "application/json", **headers, **target.headers}
+    return Request("POST", url, said, content)
+
+
+def get(url: str, target: Target, headers: Mapping[str, str]) -> Request:
+    return Request("GET", url, {**headers, **target.headers}, b"")
+
+
+def bearer(target: Target) -> dict[str, str]:
+    return {"authorization": f"Bearer {target.key}"} if target.key else {}
+
+
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`over` laid over `base`, table into table; neither is changed."""
+    result = dict(base)
+    for key, value in over.items():
+        known = result.get(key)
+        both = isinstance(known, Mapping) and isinstance(value, Mapping)
+        result[key] = merged(known, value) if both else value  # type: ignore[arg-type]
+    return result
 
 
 class Stop(Enum):
@@ -78,6 +117,20 @@ class Terminal:
 
 
 @dataclass(frozen=True, slots=True)
+class Problem:
+    """An error inside the stream, in the API's own words.
+
+    Attributes:
+        codes: the error's identifiers (type, code, status), for the outcome table.
+        status: the HTTP status that the error itself names; 200 if none.
+    """
+
+    codes: tuple[str, ...]
+    message: str
+    status: int = 200
+
+
+@dataclass(frozen=True, slots=True)
 class Failure:
     """An error, inside the stream or as the whole answer, already classified."""
 
@@ -90,11 +143,15 @@ class Other:
     """Something arrived that carries no text (a ping, a block start)."""
 
 
-Event = Text | Reasoning | Usage | Stopped | Terminal | Failure | Other
+Event = Text | Reasoning | Usage | Stopped | Terminal | Problem | Failure | Other
 
 
-class TooLargeError(ValueError):
-    """A single line passed the bound; whoever sends that does not speak the API."""
+class UnreadableError(ValueError):
+    """Whoever sends that does not speak the API."""
+
+
+class TooLargeError(UnreadableError):
+    """A single line or message passed the bound."""
 
 
 MAX_LINE_BYTES = 256 * 1024
@@ -151,7 +208,21 @@ def object_of(value: Any) -> dict[str, Any]:
 
 
 def error_object(body: bytes) -> dict[str, Any]:
-    """The error of an answer, wherever the API keeps it: {"error": {…}}, [{…}] or flat."""
+    """The error of an answer, wherever the API keeps it: {"error": {…}}, [{…}] or flat.
+
+    `message` is always text.
+    """
+    found = _error_object(body)
+    if not isinstance(found.get("message"), str):
+        # {"detail": …} and {"Message": …} are other servers' words for it.
+        said = found.get("detail") or found.get("Message")
+        if isinstance(said, list) and said:  # as FastAPI lists what it refuses
+            said = object_of(said[0]).get("msg")
+        return {**found, "message": text_of(said)}
+    return found
+
+
+def _error_object(body: bytes) -> dict[str, Any]:
     parsed = parse_json(body)
     if isinstance(parsed, list) and parsed:
         parsed = parsed[0]

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
-from prober.providers.adapter import Adapter, failure_in_stream
+from prober.providers.adapter import Adapter
 from prober.providers.base import (
     Event,
     Other,
+    Problem,
     Reasoning,
     Request,
     Stop,
@@ -21,10 +21,13 @@ from prober.providers.base import (
     Usage,
     count_of,
     error_object,
+    get,
     object_of,
     parse_json,
+    post,
     text_of,
 )
+from prober.providers.catalogue import UNREADABLE, Catalogue, Listing, day_of
 from prober.providers.sse import Message, Messages
 
 STOPS = {
@@ -37,20 +40,30 @@ STOPS = {
     "SPII": Stop.REFUSAL,
 }
 
+# Google's word for a model on its way out is LEGACY; a DEPRECATED one cannot be used any more.
+GONE = frozenset({"DEPRECATED", "RETIRED"})
+
 
 def build(target: Target, prompt: str, max_tokens: int) -> Request:
-    body = {
+    url = f"{_model_url(target)}:streamGenerateContent?alt=sse"
+    return post(url, target, body(prompt, max_tokens), _key(target))
+
+
+def body(prompt: str, max_tokens: int) -> dict[str, Any]:
+    return {
         "contents": [{"role": "user", "parts": [{"text": prompt}]}],
         "generationConfig": {"maxOutputTokens": max_tokens},
     }
-    # The key goes into a header: in the URL it would land in logs.
-    headers = {"content-type": "application/json"}
-    if target.key:
-        headers["x-goog-api-key"] = target.key
-    headers.update(target.headers)
+
+
+def _model_url(target: Target) -> str:
     model = quote(target.model.removeprefix("models/"), safe="")
-    url = f"{target.base_url}/v1beta/models/{model}:streamGenerateContent?alt=sse"
-    return Request("POST", url, headers, json.dumps(body).encode())
+    return f"{target.base_url}/v1beta/models/{model}"
+
+
+def _key(target: Target) -> dict[str, str]:
+    # The key goes into a header: in the URL it would land in logs.
+    return {"x-goog-api-key": target.key} if target.key else {}
 
 
 def events(message: Message) -> Iterator[Event]:
@@ -59,8 +72,7 @@ def events(message: Message) -> Iterator[Event]:
     if message.bare or object_of(said).get("error"):
         error = error_object(message.data)
         status = error.get("code") if isinstance(error.get("code"), int) else 200
-        found = codes(error)
-        yield failure_in_stream("gemini", status or 200, found, text_of(error.get("message")))
+        yield Problem(tuple(codes(error)), text_of(error.get("message")), status or 200)
         return
     said = object_of(said)
     candidates = said.get("candidates")
@@ -118,6 +130,23 @@ def codes(error: dict[str, Any]) -> list[str]:
     return [code for code in found if isinstance(code, str)]
 
 
+def _model(target: Target) -> Request:
+    return get(_model_url(target), target, _key(target))
+
+
+def _listing(body: bytes, model: str) -> Listing:
+    row = object_of(parse_json(body))
+    if not isinstance(row.get("name"), str):
+        return UNREADABLE
+    status = object_of(row.get("modelStatus"))
+    stage = text_of(status.get("modelStage"))
+    return Listing(
+        found=stage not in GONE,
+        deprecated=stage == "LEGACY",
+        retires=day_of(status.get("retirementTime")),
+    )
+
+
 ADAPTER = Adapter(
     api="gemini",
     default_base_url="https://generativelanguage.googleapis.com",
@@ -126,4 +155,5 @@ ADAPTER = Adapter(
     events=events,
     codes=codes,
     request_id_headers=("x-request-id", "x-goog-request-id"),
+    catalogue=Catalogue(_model, _listing, single=True),
 )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
-from prober.providers.adapter import Adapter, Ndjson, failure_in_stream
+from prober.providers.adapter import Adapter, Ndjson
 from prober.providers.base import (
     Event,
     Other,
+    Problem,
     Reasoning,
     Request,
     Stop,
@@ -18,11 +18,15 @@ from prober.providers.base import (
     Terminal,
     Text,
     Usage,
+    bearer,
     count_of,
+    get,
     object_of,
     parse_json,
+    post,
     text_of,
 )
+from prober.providers.catalogue import UNREADABLE, Catalogue, Listing, find
 from prober.providers.sse import Message
 
 STOPS = {"stop": Stop.END, "length": Stop.LENGTH}
@@ -36,17 +40,13 @@ def build(target: Target, prompt: str, max_tokens: int) -> Request:
         "think": False,
         "options": {"num_predict": max_tokens},
     }
-    headers = {"content-type": "application/json"}
-    if target.key:
-        headers["authorization"] = f"Bearer {target.key}"
-    headers.update(target.headers)
-    return Request("POST", f"{target.base_url}/api/chat", headers, json.dumps(body).encode())
+    return post(f"{target.base_url}/api/chat", target, body, bearer(target))
 
 
 def events(message: Message) -> Iterator[Event]:
     said = object_of(parse_json(message.data))
     if error := said.get("error"):
-        yield failure_in_stream("ollama", 200, [], str(error))
+        yield Problem((), str(error))
         return
     answer = object_of(said.get("message"))
     if text := text_of(answer.get("content")):
@@ -66,6 +66,19 @@ def codes(error: dict[str, Any]) -> list[str]:
     return []
 
 
+def _models(target: Target) -> Request:
+    return get(f"{target.base_url}/api/tags", target, bearer(target))
+
+
+def _listing(body: bytes, model: str) -> Listing:
+    """A name without a tag means its `latest`."""
+    names = ("name", "model")
+    row = find(body, "models", model, names)
+    if not row and ":" not in model:
+        row = find(body, "models", f"{model}:latest", names)
+    return UNREADABLE if row is None else Listing(found=bool(row))
+
+
 ADAPTER = Adapter(
     api="ollama",
     default_base_url="http://127.0.0.1:11434",
@@ -73,4 +86,5 @@ ADAPTER = Adapter(
     framing=Ndjson,
     events=events,
     codes=codes,
+    catalogue=Catalogue(_models, _listing),
 )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
-from prober.providers.adapter import Adapter, failure_in_stream
+from prober.providers.adapter import Adapter
 from prober.providers.base import (
     Event,
     Other,
+    Problem,
     Reasoning,
     Request,
     Stop,
@@ -18,12 +18,16 @@ from prober.providers.base import (
     Terminal,
     Text,
     Usage,
+    bearer,
     count_of,
     error_object,
+    get,
     object_of,
     parse_json,
+    post,
     text_of,
 )
+from prober.providers.catalogue import UNREADABLE, Catalogue, Listing, day_of, find
 from prober.providers.sse import Message, Messages
 
 STOPS = {
@@ -35,19 +39,18 @@ STOPS = {
 
 
 def build(target: Target, prompt: str, max_tokens: int) -> Request:
-    body = {
+    url = f"{target.base_url}/chat/completions"
+    return post(url, target, body(target, prompt, max_tokens), bearer(target))
+
+
+def body(target: Target, prompt: str, max_tokens: int) -> dict[str, Any]:
+    return {
         "model": target.model,
         "messages": [{"role": "user", "content": prompt}],
         target.max_tokens_field: max_tokens,
         "stream": True,
         "stream_options": {"include_usage": True},
     }
-    headers = {"content-type": "application/json"}
-    if target.key:
-        headers["authorization"] = f"Bearer {target.key}"
-    headers.update(target.headers)
-    url = f"{target.base_url}/chat/completions"
-    return Request("POST", url, headers, json.dumps(body).encode())
 
 
 def events(message: Message) -> Iterator[Event]:
@@ -56,20 +59,28 @@ def events(message: Message) -> Iterator[Event]:
         return
     said = object_of(parse_json(message.data))
     if said.get("error") or message.event == "error":
-        error = error_object(message.data)
-        status = error.get("code") if isinstance(error.get("code"), int) else 200
-        yield failure_in_stream(
-            "openai", status or 200, codes(error), text_of(error.get("message"))
-        )
+        yield problem(error_object(message.data))
         return
-    choices = said.get("choices")
-    choice = object_of(choices[0]) if isinstance(choices, list) and choices else {}
-    yield _delta(object_of(choice.get("delta")))
-    finish = choice.get("finish_reason")
+    chosen = choice(said)
+    yield _delta(object_of(chosen.get("delta")))
+    finish = chosen.get("finish_reason")
     if isinstance(finish, str):
         yield Stopped(STOPS.get(finish, Stop.END))
     if usage := object_of(said.get("usage")):
         yield _usage(usage)
+
+
+def choice(said: dict[str, Any]) -> dict[str, Any]:
+    """The first choice; a usage chunk and Azure's first one have none."""
+    choices = said.get("choices")
+    return object_of(choices[0]) if isinstance(choices, list) and choices else {}
+
+
+def problem(error: dict[str, Any]) -> Problem:
+    """vLLM and OpenRouter give the HTTP status as the code."""
+    code = error.get("code")
+    status = code if isinstance(code, int) and not isinstance(code, bool) else 200
+    return Problem(tuple(codes(error)), text_of(error.get("message")), status)
 
 
 def _delta(delta: dict[str, Any]) -> Event:
@@ -96,6 +107,19 @@ def codes(error: dict[str, Any]) -> list[str]:
     return [code for code in (error.get("code"), error.get("type")) if isinstance(code, str)]
 
 
+def models(target: Target) -> Request:
+    return get(f"{target.base_url}/models", target, bearer(target))
+
+
+def listing(body: bytes, model: str) -> Listing:
+    """OpenAI names a `shutdown_date`, OpenRouter an `expiration_date`."""
+    row = find(body, "data", model)
+    if row is None:
+        return UNREADABLE
+    day = day_of(row.get("shutdown_date")) or day_of(row.get("expiration_date"))
+    return Listing(found=bool(row), retires=day)
+
+
 ADAPTER = Adapter(
     api="openai",
     default_base_url="https://api.openai.com/v1",
@@ -103,4 +127,5 @@ ADAPTER = Adapter(
     framing=Messages,
     events=events,
     codes=codes,
+    catalogue=Catalogue(models, listing),
 )

@@ -18,7 +18,7 @@ from sqlalchemy import (
     Text,
 )
 
-from prober.sample import Sample
+from prober.sample import Limits, Sample
 from switch.flag import Flip
 
 metadata = MetaData()
@@ -33,6 +33,7 @@ sample = Table(
     Column("started_at", Double, nullable=False),
     Column("outcome", String(32), nullable=False),
     Column("http_status", Integer),
+    Column("dns_s", Double),
     Column("connect_s", Double),
     Column("tls_s", Double),
     Column("first_byte_s", Double),
@@ -49,6 +50,11 @@ sample = Table(
     Column("detail", Text, nullable=False),
     Column("base_rate", Boolean, nullable=False),
     Column("new_connection", Boolean, nullable=False),
+    Column("limit_requests", BigInteger),
+    Column("remaining_requests", BigInteger),
+    Column("limit_tokens", BigInteger),
+    Column("remaining_tokens", BigInteger),
+    Column("retry_after_s", Double),
     Index("sample_by_provider", "provider", "started_at"),
     Index("sample_by_time", "started_at"),
 )
@@ -127,7 +133,7 @@ outbox = Table(
 
 
 def sample_row(sample: Sample) -> dict[str, Any]:
-    phases, tokens = sample.phases, sample.tokens
+    phases, tokens, limits = sample.phases, sample.tokens, sample.limits or Limits()
     return {
         "id": sample.id,
         "provider": sample.provider,
@@ -136,6 +142,7 @@ def sample_row(sample: Sample) -> dict[str, Any]:
         "started_at": sample.started_at,
         "outcome": sample.outcome.value,
         "http_status": sample.http_status,
+        "dns_s": phases.dns_s,
         "connect_s": phases.connect_s,
         "tls_s": phases.tls_s,
         "first_byte_s": phases.first_byte_s,
@@ -152,6 +159,11 @@ def sample_row(sample: Sample) -> dict[str, Any]:
         "detail": sample.detail,
         "base_rate": sample.base_rate,
         "new_connection": sample.new_connection,
+        "limit_requests": limits.requests.limit,
+        "remaining_requests": limits.requests.remaining,
+        "limit_tokens": limits.tokens.limit,
+        "remaining_tokens": limits.tokens.remaining,
+        "retry_after_s": limits.retry_after_s,
     }
 
 

@@ -6,12 +6,11 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from prober.emulator import Emulator, started
 from prober.journal import Journal
-from prober.probe import new_client
+from prober.network import Network
 
 # The helper modules beside this file; pytest's importlib mode does not add their folder.
 sys.path.append(str(Path(__file__).parent))
@@ -32,9 +31,9 @@ def emulator(_emulator: Emulator) -> Emulator:
 
 
 @pytest.fixture
-async def http() -> AsyncIterator[httpx.AsyncClient]:
-    async with new_client() as client:
-        yield client
+async def network() -> AsyncIterator[Network]:
+    async with Network() as network:
+        yield network
 
 
 @pytest.fixture

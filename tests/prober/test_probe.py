@@ -6,14 +6,14 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
 import pytest
 from prober_values import StillClock
 
 from prober.clock import Clock
 from prober.config import Price
 from prober.emulator import Emulator
-from prober.probe import Plan, cost_usd, new_canary, probe
+from prober.network import Network
+from prober.probe import Plan, cost_usd, probe
 from prober.providers import ADAPTERS
 from prober.providers.base import Target
 from prober.sample import Fault, Outcome, Sample, Tokens
@@ -40,16 +40,16 @@ class Prober:
 
     api: str
     emulator: Emulator
-    http: httpx.AsyncClient
+    network: Network
 
     async def __call__(self, clock: Clock | None = None, **changes: Any) -> Sample:
         wanted = plan(self.api, self.emulator.url, **changes)
-        return await probe(wanted, new_canary(), self.http, clock or Clock(), id="x")
+        return await probe(wanted, self.network, clock or Clock(), id="x")
 
 
 @pytest.fixture(params=APIS)
-def prober(request: pytest.FixtureRequest, emulator: Emulator, http: httpx.AsyncClient) -> Prober:
-    return Prober(request.param, emulator, http)
+def prober(request: pytest.FixtureRequest, emulator: Emulator, network: Network) -> Prober:
+    return Prober(request.param, emulator, network)
 
 
 async def test_a_good_canary_has_its_phases_in_order(prober: Prober) -> None:
@@ -78,13 +78,10 @@ async def test_a_good_canary_says_what_it_cost(prober: Prober) -> None:
     assert sample.cost_usd == pytest.approx((tokens.input + 2 * tokens.output) / 1e6)
 
 
-async def test_a_sample_carries_what_it_was_asked_for(
-    emulator: Emulator, http: httpx.AsyncClient
-) -> None:
+async def test_a_sample_carries_what_it_was_asked_for(emulator: Emulator, network: Network) -> None:
     sample = await probe(
         plan("openai", emulator.url),
-        new_canary(),
-        http,
+        network,
         StillClock(),
         id="id-1",
         vantage="eu-1",
@@ -171,18 +168,18 @@ async def test_a_provider_that_dawdles_is_ended_by_the_deadline(
 
 @pytest.mark.parametrize("api", ["gemini", "ollama"])
 async def test_slow_bytes_are_read_to_the_end_when_there_is_time(
-    emulator: Emulator, http: httpx.AsyncClient, api: str
+    emulator: Emulator, network: Network, api: str
 ) -> None:
     emulator.set_faults(api, slow_byte_s=0.00001, ttft_s=0.001)
-    sample = await Prober(api, emulator, http)(first_text_timeout_s=30, timeout_s=30)
+    sample = await Prober(api, emulator, network)(first_text_timeout_s=30, timeout_s=30)
     assert sample.outcome is Outcome.OK
 
 
 async def test_after_the_first_text_the_whole_answer_has_its_own_deadline(
-    emulator: Emulator, http: httpx.AsyncClient
+    emulator: Emulator, network: Network
 ) -> None:
     emulator.set_faults("openai", ttft_s=0.001, tokens_pause_s=0.6)
-    sample = await Prober("openai", emulator, http)(first_text_timeout_s=1.0, timeout_s=30)
+    sample = await Prober("openai", emulator, network)(first_text_timeout_s=1.0, timeout_s=30)
     assert sample.outcome is Outcome.OK
 
 
@@ -199,14 +196,13 @@ async def test_a_huge_answer_is_cut_at_the_limit(prober: Prober, emulator: Emula
 
 
 async def test_what_a_provider_says_goes_through_the_scrubber(
-    emulator: Emulator, http: httpx.AsyncClient
+    emulator: Emulator, network: Network
 ) -> None:
     emulator.set_faults("ollama", model_not_found_share=1)
     target = Target(emulator.url, "name-with-a-secret", KEY)
     sample = await probe(
         plan("ollama", emulator.url, target=target),
-        new_canary(),
-        http,
+        network,
         Clock(),
         id="x",
         scrub=Scrubber(["name-with-a-secret"]),

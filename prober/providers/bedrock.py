@@ -1,0 +1,170 @@
+"""Amazon Bedrock: POST {base}/model/{id}/converse-stream, a binary event stream.
+
+botocore (the extra `bedrock`) reads the stream and signs the request; with a `key` the request
+carries that as a bearer token instead. It is imported only when such a provider is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote
+
+from prober.providers.adapter import Adapter
+from prober.providers.base import (
+    MAX_LINE_BYTES,
+    Event,
+    Other,
+    Problem,
+    Reasoning,
+    Request,
+    Stop,
+    Stopped,
+    Target,
+    Terminal,
+    Text,
+    TooLargeError,
+    UnreadableError,
+    Usage,
+    bearer,
+    count_of,
+    error_object,
+    get,
+    object_of,
+    parse_json,
+    post,
+    text_of,
+)
+from prober.providers.catalogue import UNREADABLE, Catalogue, Listing, day_of
+from prober.providers.sse import Message
+
+STOPS = {
+    "end_turn": Stop.END,
+    "stop_sequence": Stop.END,
+    "max_tokens": Stop.LENGTH,
+    "model_context_window_exceeded": Stop.LENGTH,
+    "guardrail_intervened": Stop.REFUSAL,
+    "content_filtered": Stop.REFUSAL,
+    "malformed_model_output": Stop.ERROR,
+}
+
+
+def base_url(region: str) -> str:
+    return f"https://bedrock-runtime.{region}.amazonaws.com"
+
+
+def build(target: Target, prompt: str, max_tokens: int) -> Request:
+    body = {
+        "messages": [{"role": "user", "content": [{"text": prompt}]}],
+        "inferenceConfig": {"maxTokens": max_tokens},
+    }
+    model = quote(target.model, safe="")
+    return post(f"{target.base_url}/model/{model}/converse-stream", target, body, bearer(target))
+
+
+class EventStream:
+    """Amazon's framing: length, headers, payload and two checksums a message."""
+
+    def __init__(self) -> None:
+        from botocore.eventstream import EventStreamBuffer, ParserError
+
+        self._buffer = EventStreamBuffer()
+        self._broken: type[Exception] = ParserError
+        self._pending = 0
+
+    def feed(self, data: bytes) -> Iterator[Message]:
+        """Raises UnreadableError for what is no such stream, or a message past the bound."""
+        self._buffer.add_data(data)
+        self._pending += len(data)
+        try:
+            for frame in self._buffer:
+                self._pending -= frame.prelude.total_length
+                yield _message(frame.headers, frame.payload)
+        except (self._broken, UnicodeDecodeError, LookupError, ValueError) as error:
+            raise UnreadableError(f"no event stream of this API: {error}") from None
+        if self._pending > MAX_LINE_BYTES:
+            raise TooLargeError(f"a message of more than {MAX_LINE_BYTES // 1024} KiB")
+
+    def close(self) -> Iterator[Message]:
+        return iter(())
+
+
+def _message(headers: dict[str, Any], payload: bytes) -> Message:
+    kind = headers.get(":exception-type") or headers.get(":error-code")
+    if kind or headers.get(":message-type") in ("exception", "error"):
+        said = payload or str(headers.get(":error-message", "")).encode()
+        return Message(str(kind or "error"), said, bare=True)
+    return Message(str(headers.get(":event-type", "")), payload)
+
+
+def events(message: Message) -> Iterator[Event]:
+    said = object_of(parse_json(message.data))
+    if message.bare:
+        words = text_of(error_object(message.data).get("message"))
+        yield Problem((_code(message.event),), words)
+        return
+    match message.event:
+        case "contentBlockDelta":
+            delta = object_of(said.get("delta"))
+            if text := text_of(delta.get("text")):
+                yield Text(text)
+            else:
+                yield Reasoning() if delta.get("reasoningContent") else Other()
+        case "messageStop":
+            yield Stopped(STOPS.get(text_of(said.get("stopReason")), Stop.END))
+            yield Terminal()
+        case "metadata":
+            usage = object_of(said.get("usage"))
+            yield Usage(
+                input=count_of(usage.get("inputTokens")),
+                output=count_of(usage.get("outputTokens")),
+                cached=count_of(usage.get("cacheReadInputTokens")),
+            )
+        case _:
+            yield Other()
+
+
+def _code(name: str) -> str:
+    """In a stream the names begin with a small letter."""
+    return name[:1].upper() + name[1:]
+
+
+def codes(error: dict[str, Any]) -> list[str]:
+    """A whole answer names its error in a header."""
+    kind = text_of(error.get("__type")).rpartition("#")[2]
+    return [kind] if kind else []
+
+
+def _model(target: Target) -> Request:
+    # The catalogue stands at the control plane; the model's profile prefix ("eu.") is not its name.
+    base = target.base_url.replace("bedrock-runtime", "bedrock")
+    model = target.model
+    prefix, _, rest = model.partition(".")
+    if "." in rest and len(prefix) <= len("global"):
+        model = rest
+    return get(f"{base}/foundation-models/{quote(model, safe='')}", target, bearer(target))
+
+
+def _listing(body: bytes, model: str) -> Listing:
+    details = object_of(object_of(parse_json(body)).get("modelDetails"))
+    life = object_of(details.get("modelLifecycle"))
+    if not life:
+        return UNREADABLE
+    return Listing(
+        found=True,
+        deprecated=life.get("status") == "LEGACY",
+        retires=day_of(life.get("endOfLifeTime")),
+    )
+
+
+ADAPTER = Adapter(
+    api="bedrock",
+    default_base_url=None,
+    build=build,
+    framing=EventStream,
+    events=events,
+    codes=codes,
+    code_header="x-amzn-errortype",
+    request_id_headers=("x-amzn-requestid",),
+    catalogue=Catalogue(_model, _listing),
+)

@@ -1,0 +1,99 @@
+"""Rate-limit headers in one shape for all APIs. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from prober.sample import Limits, Room
+
+# Where each vendor keeps the two budgets; the first name that is there counts.
+REQUESTS = ("requests", "req-minute", "")
+TOKENS = ("tokens", "input-tokens", "tokens-minute")
+_SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+MAX_RESET_S = 366 * 86400.0
+# A bare reset past this many is a moment and no span.
+EPOCH_FROM = 1_000_000_000.0
+
+
+def read(headers: Mapping[str, str], now: float) -> Limits | None:
+    """What is left, from the headers of one answer (names in lower case); None: nothing is said.
+
+    `now` is wall-clock seconds: some vendors give the moment of the reset, others the span to it.
+    """
+    said = [name for name in headers if "ratelimit" in name]
+    requests = _room(headers, said, REQUESTS, now) if said else None
+    tokens = _room(headers, said, TOKENS, now) if said else None
+    retry_after_s = _retry_after_s(headers, now)
+    if requests is None and tokens is None and retry_after_s is None:
+        return None
+    return Limits(requests or Room(), tokens or Room(), retry_after_s)
+
+
+def _room(
+    headers: Mapping[str, str], said: Iterable[str], kinds: Iterable[str], now: float
+) -> Room | None:
+    for kind in kinds:
+        limit = _value(headers, said, "limit", kind)
+        remaining = _value(headers, said, "remaining", kind)
+        if limit is not None or remaining is not None:
+            reset = _value(headers, said, "reset", kind)
+            reset_s = _reset_s(reset, now) if reset else None
+            return Room(_count(limit), _count(remaining), reset_s)
+    return None
+
+
+def _value(headers: Mapping[str, str], said: Iterable[str], what: str, kind: str) -> str | None:
+    """anthropic-ratelimit-requests-limit, x-ratelimit-limit-requests, x-ratelimit-limit."""
+    ends = (f"-{kind}-{what}", f"-{what}-{kind}") if kind else (f"ratelimit-{what}",)
+    return next((headers[name] for name in said if name.endswith(ends)), None)
+
+
+def _count(value: str | None) -> int | None:
+    digits = (value or "").strip()
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 16 else None
+
+
+def _reset_s(value: str, now: float) -> float | None:
+    """ "12ms", "1m30s", "59", an RFC 3339 moment, or a moment in seconds or milliseconds."""
+    value = value.strip()
+    try:
+        number = float(value)
+    except ValueError:
+        pass
+    else:
+        if number > EPOCH_FROM * 1000:
+            number /= 1000
+        return _bounded(number - now if number > EPOCH_FROM else number)
+    found = _SPAN.findall(value)
+    if found and "".join(f"{count}{unit}" for count, unit in found) == value:
+        return _bounded(sum(float(count) * _SECONDS[unit] for count, unit in found))
+    try:
+        at = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return _bounded((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() - now)
+
+
+def _retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
+    if (ms := _count(headers.get("retry-after-ms"))) is not None:
+        return _bounded(ms / 1000)
+    value = headers.get("retry-after", "").strip()
+    if not value:
+        return None
+    try:
+        return _bounded(float(value))
+    except ValueError:
+        pass
+    try:
+        return _bounded(parsedate_to_datetime(value).timestamp() - now)
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def _bounded(seconds: float) -> float | None:
+    """Not a number, or further away than a year: nobody means that."""
+    return round(max(0.0, seconds), 3) if seconds < MAX_RESET_S else None

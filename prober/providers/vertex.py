@@ -1,0 +1,63 @@
+"""Vertex AI: Gemini and Claude behind Google's project paths, with an OAuth token.
+
+The token comes from google-auth (the extra `vertex`), or is the `key` itself. Gemini answers as
+at Google's other door, Claude as Anthropic does; only the paths differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote
+
+from prober.providers import anthropic, gemini
+from prober.providers.adapter import Adapter
+from prober.providers.base import Event, Request, Target, bearer, object_of, post
+from prober.providers.sse import Message, Messages
+
+VERSION = "vertex-2023-10-16"
+
+
+def base_url(location: str) -> str:
+    prefix = "" if location == "global" else f"{location}-"
+    return f"https://{prefix}aiplatform.googleapis.com"
+
+
+def is_claude(model: str) -> bool:
+    return model.startswith("claude")
+
+
+def build(target: Target, prompt: str, max_tokens: int) -> Request:
+    if is_claude(target.model):
+        body: dict[str, Any] = {"anthropic_version": VERSION, **anthropic.body(prompt, max_tokens)}
+        url = f"{_model_url(target, 'anthropic')}:streamRawPredict"
+    else:
+        body = gemini.body(prompt, max_tokens)
+        url = f"{_model_url(target, 'google')}:streamGenerateContent?alt=sse"
+    return post(url, target, body, bearer(target))
+
+
+def _model_url(target: Target, publisher: str) -> str:
+    place = f"projects/{quote(target.project, safe='')}/locations/{quote(target.location, safe='')}"
+    model = quote(target.model, safe="@")
+    return f"{target.base_url}/v1/{place}/publishers/{publisher}/models/{model}"
+
+
+def events(message: Message) -> Iterator[Event]:
+    """Claude's messages name their event, Gemini's never do."""
+    return anthropic.events(message) if message.event else gemini.events(message)
+
+
+def codes(error: dict[str, Any]) -> list[str]:
+    return [*gemini.codes(error), *anthropic.codes(object_of(error))]
+
+
+ADAPTER = Adapter(
+    api="vertex",
+    default_base_url=None,
+    build=build,
+    framing=Messages,
+    events=events,
+    codes=codes,
+    request_id_headers=("x-request-id", "request-id", "x-goog-request-id"),
+)

@@ -1,0 +1,79 @@
+"""Foreign errors to outcomes, in one table."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+
+import httpx
+
+from prober.providers.base import UnreadableError
+from prober.sample import Outcome
+
+UNSENDABLE = "not sent: the key, a header or the URL holds what HTTP cannot carry"
+
+# What may be raised while a canary is under way, its deadline apart.
+TROUBLE = (
+    httpx.HTTPError,
+    httpx.InvalidURL,
+    httpx.StreamError,
+    UnreadableError,
+    OSError,
+    UnicodeError,
+)
+
+# The first that fits, among an error and its causes.
+_PATH_CAUSES: tuple[tuple[type[BaseException], Outcome], ...] = (
+    (socket.gaierror, Outcome.DNS),
+    (ssl.SSLError, Outcome.TLS),
+)
+_ERRORS: tuple[tuple[type[Exception], Outcome], ...] = (
+    (httpx.ProxyError, Outcome.CONNECT),
+    (httpx.ConnectError, Outcome.CONNECT),
+    (httpx.ConnectTimeout, Outcome.CONNECT),
+    (httpx.NetworkError, Outcome.RESET),
+    (httpx.DecodingError, Outcome.STREAM_ERROR),
+    (httpx.RemoteProtocolError, Outcome.RESET),
+    (httpx.UnsupportedProtocol, Outcome.BAD_REQUEST),
+    (httpx.InvalidURL, Outcome.BAD_REQUEST),
+    (OSError, Outcome.RESET),
+)
+
+
+def translate(error: Exception, *, answered: bool) -> tuple[Outcome, str]:
+    """The outcome and what was said; `answered`: the headers of an answer had come already."""
+    if isinstance(error, UnreadableError):
+        return Outcome.STREAM_ERROR, str(error)
+    if isinstance(error, httpx.LocalProtocolError | UnicodeError):
+        # Not in its own words: they quote the header, and with it the key.
+        return Outcome.BAD_REQUEST, UNSENDABLE
+    causes = _causes(error)
+    said = _say(error, causes)
+    for kind, outcome in _PATH_CAUSES:
+        if any(isinstance(cause, kind) for cause in causes):
+            return outcome, said
+    if isinstance(error, httpx.RemoteProtocolError) and not _hung_up(said):
+        return Outcome.STREAM_ERROR, said  # it answered, but not in HTTP
+    outcome = next((o for kind, o in _ERRORS if isinstance(error, kind)), Outcome.RESET)
+    # Once bytes have come, a broken connection is a broken answer.
+    return (Outcome.STREAM_TRUNCATED if answered and outcome is Outcome.RESET else outcome), said
+
+
+def _say(error: Exception, causes: list[BaseException]) -> str:
+    """The most telling message: the system's own, where there is one."""
+    system = [c.strerror for c in causes if isinstance(c, OSError) and c.strerror]
+    said = system[-1] if system and not isinstance(error, httpx.ProxyError) else str(error)
+    return " ".join(said.split())[:300] or type(error).__name__
+
+
+def _hung_up(said: str) -> bool:
+    return any(word in said.lower() for word in ("disconnected", "closed", "terminated", "eof"))
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    found: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None and cause not in found:
+        found.append(cause)
+        cause = cause.__cause__ or cause.__context__
+    return found
