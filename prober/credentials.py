@@ -9,15 +9,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from importlib.util import find_spec
+from importlib import import_module
 from typing import Any, Protocol
 
 from prober.config import Provider
 from prober.providers.base import Request
 
 GOOGLE_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
-# The parts that an API needs beyond the daemon's own: its extra, and the modules in it.
-EXTRAS = {"bedrock": ("bedrock", ("botocore",)), "vertex": ("vertex", ("google.auth", "requests"))}
+# The parts that an API needs beyond the daemon's own.
+EXTRAS = {
+    "bedrock": ("botocore.eventstream", "botocore.auth", "botocore.session"),
+    "vertex": ("google.auth", "google.auth.transport.requests"),
+}
 
 
 class CredentialsError(Exception):
@@ -31,21 +34,19 @@ class Authorize(Protocol):
 
 
 def missing_extra(provider: Provider) -> str:
-    """What to install before this provider can be probed; empty when all is there."""
-    extra, modules = EXTRAS.get(provider.api, ("", ()))
+    """What to install before this provider can be probed; empty when all is there.
+
+    Imports what is there: that takes a while, and must not happen in the event loop.
+    """
     if provider.api == "vertex" and provider.key:
         return ""  # its own token; nothing to fetch
-    absent = [module for module in modules if not _installed(module)]
-    if not absent:
-        return ""
-    return f'api = "{provider.api}" needs {absent[0]}: pip install "prober[{extra}]"'
-
-
-def _installed(module: str) -> bool:
     try:
-        return find_spec(module) is not None
-    except ModuleNotFoundError:
-        return False
+        for module in EXTRAS.get(provider.api, ()):
+            import_module(module)
+    except ImportError as error:
+        lacking = error.name or "more"
+        return f'api = "{provider.api}" needs {lacking}: pip install "prober[{provider.api}]"'
+    return ""
 
 
 def authorizer(provider: Provider, learn: Callable[[str], None]) -> Authorize | None:

@@ -58,7 +58,7 @@ RULES: tuple[Rule, ...] = (
     Rule(Outcome.QUOTA_EXHAUSTED, says="key limit exceeded"),  # OpenRouter
     Rule(Outcome.QUOTA_EXHAUSTED, ("anthropic",), says="specified api usage limits"),
     Rule(Outcome.QUOTA_EXHAUSTED, ("anthropic",), says="credit balance is too low"),
-    Rule(Outcome.QUOTA_EXHAUSTED, ("ollama",), says="usage limit"),
+    Rule(Outcome.QUOTA_EXHAUSTED, ("ollama", "mistral"), says="usage limit"),
     Rule(Outcome.QUOTA_EXHAUSTED, GOOGLE, status=429, says="perday"),
     Rule(Outcome.QUOTA_EXHAUSTED, GOOGLE, code="BILLING_DISABLED"),
     Rule(Outcome.QUOTA_EXHAUSTED, ("bedrock",), code="ServiceQuotaExceededException"),
