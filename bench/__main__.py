@@ -9,11 +9,12 @@ from collections.abc import Callable
 
 from rich.console import Console
 
-from bench import blackbox, first_text, flag_read, probe_cpu
+from bench import adapters, blackbox, first_text, flag_read, probe_cpu
 from bench.row import Row, SkippedError, table
 
 MEASUREMENTS: dict[str, Callable[[], list[Row]]] = {
     "probe_cpu": probe_cpu.measure,
+    "adapters": adapters.measure,
     "blackbox": blackbox.measure,
     "first_text": first_text.measure,
     "flag_read": flag_read.measure,

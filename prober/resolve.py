@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import parse_qsl
+from urllib.request import getproxies
 
+import httpx
 from sqlalchemy import make_url
 
 from prober.config import Config, Provider
@@ -13,7 +18,8 @@ from prober.credentials import authorizer, missing_extra
 from prober.probe import Plan
 from prober.providers.base import Target, merged
 from prober.providers.outcomes import Rule
-from prober.secret import MissingSecretError, Scrubber, SecretRef, reveal
+from prober.secret import LONG, MissingSecretError, Scrubber, SecretRef, reveal
+from switch.connect import connect
 
 REDIS_SCHEMES = ("redis://", "rediss://", "unix://", "redis+sentinel://")
 DATABASE_SCHEMES = ("sqlite:///", "postgresql+psycopg://")
@@ -74,6 +80,9 @@ def resolve(config: Config) -> Resolved:
     plans: dict[str, Plan] = {}
     shut: dict[str, str] = {}
     scrub = Scrubber()
+    ca_file = config.network.ca_file
+    if ca_file and not Path(ca_file).expanduser().is_file():
+        problems.append(f'[network]: ca_file = "{ca_file}": no such file')
     for provider in config.provider:
         key = _key(provider, shut, problems)
         if key:
@@ -96,7 +105,11 @@ def resolve(config: Config) -> Resolved:
         problems.append(f"[redis]: url must begin with one of {', '.join(REDIS_SCHEMES)}")
     if database and not database.startswith(DATABASE_SCHEMES):
         problems.append(f"[database]: url must begin with one of {', '.join(DATABASE_SCHEMES)}")
-    scrub.know([*secrets, *_passwords([redis_url, database])])
+    problems += _unreadable(redis_url, heartbeat)
+    private = [*alerts.values(), heartbeat]
+    proxies = getproxies().values()
+    scrub.know([*secrets, *_passwords([redis_url, database, *private, *proxies])])
+    scrub.know(piece for url in private for piece in _pieces(url))
     return Resolved(
         plans=plans,
         shut=shut,
@@ -175,9 +188,31 @@ def _placed(url: str, folder: Path) -> str:
     return parsed.set(database=str(path)).render_as_string(hide_password=False)
 
 
-def _passwords(urls: list[str]) -> list[str]:
-    found = []
+def _unreadable(redis_url: str, heartbeat: str) -> Iterator[str]:
+    """Found now: the words of whoever opens such a URL later may hold a piece of its password."""
+    encoded = "with special characters of the password percent-encoded"
+    if redis_url.startswith(REDIS_SCHEMES):
+        try:
+            connect(redis_url).close()
+        except ValueError:
+            wanted = "redis://[user:password@]host:port/0"
+            yield f"[redis]: url cannot be read; write {wanted} {encoded}"
+    try:
+        scheme = httpx.URL(heartbeat).scheme if heartbeat else "https"
+    except (httpx.InvalidURL, ValueError):
+        scheme = ""
+    if scheme not in ("http", "https"):
+        yield f"[daemon]: heartbeat is no URL; write https://host/path {encoded}"
+
+
+def _passwords(urls: Iterable[str]) -> Iterator[str]:
     for url in urls:
-        login = url.partition("://")[2].rpartition("@")[0]
-        found.append(login.partition(":")[2])
-    return found
+        place = url.partition("://")[2]
+        yield place.rpartition("@")[0].partition(":")[2]
+        yield from (said for name, said in parse_qsl(place.partition("?")[2]) if "passw" in name)
+
+
+def _pieces(url: str) -> list[str]:
+    """The long parts of a URL: what lets one in stands there as often as in a password."""
+    parts = re.split(r"[/?&=:@#]+", url)
+    return [part for part in parts if len(part) >= LONG and "." not in part]

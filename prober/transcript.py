@@ -37,12 +37,13 @@ class Transcript:
     def take(self, event: Event, at_s: float) -> None:
         if self.first_event_s is None:
             self.first_event_s = at_s
+        if type(event) is Text:  # nearly all of a long answer, so before the rest
+            if self.first_text_s is None and event.text.strip():
+                self.first_text_s = at_s
+            if len(self.text) < MAX_TEXT:
+                self.text += event.text[:MAX_TEXT]
+            return
         match event:
-            case Text(text):
-                if self.first_text_s is None and text.strip():
-                    self.first_text_s = at_s
-                if len(self.text) < MAX_TEXT:
-                    self.text += text[:MAX_TEXT]
             case Reasoning():
                 if self.first_reasoning_s is None:
                     self.first_reasoning_s = at_s

@@ -40,12 +40,12 @@ class Ndjson:
     def __init__(self) -> None:
         self._lines = Lines()
 
-    def feed(self, data: bytes) -> Iterator[Message]:
-        return (Message("", line) for line in self._lines.feed(data) if line.strip())
+    def feed(self, data: bytes) -> list[Message]:
+        return [Message("", line) for line in self._lines.feed(data) if line.strip()]
 
-    def close(self) -> Iterator[Message]:
+    def close(self) -> list[Message]:
         rest = self._lines.close()
-        return iter([Message("", rest)] if rest.strip() else [])
+        return [Message("", rest)] if rest.strip() else []
 
 
 class StreamReader:
@@ -56,18 +56,21 @@ class StreamReader:
         self._rules = rules
         self._framing = adapter.framing()
 
-    def feed(self, data: bytes) -> Iterator[Event]:
-        """Raises TooLargeError for a message past the bound."""
+    def feed(self, data: bytes) -> list[Event]:
+        """Raises UnreadableError for what is no stream of this API, or past its bounds."""
         return self._read(self._framing.feed(data))
 
-    def close(self) -> Iterator[Event]:
+    def close(self) -> list[Event]:
         """The bytes have ended: whatever an unfinished last line still says."""
         return self._read(self._framing.close())
 
-    def _read(self, messages: Iterable[Message]) -> Iterator[Event]:
-        for message in messages:
-            for event in self._adapter.events(message):
-                yield self._name(event) if isinstance(event, Problem) else event
+    def _read(self, messages: Iterable[Message]) -> list[Event]:
+        read = self._adapter.events
+        return [
+            self._name(event) if type(event) is Problem else event
+            for message in messages
+            for event in read(message)
+        ]
 
     def _name(self, said: Problem) -> Failure:
         words = " ".join([said.message, *said.codes])

@@ -64,8 +64,11 @@ def events(message: Message) -> Iterator[Event]:
     if message.event in SILENT:
         yield Other()
         return
-    said = object_of(parse_json(message.data))
-    match said.get("type", message.event):
+    parsed = parse_json(message.data)
+    said = object_of(parsed)
+    # An event that came only in part says nothing by its name alone.
+    name = message.event if parsed is not None or message.event == "error" else ""
+    match said.get("type", name):
         case "content_block_delta":
             yield _delta(object_of(said.get("delta")))
         case "message_start":
@@ -77,7 +80,7 @@ def events(message: Message) -> Iterator[Event]:
                 yield Stopped(STOPS.get(stop, Stop.END))
         case "message_stop":
             yield Terminal()
-        case "error":
+        case kind if kind == "error" or said.get("error"):
             error = error_object(message.data)
             yield Problem(tuple(codes(error)), text_of(error.get("message")))
         case _:
@@ -98,6 +101,7 @@ def _usage(usage: dict[str, Any]) -> Usage:
     return Usage(
         input=count_of(usage.get("input_tokens")),
         output=count_of(usage.get("output_tokens")),
+        reasoning=count_of(object_of(usage.get("output_tokens_details")).get("thinking_tokens")),
         cached=count_of(usage.get("cache_read_input_tokens")),
     )
 

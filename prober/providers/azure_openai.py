@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from prober.providers import openai
 from prober.providers.adapter import Adapter
-from prober.providers.base import Request, Target, get, object_of, parse_json, post
+from prober.providers.base import Request, Target, get, object_of, parse_json, post, text_of
 from prober.providers.catalogue import UNREADABLE, Catalogue, Listing, day_of
 from prober.providers.sse import Messages
 
@@ -53,7 +53,7 @@ def _listing(body: bytes, model: str) -> Listing:
     row = next((row for row in found if row.get("id") == model), None)
     if row is None:
         return UNREADABLE
-    stage = row.get("lifecycle_status")
+    stage = text_of(row.get("lifecycle_status"))
     return Listing(
         found=True,
         deprecated=stage in {"deprecated", "deprecating"},

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic_core import from_json
 
@@ -82,8 +82,7 @@ class Stop(Enum):
     ERROR = "error"
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(NamedTuple):
     """Visible text of the answer."""
 
     text: str
@@ -197,7 +196,8 @@ class Lines:
 def parse_json(data: bytes) -> Any:
     """JSON, or None for whatever is not; deep nesting and bad UTF-8 included."""
     try:
-        return from_json(data)  # a fifth of the time of json.loads, and a bound on depth
+        # A fifth of the time of json.loads, and a bound on depth.
+        return from_json(data, cache_strings="keys")
     except ValueError:
         return None
 

@@ -1,7 +1,6 @@
 """Amazon Bedrock: POST {base}/model/{id}/converse-stream, a binary event stream.
 
-botocore (the extra `bedrock`) reads the stream and signs the request; with a `key` the request
-carries that as a bearer token instead. It is imported only when such a provider is used.
+The request is signed (botocore, the extra `bedrock`), or carries a `key` as a bearer token.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ from urllib.parse import quote
 
 from prober.providers.adapter import Adapter
 from prober.providers.base import (
-    MAX_LINE_BYTES,
     Event,
     Other,
     Problem,
@@ -23,8 +21,6 @@ from prober.providers.base import (
     Target,
     Terminal,
     Text,
-    TooLargeError,
-    UnreadableError,
     Usage,
     bearer,
     count_of,
@@ -36,6 +32,7 @@ from prober.providers.base import (
     text_of,
 )
 from prober.providers.catalogue import UNREADABLE, Catalogue, Listing, day_of
+from prober.providers.eventstream import EventStream
 from prober.providers.sse import Message
 
 STOPS = {
@@ -60,41 +57,6 @@ def build(target: Target, prompt: str, max_tokens: int) -> Request:
     }
     model = quote(target.model, safe="")
     return post(f"{target.base_url}/model/{model}/converse-stream", target, body, bearer(target))
-
-
-class EventStream:
-    """Amazon's framing: length, headers, payload and two checksums a message."""
-
-    def __init__(self) -> None:
-        from botocore.eventstream import EventStreamBuffer, ParserError
-
-        self._buffer = EventStreamBuffer()
-        self._broken: type[Exception] = ParserError
-        self._pending = 0
-
-    def feed(self, data: bytes) -> Iterator[Message]:
-        """Raises UnreadableError for what is no such stream, or a message past the bound."""
-        self._buffer.add_data(data)
-        self._pending += len(data)
-        try:
-            for frame in self._buffer:
-                self._pending -= frame.prelude.total_length
-                yield _message(frame.headers, frame.payload)
-        except (self._broken, UnicodeDecodeError, LookupError, ValueError) as error:
-            raise UnreadableError(f"no event stream of this API: {error}") from None
-        if self._pending > MAX_LINE_BYTES:
-            raise TooLargeError(f"a message of more than {MAX_LINE_BYTES // 1024} KiB")
-
-    def close(self) -> Iterator[Message]:
-        return iter(())
-
-
-def _message(headers: dict[str, Any], payload: bytes) -> Message:
-    kind = headers.get(":exception-type") or headers.get(":error-code")
-    if kind or headers.get(":message-type") in ("exception", "error"):
-        said = payload or str(headers.get(":error-message", "")).encode()
-        return Message(str(kind or "error"), said, bare=True)
-    return Message(str(headers.get(":event-type", "")), payload)
 
 
 def events(message: Message) -> Iterator[Event]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 CACHES = ("x-portkey-cache-status", "helicone-cache", "x-litellm-cache-hit")
 FALLBACKS = ("x-litellm-attempted-fallbacks", "helicone-fallback-index")
 PORTKEY_OPTION = "x-portkey-last-used-option-index"
+# "config.targets[1].targets[0]": any step that is not the first target.
+_OTHER_TARGET = re.compile(r"\[0*[1-9]")
 
 
 def stand_in(headers: Mapping[str, str]) -> str:
@@ -19,8 +22,7 @@ def stand_in(headers: Mapping[str, str]) -> str:
             return (
                 f"the gateway answered from its cache ({name}); switch its cache off for canaries"
             )
-    option = headers.get(PORTKEY_OPTION, "")
-    others = option[-2:-1].isdigit() and option[-3:] != "[0]"
+    others = _OTHER_TARGET.search(headers.get(PORTKEY_OPTION, ""))
     if others or any(_positive(headers.get(name, "")) for name in FALLBACKS):
         return "the gateway fell back to another target; give the canary a config with one target"
     return ""

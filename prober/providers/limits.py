@@ -15,6 +15,8 @@ TOKENS = ("tokens", "input-tokens", "tokens-minute")
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 MAX_RESET_S = 366 * 86400.0
+# Characters of a value that are read: matching a long one takes quadratic time.
+MAX_VALUE = 64
 # A bare reset past this many is a moment and no span.
 EPOCH_FROM = 1_000_000_000.0
 
@@ -48,8 +50,9 @@ def _room(
 
 def _value(headers: Mapping[str, str], said: Iterable[str], what: str, kind: str) -> str | None:
     """anthropic-ratelimit-requests-limit, x-ratelimit-limit-requests, x-ratelimit-limit."""
-    ends = (f"-{kind}-{what}", f"-{what}-{kind}") if kind else (f"ratelimit-{what}",)
-    return next((headers[name] for name in said if name.endswith(ends)), None)
+    # Whole names: "tokens-limit" is not the end of "input-tokens-limit".
+    ends = (f"{kind}-{what}", f"{what}-{kind}") if kind else (what,)
+    return next((headers[name] for name in said if name.partition("ratelimit-")[2] in ends), None)
 
 
 def _count(value: str | None) -> int | None:
@@ -60,6 +63,8 @@ def _count(value: str | None) -> int | None:
 def _reset_s(value: str, now: float) -> float | None:
     """ "12ms", "1m30s", "59", an RFC 3339 moment, or a moment in seconds or milliseconds."""
     value = value.strip()
+    if len(value) > MAX_VALUE:
+        return None
     try:
         number = float(value)
     except ValueError:
@@ -75,23 +80,31 @@ def _reset_s(value: str, now: float) -> float | None:
         at = datetime.fromisoformat(value)
     except ValueError:
         return None
-    return _bounded((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() - now)
+    return _bounded(_utc(at).timestamp() - now)
 
 
 def _retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
-    if (ms := _count(headers.get("retry-after-ms"))) is not None:
+    if (ms := _number(headers.get("retry-after-ms", ""))) is not None:
         return _bounded(ms / 1000)
     value = headers.get("retry-after", "").strip()
-    if not value:
-        return None
+    if (seconds := _number(value)) is not None:
+        return _bounded(seconds)
     try:
-        return _bounded(float(value))
+        return _bounded(_utc(parsedate_to_datetime(value[:MAX_VALUE])).timestamp() - now)
+    except (ValueError, TypeError, LookupError, OverflowError):
+        return None
+
+
+def _number(value: str) -> float | None:
+    try:
+        return float(value[:MAX_VALUE])
     except ValueError:
-        pass
-    try:
-        return _bounded(parsedate_to_datetime(value).timestamp() - now)
-    except (ValueError, TypeError, OverflowError):
         return None
+
+
+def _utc(at: datetime) -> datetime:
+    """A moment without a zone is one of UTC, as everywhere in HTTP."""
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def _bounded(seconds: float) -> float | None:

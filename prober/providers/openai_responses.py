@@ -21,6 +21,7 @@ from prober.providers.base import (
     Usage,
     bearer,
     count_of,
+    error_object,
     object_of,
     parse_json,
     post,
@@ -46,8 +47,11 @@ def build(target: Target, prompt: str, max_tokens: int) -> Request:
 
 
 def events(message: Message) -> Iterator[Event]:
-    said = object_of(parse_json(message.data))
-    match said.get("type", message.event):
+    parsed = parse_json(message.data)
+    said = object_of(parsed)
+    # An event that came only in part says nothing by its name alone.
+    name = message.event if parsed is not None or message.event == "error" else ""
+    match text_of(said.get("type", name)):
         case "response.output_text.delta":
             yield Text(text_of(said.get("delta")))
         case "response.refusal.delta":
@@ -64,9 +68,9 @@ def events(message: Message) -> Iterator[Event]:
             yield _problem(object_of(object_of(said.get("response")).get("error")))
         case "error":
             # Flat by the SDK's types; some servers nest it as everywhere else.
-            yield _problem(object_of(said.get("error")) or said)
+            yield _problem(error_object(message.data))
         case _:
-            yield _problem(object_of(said["error"])) if said.get("error") else Other()
+            yield _problem(error_object(message.data)) if said.get("error") else Other()
 
 
 def _problem(error: dict[str, Any]) -> Problem:

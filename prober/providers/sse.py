@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
-from prober.providers.base import Lines
+from prober.providers.base import MAX_LINE_BYTES, Lines, TooLargeError
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """One event. `bare` is set for lines that are no SSE at all: some APIs report errors so."""
 
     event: str
@@ -23,27 +21,42 @@ _FIELDS = (b"data", b"event", b"id", b"retry")
 class Messages:
     """Bytes in, messages out, split anywhere."""
 
-    __slots__ = ("_bare", "_data", "_event", "_lines")
+    __slots__ = ("_bare", "_data", "_event", "_held", "_lines")
 
     def __init__(self) -> None:
         self._lines = Lines()
         self._event = ""
         self._data: list[bytes] = []
         self._bare: list[bytes] = []
+        self._held = 0
 
-    def feed(self, data: bytes) -> Iterator[Message]:
+    def feed(self, data: bytes) -> list[Message]:
+        """Raises TooLargeError for a line or a message past the bound."""
+        found: list[Message] = []
         for line in self._lines.feed(data):
-            if line:
+            # The two lines that almost every event consists of come first.
+            if line.startswith(b"data: "):
+                self._data.append(line[6:])
+            elif line.startswith(b"event: "):
+                self._event = line[7:].decode("utf-8", "replace")
+            elif line:
                 self._take(line)
             elif self._data or self._bare or self._event:
-                yield from self._end()
+                self._end(found)
+        # Lines without end make no message: what is kept for one is bounded too.
+        self._held = 0 if found or not (self._data or self._bare) else self._held + len(data)
+        if self._held > MAX_LINE_BYTES:
+            raise TooLargeError(f"a message of more than {MAX_LINE_BYTES // 1024} KiB")
+        return found
 
-    def close(self) -> Iterator[Message]:
+    def close(self) -> list[Message]:
         """What an unfinished end still says. The standard drops it; an error may hide there."""
+        found: list[Message] = []
         last = self._lines.close()
         if last:
             self._take(last)
-        yield from self._end()
+        self._end(found)
+        return found
 
     def _take(self, line: bytes) -> None:
         name, _, value = line.partition(b":")
@@ -54,9 +67,11 @@ class Messages:
         elif name and name not in _FIELDS:  # without a name: a comment, often used as a ping
             self._bare.append(line)
 
-    def _end(self) -> Iterator[Message]:
+    def _end(self, found: list[Message]) -> None:
         if self._data:
-            yield Message(self._event, b"\n".join(self._data))
+            found.append(Message(self._event, b"\n".join(self._data)))
+            self._data = []
         if self._bare:
-            yield Message("", b"\n".join(self._bare), bare=True)
-        self._event, self._data, self._bare = "", [], []
+            found.append(Message("", b"\n".join(self._bare), bare=True))
+            self._bare = []
+        self._event = ""
