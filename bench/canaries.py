@@ -6,6 +6,7 @@ import httpx
 
 from prober.canary import Canary
 from prober.clock import Clock
+from prober.emulator import base_url
 from prober.network import Network
 from prober.probe import Plan, probe
 from prober.providers import ADAPTERS
@@ -14,8 +15,8 @@ from prober.sample import Sample
 
 
 def plan(api: str, emulator_url: str) -> Plan:
-    base_url = f"{emulator_url}/v1" if api == "openai" else emulator_url
-    return Plan(api, api, Target(base_url, "bench", key="bench"))
+    place = {"project": "bench", "location": "here", "region": "here"}
+    return Plan(api, api, Target(base_url(emulator_url, api), "bench", key="bench", **place))
 
 
 def request(what: Plan) -> Request:

@@ -16,9 +16,12 @@ from typing import Any
 import regex
 
 _OTHER = re.compile(r"[^a-z0-9]+")
-_NUMBER = re.compile(r"-?\d+(?:[.,]\d+)?")
+# The minus may be any that is used in print.
+_NUMBER = re.compile(r"[-\u2212\u2013\u2011]?\d+(?:[.,]\d+)?")
 # The operator's own pattern runs over foreign text inside the event loop.
 REGEX_S = 0.05
+_START = re.compile(r"[{\[]")
+MAX_STARTS = 20
 MISSING = object()
 
 
@@ -110,7 +113,8 @@ class Canary:
 
     def _sums_up(self, answer: str) -> bool:
         """The sum is said, and no other number than the two that were asked about."""
-        said = {float(number.replace(",", ".")) for number in _NUMBER.findall(answer)}
+        rest = answer.lower().replace(self.nonce.lower(), " ")
+        said = {_value(number) for number in _NUMBER.findall(rest)}
         return self.a + self.b in said and said <= {self.a, self.b, self.a + self.b}
 
 
@@ -124,14 +128,20 @@ class Asking:
 
     def canary(self, chance: Random) -> Canary:
         """A new one. Two numbers of two digits: their sum is never one of them."""
-        nonce = f"{chance.getrandbits(32):08x}"
-        a, b = chance.randint(11, 99), chance.randint(11, 99)
+        bits = chance.getrandbits(64)
+        nonce, rest = f"{bits & 0xFFFFFFFF:08x}", bits >> 32
+        a, b = 11 + rest % 89, 11 + rest // 89 % 89
         return Canary(nonce, self.kind, a, b, self.text, self.expect)
 
     @property
     def prompt_tokens(self) -> int:
         """More than any prompt of this kind needs, for reserving money; a token a character."""
         return 100 + len(self.text)
+
+
+def _value(number: str) -> float:
+    minus = not number[0].isdigit()
+    return (-1 if minus else 1) * float(number[minus:].replace(",", "."))
 
 
 def _plain(text: str) -> str:
@@ -150,21 +160,28 @@ def _found(pattern: str, answer: str) -> bool:
 
 
 def _object_in(answer: str) -> Any:
-    """The first JSON object or list in an answer that may wrap it in words or a code fence."""
-    starts = [at for at in (answer.find("{"), answer.find("[")) if at >= 0]
-    if not starts:
-        return MISSING
-    try:
-        return json.JSONDecoder().raw_decode(answer[min(starts) :])[0]
-    except (ValueError, RecursionError):
-        return MISSING
+    """The first JSON object in an answer that may wrap it in words or a code fence, or the list
+    that holds it; without any, the first list."""
+    found: Any = MISSING
+    end = 0
+    for start in [start.start() for start in _START.finditer(answer)][:MAX_STARTS]:
+        if start < end:
+            continue  # inside what was read already
+        try:
+            value, end = json.JSONDecoder().raw_decode(answer, start)
+        except (ValueError, RecursionError):
+            continue  # a bracket among words
+        if isinstance(value, Mapping) or any(isinstance(one, Mapping) for one in value):
+            return value
+        found = value if found is MISSING else found
+    return found
 
 
 def _at(value: Any, path: str) -> Any:
     for step in path.split("."):
         if isinstance(value, Mapping) and step in value:
             value = value[step]
-        elif isinstance(value, list) and step.isdigit() and int(step) < len(value):
+        elif isinstance(value, list) and step.isdecimal() and int(step) < len(value):
             value = value[int(step)]
         else:
             return MISSING
@@ -177,4 +194,8 @@ def _same(value: Any, wanted: Any) -> bool:
         return value is wanted
     if isinstance(value, str) and isinstance(wanted, str):
         return _folded(value) == _folded(wanted)
+    if isinstance(value, list) and isinstance(wanted, list):
+        return len(value) == len(wanted) and all(map(_same, value, wanted))
+    if isinstance(value, Mapping) and isinstance(wanted, Mapping):
+        return value.keys() == wanted.keys() and all(_same(value[k], wanted[k]) for k in wanted)
     return bool(value == wanted)

@@ -31,6 +31,8 @@ from prober.trouble import TROUBLE, translate
 
 MAX_DETAIL = 300
 MAX_ERROR_BYTES = 64 * 1024
+# Nobody can guess what the next canary asks.
+CHANCE = SystemRandom()
 # After its end marker an answer has this long to close, so that the connection can be kept.
 CLOSING_S = 0.5
 
@@ -80,7 +82,7 @@ async def probe(
 
     `scrub` takes the secrets out of whatever the provider said; `tape` keeps the raw exchange.
     """
-    canary = canary or plan.asking.canary(SystemRandom())
+    canary = canary or plan.asking.canary(CHANCE)
     started_at, started_s = clock.now(), clock.mono()
     run = _Run(plan, canary, clock, started_at, started_s, tape)
     if plan.fresh:
@@ -89,6 +91,8 @@ async def probe(
     else:
         outcome, detail = await run.go(network.kept)
     total_s = run.transcript.terminal_s or clock.mono() - started_s
+    if tape is not None:
+        tape.sent_s, tape.answer = run.sent_s, run.transcript.text
     return Sample(
         id=id,
         provider=plan.provider,
@@ -171,7 +175,7 @@ class _Run:
         if plan.authorize is not None:
             request = await plan.authorize(request)
         if self._tape is not None:
-            self._tape.request = request
+            self._tape.request, self._tape.ready_s = request, self._now_s()
         return request
 
     async def _exchange(
@@ -267,6 +271,10 @@ class _Run:
 
     def _mark(self, name: str) -> None:
         self._marks[name] = self._now_s()
+
+    @property
+    def sent_s(self) -> float | None:
+        return self._marks.get("sent")
 
     def phases(self, total_s: float) -> Phases:
         seen = self.transcript

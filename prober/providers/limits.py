@@ -6,12 +6,15 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 
 from prober.sample import Limits, Room
 
 # Where each vendor keeps the two budgets; the first name that is there counts.
 REQUESTS = ("requests", "req-minute", "")
 TOKENS = ("tokens", "input-tokens", "tokens-minute")
+WHAT = ("limit", "remaining", "reset")
+Place = tuple[str, str]
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 MAX_RESET_S = 366 * 86400.0
@@ -26,33 +29,39 @@ def read(headers: Mapping[str, str], now: float) -> Limits | None:
 
     `now` is wall-clock seconds: some vendors give the moment of the reset, others the span to it.
     """
-    said = [name for name in headers if "ratelimit" in name]
-    requests = _room(headers, said, REQUESTS, now) if said else None
-    tokens = _room(headers, said, TOKENS, now) if said else None
+    said: dict[Place, str] = {}
+    for name, value in headers.items():
+        if "ratelimit" in name and (place := _place(name)) is not None:
+            said[place] = value
     retry_after_s = _retry_after_s(headers, now)
+    if not said and retry_after_s is None:
+        return None
+    requests, tokens = _room(said, REQUESTS, now), _room(said, TOKENS, now)
     if requests is None and tokens is None and retry_after_s is None:
         return None
     return Limits(requests or Room(), tokens or Room(), retry_after_s)
 
 
-def _room(
-    headers: Mapping[str, str], said: Iterable[str], kinds: Iterable[str], now: float
-) -> Room | None:
-    for kind in kinds:
-        limit = _value(headers, said, "limit", kind)
-        remaining = _value(headers, said, "remaining", kind)
-        if limit is not None or remaining is not None:
-            reset = _value(headers, said, "reset", kind)
-            reset_s = _reset_s(reset, now) if reset else None
-            return Room(_count(limit), _count(remaining), reset_s)
+@lru_cache(maxsize=512)
+def _place(name: str) -> Place | None:
+    """anthropic-ratelimit-requests-limit, x-ratelimit-limit-requests, x-ratelimit-limit."""
+    # The whole of what follows: "output-tokens" is not "tokens".
+    rest = name.rpartition("ratelimit")[2].strip("-")
+    for kind in (*REQUESTS, *TOKENS):
+        for what in WHAT:
+            if rest in ((f"{kind}-{what}", f"{what}-{kind}") if kind else (what,)):
+                return kind, what
     return None
 
 
-def _value(headers: Mapping[str, str], said: Iterable[str], what: str, kind: str) -> str | None:
-    """anthropic-ratelimit-requests-limit, x-ratelimit-limit-requests, x-ratelimit-limit."""
-    # Whole names: "tokens-limit" is not the end of "input-tokens-limit".
-    ends = (f"{kind}-{what}", f"{what}-{kind}") if kind else (what,)
-    return next((headers[name] for name in said if name.partition("ratelimit-")[2] in ends), None)
+def _room(said: Mapping[Place, str], kinds: Iterable[str], now: float) -> Room | None:
+    for kind in kinds:
+        limit, remaining = said.get((kind, "limit")), said.get((kind, "remaining"))
+        if limit is not None or remaining is not None:
+            reset = said.get((kind, "reset"))
+            reset_s = _reset_s(reset, now) if reset else None
+            return Room(_count(limit), _count(remaining), reset_s)
+    return None
 
 
 def _count(value: str | None) -> int | None:

@@ -115,9 +115,9 @@ def _credentials(monkeypatch: pytest.MonkeyPatch, google_key: Path, tmp_path: Pa
 
 def pointed_at(emulator: Emulator, provider: Provider) -> Provider:
     """The same provider, at the emulator."""
-    end = {"openai": "/v1", "openai-responses": "/v1", "azure-openai": "/openai/v1"}
-    rest = "" if provider.api_version else end.get(provider.api, "")
-    base_url = f"{emulator.url}/{provider.api}{rest}"
+    base_url = emulator.base_url(provider.api)
+    if provider.api_version:
+        base_url = base_url.removesuffix("/openai/v1")
     # Such servers ask for no key; the emulator wants to see any.
     anyone = {"authorization": "Bearer anyone"} if not provider.key and provider.preset else {}
     headers = {**provider.headers, **anyone}

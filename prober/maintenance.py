@@ -1,0 +1,119 @@
+"""Maintenance windows: announced times in which a provider or a route is not judged. Pure.
+
+Local times are what people write; daylight saving is resolved widely: a begin that happens twice
+is the first of the two, an end that happens twice the second, and one that does not happen at all
+is as long after the change as it would have been before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from enum import StrEnum
+from zoneinfo import ZoneInfo
+
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+class Action(StrEnum):
+    """`drain` moves routes away before it begins; `mute` only silences."""
+
+    DRAIN = "drain"
+    MUTE = "mute"
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Seconds since the epoch; `end` no longer belongs to it."""
+
+    start: float
+    end: float
+
+    def holds(self, now: float) -> bool:
+        return self.start <= now < self.end
+
+
+@dataclass(frozen=True, slots=True)
+class Once:
+    """From one moment to another."""
+
+    start: datetime
+    end: datetime
+
+    def spans(self, now: float, zone: ZoneInfo) -> Iterable[Span]:
+        return (Span(_stamp(self.start, zone, last=False), _stamp(self.end, zone, last=True)),)
+
+
+@dataclass(frozen=True, slots=True)
+class Weekly:
+    """On some days of the week between two local times; an end before the begin is tomorrow's."""
+
+    days: frozenset[int]
+    begin: time
+    end: time
+
+    def spans(self, now: float, zone: ZoneInfo) -> Iterable[Span]:
+        today = datetime.fromtimestamp(now, zone).date()
+        for offset in range(-1, 8):
+            day = today + timedelta(days=offset)
+            if day.weekday() in self.days:
+                yield self._on(day, zone)
+
+    def _on(self, day: date, zone: ZoneInfo) -> Span:
+        until = day if self.end > self.begin else day + timedelta(days=1)
+        return Span(
+            _stamp(datetime.combine(day, self.begin), zone, last=False),
+            _stamp(datetime.combine(until, self.end), zone, last=True),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One window of the configuration.
+
+    Attributes:
+        provider, route: whom it is about; one of them is empty.
+        lead_s: how long before the begin a drained provider is left.
+    """
+
+    name: str
+    when: Once | Weekly
+    zone: ZoneInfo
+    action: Action = Action.MUTE
+    provider: str = ""
+    route: str = ""
+    lead_s: float = 300.0
+    reason: str = ""
+
+    def span(self, now: float) -> Span | None:
+        """The occurrence that runs at `now` (seconds since the epoch), or the next one."""
+        coming = [span for span in self.when.spans(now, self.zone) if span.end > now]
+        return min(coming, key=lambda span: span.start, default=None)
+
+    def runs(self, now: float) -> bool:
+        span = self.span(now)
+        return span is not None and span.holds(now)
+
+    def drains(self, now: float) -> bool:
+        """Whether its provider must not serve: the window runs, or begins within `lead_s`."""
+        span = self.span(now)
+        ahead = span is not None and span.start - self.lead_s <= now
+        return self.action is Action.DRAIN and ahead
+
+    def covers(self, route: str, provider: str) -> bool:
+        return self.provider == provider if self.provider else self.route == route
+
+
+def _stamp(local: datetime, zone: ZoneInfo, *, last: bool) -> float:
+    """A moment with an offset of its own is that moment, whatever the zone."""
+    if local.tzinfo is None:
+        local = local.replace(tzinfo=zone, fold=1 if last and _twice(local, zone) else 0)
+    return local.astimezone(UTC).timestamp()
+
+
+def _twice(local: datetime, zone: ZoneInfo) -> bool:
+    """Whether the clock shows this time twice; in a gap the offsets differ the other way."""
+    first = local.replace(tzinfo=zone, fold=0).utcoffset()
+    second = local.replace(tzinfo=zone, fold=1).utcoffset()
+    return first is not None and second is not None and first > second
