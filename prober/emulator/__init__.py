@@ -7,7 +7,7 @@ path). Independent of `prober.providers` on purpose: each side checks the other.
 from __future__ import annotations
 
 from prober.emulator.faults import Fault, Faults, FaultsError
-from prober.emulator.server import Emulator, run, running, started
+from prober.emulator.server import Emulator, base_url, run, running, started
 from prober.emulator.traffic import Summary, Traffic
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "FaultsError",
     "Summary",
     "Traffic",
+    "base_url",
     "run",
     "running",
     "started",

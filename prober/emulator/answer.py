@@ -6,10 +6,14 @@ from collections.abc import Iterator
 from itertools import chain, islice, repeat
 
 from prober.emulator.faults import Fault, Faults
+from prober.emulator.prompts import understood
 from prober.emulator.wire import Answer, Call, Stamp, Stop, Stream
 
 WRONG = "That was something else entirely."
 REFUSAL = "I'm sorry, but I can't help with that."
+# Not the answer: who takes it for that is wrong.
+THOUGHT = "Let me think about this. "
+COMMENT = b": OPENROUTER PROCESSING\n\n"
 FILLER = "more and more text, " * 200
 LENGTH_TOKENS = 16
 
@@ -17,8 +21,8 @@ Step = tuple[float, bytes]
 
 
 def answer(call: Call, stamp: Stamp, fault: Fault, faults: Faults) -> Answer:
-    """Understands a canary: the answer is the first word of the prompt, which is the nonce."""
-    text, stop, refusal = (call.prompt.split() or ["Hello."])[0], Stop.END, ""
+    """The right answer, or the one that the fault wants."""
+    text, stop, refusal = faults.says or understood(call.prompt), Stop.END, ""
     match fault:
         case Fault.WRONG_ANSWER:
             text = WRONG
@@ -31,8 +35,23 @@ def answer(call: Call, stamp: Stamp, fault: Fault, faults: Faults) -> Answer:
     pieces = pieces_of(text)
     if faults.huge_bytes and fault is Fault.NONE:
         pieces = (FILLER,) * -(-faults.huge_bytes // len(FILLER))
-    spent = LENGTH_TOKENS if stop is Stop.LENGTH else tokens(sum(map(len, pieces)) + len(refusal))
-    return Answer(call, stamp, pieces, stop, tokens(len(call.prompt)), spent, refusal)
+    reasoning = (THOUGHT,) * faults.reasoning_pieces
+    reasoned = tokens(len(THOUGHT) * len(reasoning)) if reasoning else 0
+    spent = reasoned + tokens(sum(map(len, pieces)) + len(refusal))
+    if stop is Stop.LENGTH:
+        # Without a word: reasoning took it all.
+        reasoned = spent = LENGTH_TOKENS
+    return Answer(
+        call,
+        stamp,
+        pieces,
+        stop,
+        input_tokens=tokens(len(call.prompt)),
+        output_tokens=spent,
+        refusal=refusal,
+        reasoning=reasoning,
+        reasoning_tokens=reasoned,
+    )
 
 
 def pieces_of(text: str) -> tuple[str, ...]:
@@ -85,13 +104,15 @@ def script(
 
 
 def _beginning(stream: Stream) -> Stream:
-    return Stream(stream.opening, islice(stream.texts, 1), ())
+    return Stream(stream.opening, islice(stream.texts, 1), (), stream.thoughts)
 
 
 def _steps(stream: Stream, first_s: float, pause_s: float) -> Iterator[Step]:
     yield from ((0, event) for event in stream.opening)
-    silent_s = first_s
-    for event, wait_s in zip(stream.texts, chain([first_s], repeat(pause_s)), strict=False):
+    # Thinking is part of the time to the first text.
+    silent_s = first_s / (1 + len(stream.thoughts))
+    yield from ((silent_s, event) for event in stream.thoughts)
+    for event, wait_s in zip(stream.texts, chain([silent_s], repeat(pause_s)), strict=False):
         yield wait_s, event
         silent_s = 0
     for event in stream.closing:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from itertools import chain, repeat
 from secrets import token_hex
 
 from starlette.applications import Starlette
@@ -15,10 +16,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from prober.emulator import control
-from prober.emulator.answer import answer, first_text_s, halves, pause_s, script, whole_s
-from prober.emulator.apis import APIS
-from prober.emulator.faults import Fault
+from prober.emulator import control, health
+from prober.emulator.answer import COMMENT, answer, first_text_s, halves, pause_s, script, whole_s
+from prober.emulator.apis import APIS, NAMES
+from prober.emulator.faults import Fault, Faults
+from prober.emulator.gateway import gateway_headers
 from prober.emulator.play import Hang, Play, Reset
 from prober.emulator.rules import Rule, Rules
 from prober.emulator.traffic import MAX_NAME, Log, Summary
@@ -28,6 +30,8 @@ from prober.emulator.wire import (
     Call,
     Json,
     Kind,
+    Limits,
+    Model,
     Problem,
     Stamp,
     compact,
@@ -36,6 +40,8 @@ from prober.emulator.wire import (
 
 Handler = Callable[[Request], Awaitable[ASGIApp]]
 GARBAGE_BYTES = 512
+EVENTS = "text/event-stream"
+FINE = Faults()
 # The faults that are an error answer, and its kind.
 REFUSED = {
     Fault.ERROR: Kind.STATUS,
@@ -48,7 +54,7 @@ REFUSED = {
 def build(rules: Rules, log: Log) -> Starlette:
     """The application; what `rules` says holds from the next request on."""
     handlers: dict[tuple[str, str], list[tuple[Api, Handler]]] = defaultdict(list)
-    for api in APIS.values():
+    for api in APIS:
         for prefix in ("", f"/{api.name}"):
             for path in api.paths:
                 generate = partial(_generate, api, rules, log)
@@ -56,11 +62,15 @@ def build(rules: Rules, log: Log) -> Starlette:
             for path, answer_of in api.lookups.items():
                 look_up = partial(_look_up, api, answer_of, rules, log)
                 handlers["GET", prefix + path].append((api, look_up))
+            for path, about in api.details.items():
+                tell = partial(_tell, api, about, rules)
+                handlers["GET", prefix + path].append((api, tell))
     routes = [
         Route(path, Endpoint(tuple(choices)), methods=[method])
         for (method, path), choices in handlers.items()
     ]
-    return Starlette(routes=[*routes, *control.routes(rules, log)])
+    prefixes = ("", *(f"/{name}" for name in NAMES))
+    return Starlette(routes=[*routes, *health.routes(prefixes), *control.routes(rules, log)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +99,9 @@ async def _generate(api: Api, rules: Rules, log: Log, request: Request) -> ASGIA
         log.note(Summary(api.name, path, model[:MAX_NAME], status, fault))
         return respond
 
-    def refused(problem: Problem, fault: Fault = Fault.NONE) -> ASGIApp:
+    def refused(problem: Problem, fault: Fault = Fault.NONE, faults: Faults = FINE) -> ASGIApp:
         refusal = api.refuse(problem)
-        headers = {**api.headers(stamp), **refusal.headers}
+        headers = {**_headers(api, stamp, faults), **refusal.headers}
         response = JSONResponse(refusal.body, refusal.status, headers)
         return noted(response, refusal.status, fault, problem.model)
 
@@ -100,18 +110,20 @@ async def _generate(api: Api, rules: Rules, log: Log, request: Request) -> ASGIA
     try:
         if (body := object_in(data)) is None:
             raise BadRequestError("The request body is not a JSON object")
-        call = api.read(request.path_params, body)
+        call = api.read({**request.query_params, **request.path_params}, body)
     except BadRequestError as error:
         return refused(Problem(Kind.BAD_REQUEST, stamp, message=str(error)))
 
     rule = rules.find(api.name, call.model)
+    if elsewhere := rule.faults.redirect_to:
+        return noted(Response(None, 307, {"location": elsewhere}), 307, Fault.NONE, call.model)
     fault = rule.draw()
     status = rule.faults.status or api.overloaded
     kind = REFUSED.get(fault)
     if fault is Fault.IN_STREAM_ERROR and not call.stream:
         kind = Kind.STATUS
     if kind:
-        return refused(Problem(kind, stamp, call.model, status), fault)
+        return refused(Problem(kind, stamp, call.model, status), fault, rule.faults)
     if fault is Fault.HANG:
         return noted(Hang(), None, fault, call.model)
     if fault is Fault.RESET:
@@ -123,7 +135,7 @@ def _play(api: Api, call: Call, stamp: Stamp, rule: Rule, fault: Fault) -> Play:
     """An answer that begins as a 200, whatever becomes of it."""
     faults = rule.faults
     media_type = api.media_type if call.stream else "application/json"
-    headers = {"content-type": media_type, **api.headers(stamp)}
+    headers = {"content-type": media_type, **_headers(api, stamp, faults)}
     if fault is Fault.TRUNCATE:
         headers["connection"] = "close"
     said = answer(call, stamp, fault, faults)
@@ -132,8 +144,10 @@ def _play(api: Api, call: Call, stamp: Stamp, rule: Rule, fault: Fault) -> Play:
         steps = iter([(first_text_s(faults), rule.chance.randbytes(GARBAGE_BYTES))])
     elif call.stream:
         problem = Problem(Kind.STATUS, stamp, call.model, faults.status or api.overloaded)
-        error = api.error_event(api.refuse(problem).body)
+        error = api.error_event(api.refuse(problem), said)
         steps = script(api.stream(said), fault, first_text_s(faults), pause_s(faults), error)
+        if api.media_type.startswith(EVENTS):
+            steps = chain(repeat((0.0, COMMENT), faults.comments), steps)
     else:
         steps = script(halves(compact(api.whole(said)).encode()), fault)
         wait_s = whole_s(said, faults)
@@ -141,24 +155,56 @@ def _play(api: Api, call: Call, stamp: Stamp, rule: Rule, fault: Fault) -> Play:
     return Play(steps, headers, wait_s, byte_s, stall=fault is Fault.STALL)
 
 
+def _headers(api: Api, stamp: Stamp, faults: Faults) -> dict[str, str]:
+    limits = Limits(faults.limit_requests, faults.limit_tokens, faults.remaining_share)
+    return {**api.headers(stamp, limits), **gateway_headers(faults)}
+
+
 async def _look_up(
     api: Api,
-    answer_of: Callable[[list[str], Stamp], Json],
+    answer_of: Callable[[list[Model], Stamp], Json],
     rules: Rules,
     log: Log,
     request: Request,
 ) -> Response:
     """No fault strikes here: a provider whose status looks fine while it answers nobody.
 
-    Listed are the models asked for so far, unless they are never found.
+    Listed are the models that were asked for or set so far, unless they are never found.
     """
+    # One catalogue may serve two APIs, as OpenAI's does.
+    names = {one.name for one in APIS if one.lookups == api.lookups}
+    listed = {
+        model: found
+        for name in sorted(names, key=NAMES.index)
+        for model in (api.model, *log.models(name), *rules.models(name))
+        if (found := _found(name, model, rules))
+    }
+    return _catalogue(api, request, lambda stamp: answer_of(list(listed.values()), stamp))
+
+
+async def _tell(
+    api: Api, about: Callable[[Model, Stamp], Json], rules: Rules, request: Request
+) -> Response:
+    """One model of the catalogue: every one is there, unless it is never found."""
+    name = request.path_params["model"]
+    found = _found(api.name, name, rules)
+    return _catalogue(api, request, lambda stamp: about(found, stamp) if found else None, name)
+
+
+def _found(api: str, model: str, rules: Rules) -> Model | None:
+    faults = rules.find(api, model).faults
+    return Model(model, faults.retires) if faults.model_not_found_share < 1 else None
+
+
+def _catalogue(
+    api: Api, request: Request, answer_of: Callable[[Stamp], Json | None], model: str = ""
+) -> Response:
     stamp = Stamp(token_hex(12), datetime.now(UTC))
-    if not api.has_key(request.headers):
-        refusal = api.refuse(Problem(Kind.NO_KEY, stamp))
-        return JSONResponse(refusal.body, refusal.status, api.headers(stamp))
-    names = [
-        name
-        for name in dict.fromkeys([api.model, *log.models(api.name)])
-        if rules.find(api.name, name).faults.model_not_found_share < 1
-    ]
-    return JSONResponse(answer_of(names, stamp), headers=api.headers(stamp))
+    headers = api.headers(stamp, Limits())
+    body, problem = None, Problem(Kind.NO_KEY, stamp)
+    if api.has_key(request.headers):
+        body, problem = answer_of(stamp), Problem(Kind.MODEL_NOT_FOUND, stamp, model)
+    if body is not None:
+        return JSONResponse(body, headers=headers)
+    refusal = api.refuse(problem)
+    return JSONResponse(refusal.body, refusal.status, {**headers, **refusal.headers})

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from datetime import date
 from difflib import get_close_matches
 from enum import StrEnum
 from fractions import Fraction
@@ -62,6 +64,17 @@ class Faults:
         ttft_s: time to the first text.
         tokens_pause_s: pause between two texts.
         latency_factor: multiplies `ttft_s`, `tokens_pause_s` and `slow_byte_s`.
+        reasoning_pieces: deltas of reasoning before the text, spread over `ttft_s`.
+        comments: comment lines before the first event, where events are server-sent ones.
+        says: the text of every healthy answer; empty: what was asked for.
+        limit_requests: a minute, as the rate-limit headers say; None: the API's own number.
+        limit_tokens: a minute, likewise.
+        remaining_share: the part of both limits that is left, as the headers say.
+        retires: the date, like "2027-01-31", that catalogues tell, if theirs is such an API; empty:
+            no end in sight.
+        cached: the headers of a gateway say that its cache answered.
+        fell_back: they say that a second try reached another provider than the first.
+        redirect_to: every request for an answer gets a 307 to this URL; empty: none does.
         even: spread the shares evenly and exactly (0.5: every second request) and not by chance.
         seed: of the chance; None: a new one each time.
     """
@@ -86,6 +99,16 @@ class Faults:
     ttft_s: float = 0.02
     tokens_pause_s: float = 0.0
     latency_factor: float = 1.0
+    reasoning_pieces: int = 0
+    comments: int = 0
+    says: str = ""
+    limit_requests: int | None = None
+    limit_tokens: int | None = None
+    remaining_share: float = 1.0
+    retires: str = ""
+    cached: bool = False
+    fell_back: bool = False
+    redirect_to: str = ""
     even: bool = False
     seed: int | None = None
 
@@ -135,9 +158,41 @@ def _or_none(holds: Callable[[object], bool]) -> Callable[[object], bool]:
     return lambda value: value is None or holds(value)
 
 
+def _flag(value: object) -> bool:
+    return isinstance(value, bool)
+
+
+def _text(value: object) -> bool:
+    # A lone surrogate is a text in Python, but nothing that an answer could carry.
+    return (
+        isinstance(value, str)
+        and len(value) <= MAX_TEXT
+        and not any("\ud800" <= character <= "\udfff" for character in value)
+    )
+
+
+def _date(value: object) -> bool:
+    try:
+        # Other ways to write a date in ISO 8601 are none here.
+        return value == "" or value == date.fromisoformat(str(value)).isoformat()
+    except ValueError:
+        return False
+
+
+def _url(value: object) -> bool:
+    return isinstance(value, str) and bool(URL.fullmatch(value))
+
+
+MAX_TEXT = 100_000
+URL = re.compile(r"(https?://[!-~]{1,2000})?")
+
 Check = tuple[str, Callable[[object], bool]]
 SHARE: Check = ("a number from 0 to 1", _number(0, 1))
 SECONDS: Check = ("a number of seconds from 0 to 3600", _number(0, 3600))
+COUNT: Check = ("a whole number from 0 to 1000", _integer(0, 1000))
+LIMIT: Check = ("a whole number from 0 to 1000000000, or null", _or_none(_integer(0, 10**9)))
+FLAG: Check = ("true or false", _flag)
+# What is not listed is a share.
 CHECKS: dict[str, Check] = {
     "status": ("an HTTP status from 400 to 599, or null", _or_none(_integer(400, 599))),
     "slow_byte_s": SECONDS,
@@ -145,6 +200,15 @@ CHECKS: dict[str, Check] = {
     "tokens_pause_s": SECONDS,
     "huge_bytes": ("a number of bytes from 0 to 1073741824", _integer(0, 2**30)),
     "latency_factor": ("a number from 0 to 1000", _number(0, 1000)),
-    "even": ("true or false", lambda value: isinstance(value, bool)),
+    "reasoning_pieces": COUNT,
+    "comments": COUNT,
+    "says": (f"a text of at most {MAX_TEXT} characters", _text),
+    "limit_requests": LIMIT,
+    "limit_tokens": LIMIT,
+    "retires": ('a date like "2027-01-31", or empty', _date),
+    "cached": FLAG,
+    "fell_back": FLAG,
+    "redirect_to": ("an http or https URL, or empty", _url),
+    "even": FLAG,
     "seed": ("a whole number or null", _or_none(_integer(-(2**63), 2**63))),
 }

@@ -71,6 +71,10 @@ class Rules:
                 return rule
         return Rule(Faults(), Random(0))  # noqa: S311
 
+    def models(self, api: str) -> list[str]:
+        """The models that a setting names."""
+        return [model for name, model in list(self._rules) if model and name in (api, ANY)]
+
     def show(self) -> list[dict[str, object]]:
         return [
             {"api": api, "model": model, **asdict(rule.faults)}

@@ -14,7 +14,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from prober.emulator import control
-from prober.emulator.apis import APIS
+from prober.emulator.apis import NAMES
 from prober.emulator.app import build
 from prober.emulator.rules import Rules
 from prober.emulator.traffic import Log, Traffic
@@ -38,6 +38,10 @@ class Emulator:
         """Without a slash or `/v1` at its end."""
         return _url(self.host, self.port)
 
+    def base_url(self, api: str) -> str:
+        """What an API's official SDK takes as its base URL, on a path of that API's own."""
+        return base_url(self.url, api)
+
     def set_faults(self, api: str = "*", model: str | None = None, **faults: object) -> None:
         """Replaces what held for this API and model by the fields of `Faults`.
 
@@ -54,13 +58,19 @@ class Emulator:
         return self._log.traffic()
 
 
+def base_url(url: str, api: str) -> str:
+    """`Emulator.base_url` for the emulator at `url`."""
+    ends = {"openai": "/v1", "openai-responses": "/v1", "azure-openai": "/openai/v1"}
+    return f"{url}/{api}{ends.get(api, '')}"
+
+
 def run(port: int, host: str = LOOPBACK, *, announce: Callable[[str], None] | None = None) -> None:
     """Serves until SIGINT or SIGTERM; `announce` is told the URL once it listens.
 
     Port 0 takes a free one. Raises OSError with one line if the port cannot be had.
     """
     with _listening(host, port) as listener:
-        server = _Server(_config(Rules(APIS), Log()))
+        server = _Server(_config(Rules(NAMES), Log()))
         with suppress(KeyboardInterrupt):
             if announce:
                 announce(_url(host, _port(listener)))
@@ -73,7 +83,7 @@ def started(port: int = 0, host: str = LOOPBACK) -> Iterator[Emulator]:
 
     Port 0 takes a free one. Raises OSError with one line if the port cannot be had.
     """
-    rules, log = Rules(APIS), Log()
+    rules, log = Rules(NAMES), Log()
     with _listening(host, port) as listener:
         server = _Server(_config(rules, log))
         emulator = Emulator(host, _port(listener), rules, log)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from typing import Any
+from uuid import UUID
 
 Json = dict[str, Any]
 
@@ -30,6 +31,10 @@ class Stamp:
     @property
     def rfc3339(self) -> str:
         return self.at.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    @property
+    def uuid(self) -> str:
+        return str(UUID(hex=self.id.zfill(32)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +64,9 @@ class Answer:
 
     Attributes:
         pieces: the visible text, as streamed.
+        output_tokens: those for reasoning included.
         refusal: the words of a refusal, for APIs that have a place for them.
+        reasoning: what it says of its thinking, as streamed.
     """
 
     call: Call
@@ -69,22 +76,30 @@ class Answer:
     input_tokens: int
     output_tokens: int
     refusal: str = ""
+    reasoning: tuple[str, ...] = ()
+    reasoning_tokens: int = 0
 
     @property
     def text(self) -> str:
         return "".join(self.pieces)
+
+    @property
+    def reasoned(self) -> str:
+        return "".join(self.reasoning)
 
 
 @dataclass(frozen=True, slots=True)
 class Stream:
     """An answer as events: before the text, one for each piece of it, and after it.
 
-    `closing` holds the terminal marker; `opening` may be empty.
+    `closing` holds the terminal marker; `opening` may be empty. `thoughts` come before the texts,
+    one for each piece of reasoning.
     """
 
     opening: Sequence[bytes]
     texts: Iterable[bytes]
-    closing: Sequence[bytes]
+    closing: Iterable[bytes]
+    thoughts: Sequence[bytes] = ()
 
 
 class Kind(Enum):
@@ -118,6 +133,38 @@ class Refusal:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the rate-limit headers say.
+
+    Attributes:
+        requests, tokens: in a minute; None: what the API says by itself.
+        remaining_share: the part of both that is left, 0 to 1.
+    """
+
+    requests: int | None = None
+    tokens: int | None = None
+    remaining_share: float = 1.0
+
+    def of_requests(self, usual: int) -> tuple[str, str]:
+        """The limit and what is left of it."""
+        return self._pair(usual if self.requests is None else self.requests)
+
+    def of_tokens(self, usual: int) -> tuple[str, str]:
+        return self._pair(usual if self.tokens is None else self.tokens)
+
+    def _pair(self, limit: int) -> tuple[str, str]:
+        return str(limit), str(int(limit * self.remaining_share))
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """An entry of a catalogue; `retires` is a date like 2027-01-31, or empty."""
+
+    name: str
+    retires: str = ""
+
+
 def anyone(headers: Mapping[str, str]) -> bool:
     return True
 
@@ -130,21 +177,22 @@ class Api:
         name: as in the rules and in the path prefix.
         paths: Starlette paths of its POST requests.
         lookups: cheap GET paths -> their answer, from the models to list and the stamp.
+        details: GET paths with a `{model}` -> the answer about that one.
         model: the one it lists before any was asked for.
         media_type: of a stream.
         overloaded: the HTTP status for "overloaded".
         has_key: whether the headers (lower case) carry a key.
-        read: path parameters and JSON body -> the call. Raises BadRequestError.
+        read: path and query parameters and JSON body -> the call. Raises BadRequestError.
         stream, whole: the answer as events, and as one JSON object.
         refuse: an error answer.
-        error_event: the body of an error answer -> the same inside a stream.
+        error_event: an error answer -> the same inside the stream of an answer.
         headers: of every answer.
         mine: tells by its headers a request to a path that several APIs share.
     """
 
     name: str
     paths: tuple[str, ...]
-    lookups: Mapping[str, Callable[[Sequence[str], Stamp], Json]]
+    lookups: Mapping[str, Callable[[Sequence[Model], Stamp], Json]]
     model: str
     media_type: str
     overloaded: int
@@ -153,13 +201,20 @@ class Api:
     stream: Callable[[Answer], Stream]
     whole: Callable[[Answer], Json]
     refuse: Callable[[Problem], Refusal]
-    error_event: Callable[[Json], bytes]
-    headers: Callable[[Stamp], dict[str, str]]
+    error_event: Callable[[Refusal, Answer], bytes]
+    headers: Callable[[Stamp, Limits], dict[str, str]]
+    details: Mapping[str, Callable[[Model, Stamp], Json]] = field(default_factory=dict)
     mine: Callable[[Mapping[str, str]], bool] = anyone
 
 
 def compact(value: Json) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def sse(body: Json, event: str = "") -> bytes:
+    """A server-sent event, with a name if it has one."""
+    named = f"event: {event}\n" if event else ""
+    return f"{named}data: {compact(body)}\n\n".encode()
 
 
 def object_in(data: bytes) -> Json | None:

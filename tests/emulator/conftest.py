@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import httpx
 import pytest
+from emulator_sdks import Contract
 from emulator_wires import NAMES, Asker
 
 from prober.emulator import Emulator, started
 
+VENDORS = ("ANTHROPIC_", "OPENAI_", "AZURE_", "GOOGLE_", "GEMINI_", "OLLAMA_", "MISTRAL_", "AWS_")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_settings_of_the_host() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith(VENDORS):
+                patch.delenv(name)
+        yield
+
 
 @pytest.fixture(scope="module")
-def _emulator() -> Iterator[Emulator]:
+def served(_no_settings_of_the_host: None) -> Iterator[Emulator]:
+    """For clients that live as long as a module; `emulator` is what tests take."""
     with started() as emulator:
         yield emulator
 
 
 @pytest.fixture
-def emulator(_emulator: Emulator) -> Emulator:
-    _emulator.reset()
-    return _emulator
+def emulator(served: Emulator) -> Emulator:
+    served.reset()
+    return served
 
 
 @pytest.fixture
@@ -32,3 +46,12 @@ def client(emulator: Emulator) -> Iterator[httpx.Client]:
 @pytest.fixture(params=NAMES)
 def asker(request: pytest.FixtureRequest, client: httpx.Client) -> Asker:
     return Asker(request.param, client)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """The tables of an SDK's contract."""
+    if metafunc.cls and issubclass(metafunc.cls, Contract):
+        for name, table in ("sdk_error", "failures"), ("sdk_in_stream", "in_stream"):
+            if name in metafunc.fixturenames:
+                rows = getattr(metafunc.cls, table)
+                metafunc.parametrize(name, rows, ids=[row.name for row in rows])

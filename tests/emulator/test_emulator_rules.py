@@ -97,11 +97,14 @@ def test_faults_set_over_http_strike(asker: Asker) -> None:
     assert asker.ask().status_code == 200
 
 
+SERVED = (
+    "anthropic, gemini, azure-openai, openai, openai-responses, mistral, vertex, bedrock, ollama"
+)
 BAD = [
     ({"eror_share": 1}, "eror_share is not a field; did you mean error_share?"),
     ({"ttft": 1}, "ttft is not a field; did you mean ttft_s?"),
     ({"api": "antropic"}, "api 'antropic' is not served; did you mean anthropic?"),
-    ({"api": "x"}, "api 'x' is not served; it serves anthropic, gemini, openai, ollama"),
+    ({"api": "x"}, f"api 'x' is not served; it serves {SERVED}"),
     ({"api": 1}, "api is 1; it must be a name, or '*' for all"),
     ({"model": 1}, "model is 1; it must be a name, or left out for all"),
     ({"error_share": 1.5}, "error_share is 1.5; it must be a number from 0 to 1"),
@@ -162,7 +165,7 @@ def test_requests_are_counted_and_told_by_what_was_done_to_them(
     ]
     assert asker.client.get(REQUESTS).json()["last"][1] == {
         "api": asker.api,
-        "path": asker.wire.path,
+        "path": asker.path(),
         "model": "m",
         "status": None,
         "fault": "reset",

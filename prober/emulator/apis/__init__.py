@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
-from prober.emulator.apis import anthropic, gemini, ollama, openai
+from prober.emulator.apis import (
+    anthropic,
+    azure,
+    bedrock,
+    gemini,
+    mistral,
+    ollama,
+    openai,
+    responses,
+    vertex,
+)
 from prober.emulator.wire import Api
 
 # On a shared path the first API that knows the request for its own answers: openai, which takes
-# any, stands behind those that a header gives away.
-APIS: dict[str, Api] = {
-    api.name: api for api in (anthropic.API, gemini.API, openai.API, ollama.API)
-}
+# any, stands behind those that a header gives away, and before mistral, which none does.
+APIS: tuple[Api, ...] = (
+    anthropic.API,
+    gemini.API,
+    azure.API,
+    openai.API,
+    responses.API,
+    mistral.API,
+    vertex.API,
+    vertex.CLAUDE,
+    bedrock.API,
+    ollama.API,
+)
+NAMES = tuple(dict.fromkeys(api.name for api in APIS))

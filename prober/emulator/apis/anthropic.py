@@ -10,18 +10,21 @@ from prober.emulator.wire import (
     Call,
     Json,
     Kind,
+    Limits,
+    Model,
     Problem,
     Refusal,
     Stamp,
     Stop,
     Stream,
     bearer,
-    compact,
     model_in,
     prompt_in,
+    sse,
 )
 
 STOPS = {Stop.END: "end_turn", Stop.LENGTH: "max_tokens", Stop.REFUSAL: "refusal"}
+SIGNATURE = "ZW11bGF0ZWQ="
 BY_STATUS = {
     400: ("invalid_request_error", "Invalid request"),
     401: ("authentication_error", "invalid x-api-key"),
@@ -45,28 +48,49 @@ def read(params: Mapping[str, str], body: Json) -> Call:
 
 
 def stream(answer: Answer) -> Stream:
-    block = {"type": "text", "text": ""}
+    text, thinking = {"type": "text", "text": ""}, {"type": "thinking", "thinking": ""}
+    index = 1 if answer.reasoning else 0
+    start = _event("content_block_start", index=index, content_block=text)
+    first = _event("content_block_start", index=0, content_block=thinking)
     end = {"stop_reason": STOPS[answer.stop], "stop_sequence": None, **_stop_details(answer)}
     return Stream(
         opening=(
             _event("message_start", message=_message(answer, [], None, output_tokens=1)),
-            _event("content_block_start", index=0, content_block=block),
+            first if answer.reasoning else start,
             _event("ping"),
         ),
+        thoughts=_thoughts(answer, start),
         texts=(
-            _event("content_block_delta", index=0, delta={"type": "text_delta", "text": piece})
+            _event("content_block_delta", index=index, delta={"type": "text_delta", "text": piece})
             for piece in answer.pieces
         ),
         closing=(
-            _event("content_block_stop", index=0),
-            _event("message_delta", delta=end, usage={"output_tokens": answer.output_tokens}),
+            _event("content_block_stop", index=index),
+            _event("message_delta", delta=end, usage=_usage(answer)),
             _event("message_stop"),
         ),
     )
 
 
+def _thoughts(answer: Answer, start: bytes) -> tuple[bytes, ...]:
+    """The deltas of a thinking block; its end and the start of the next go with the last."""
+    deltas: list[Json] = [{"type": "thinking_delta", "thinking": one} for one in answer.reasoning]
+    if not deltas:
+        return ()
+    signature = {"type": "signature_delta", "signature": SIGNATURE}
+    *head, last, signed = (
+        _event("content_block_delta", index=0, delta=delta) for delta in (*deltas, signature)
+    )
+    return (*head, last + signed + _event("content_block_stop", index=0) + start)
+
+
 def whole(answer: Answer) -> Json:
-    content = [{"type": "text", "text": answer.text}] if answer.text else []
+    content: list[Json] = []
+    if answer.reasoning:
+        thinking = {"thinking": answer.reasoned, "signature": SIGNATURE}
+        content.append({"type": "thinking", **thinking})
+    if answer.text:
+        content.append({"type": "text", "text": answer.text})
     message = _message(answer, content, STOPS[answer.stop], answer.output_tokens)
     return {**message, **_stop_details(answer)}
 
@@ -84,10 +108,18 @@ def _message(answer: Answer, content: list[Json], stop: str | None, output_token
             "input_tokens": answer.input_tokens,
             "cache_creation_input_tokens": 0,
             "cache_read_input_tokens": 0,
+            **_usage(answer),
             "output_tokens": output_tokens,
             "service_tier": "standard",
         },
     }
+
+
+def _usage(answer: Answer) -> Json:
+    usage: Json = {"output_tokens": answer.output_tokens}
+    if answer.reasoning_tokens:
+        usage["output_tokens_details"] = {"thinking_tokens": answer.reasoning_tokens}
+    return usage
 
 
 def _stop_details(answer: Answer) -> Json:
@@ -99,7 +131,7 @@ def _stop_details(answer: Answer) -> Json:
 
 
 def _event(kind: str, **fields: object) -> bytes:
-    return f"event: {kind}\ndata: {compact({'type': kind, **fields})}\n\n".encode()
+    return sse({"type": kind, **fields}, kind)
 
 
 def refuse(problem: Problem) -> Refusal:
@@ -140,43 +172,47 @@ def _refusal(
     return Refusal(status, body, headers or {})
 
 
-def error_event(body: Json) -> bytes:
-    return f"event: error\ndata: {compact(body)}\n\n".encode()
+def error_event(refusal: Refusal, answer: Answer) -> bytes:
+    return sse(refusal.body, "error")
 
 
-def headers(stamp: Stamp) -> dict[str, str]:
-    limits = {
-        "requests": (4000, 3999),
-        "input-tokens": (400_000, 399_000),
-        "tokens": (480_000,) * 2,
+def headers(stamp: Stamp, limits: Limits) -> dict[str, str]:
+    pairs = {
+        "requests": limits.of_requests(4000),
+        "input-tokens": limits.of_tokens(400_000),
+        "tokens": limits.of_tokens(480_000),
     }
     sent = {"request-id": f"req_{stamp.id}", "anthropic-organization-id": "org-emulator"}
-    for name, (limit, remaining) in limits.items():
-        sent[f"anthropic-ratelimit-{name}-limit"] = str(limit)
-        sent[f"anthropic-ratelimit-{name}-remaining"] = str(remaining)
+    for name, (limit, remaining) in pairs.items():
+        sent[f"anthropic-ratelimit-{name}-limit"] = limit
+        sent[f"anthropic-ratelimit-{name}-remaining"] = remaining
         sent[f"anthropic-ratelimit-{name}-reset"] = stamp.rfc3339
     return sent
 
 
-def models(names: Sequence[str], stamp: Stamp) -> Json:
-    listed = [
-        {
-            "type": "model",
-            "id": name,
-            "display_name": name,
-            "created_at": "2026-01-01T00:00:00Z",
-            "lifecycle": "active",
-        }
-        for name in names
-    ]
-    first, last = (names[0], names[-1]) if names else (None, None)
-    return {"data": listed, "has_more": False, "first_id": first, "last_id": last}
+def models(listed: Sequence[Model], stamp: Stamp) -> Json:
+    first, last = (listed[0].name, listed[-1].name) if listed else (None, None)
+    data = [model(one, stamp) for one in listed]
+    return {"data": data, "has_more": False, "first_id": first, "last_id": last}
+
+
+def model(one: Model, stamp: Stamp) -> Json:
+    return {
+        "type": "model",
+        "id": one.name,
+        "display_name": one.name,
+        "created_at": "2026-01-01T00:00:00Z",
+        "lifecycle": "deprecated" if one.retires else "active",
+        "deprecated_at": stamp.rfc3339 if one.retires else None,
+        "retires_at": f"{one.retires}T00:00:00Z" if one.retires else None,
+    }
 
 
 API = Api(
     name="anthropic",
     paths=("/v1/messages",),
     lookups={"/v1/models": models},
+    details={"/v1/models/{model:path}": model},
     model="claude-emulated",
     media_type="text/event-stream; charset=utf-8",
     overloaded=529,

@@ -12,6 +12,8 @@ from prober.emulator.wire import (
     Call,
     Json,
     Kind,
+    Limits,
+    Model,
     Problem,
     Refusal,
     Stamp,
@@ -60,14 +62,21 @@ def stream(answer: Answer) -> Stream:
     parts = [{"text": ""}] if answer.stop is Stop.END else None
     return Stream(
         opening=(),
+        thoughts=tuple(_event(_chunk(answer, [_thought(one)], None)) for one in answer.reasoning),
         texts=(_event(_chunk(answer, [{"text": piece}], None)) for piece in answer.pieces),
         closing=(_event(_chunk(answer, parts, STOPS[answer.stop])),),
     )
 
 
 def whole(answer: Answer) -> Json:
-    parts = [{"text": answer.text}] if answer.stop is Stop.END else None
-    return _chunk(answer, parts, STOPS[answer.stop])
+    parts = [_thought(answer.reasoned)] if answer.reasoning else []
+    if answer.stop is Stop.END:
+        parts.append({"text": answer.text})
+    return _chunk(answer, parts or None, STOPS[answer.stop])
+
+
+def _thought(text: str) -> Json:
+    return {"text": text, "thought": True}
 
 
 def _chunk(answer: Answer, parts: list[Json] | None, finish: str | None) -> Json:
@@ -78,10 +87,11 @@ def _chunk(answer: Answer, parts: list[Json] | None, finish: str | None) -> Json
         candidate["finishReason"] = finish
     usage = {"promptTokenCount": answer.input_tokens, "totalTokenCount": answer.input_tokens}
     if finish:
-        # Stopped by length without a word: thinking took it all.
-        kind = "thoughts" if answer.stop is Stop.LENGTH else "candidates"
-        usage[f"{kind}TokenCount"] = answer.output_tokens
         usage["totalTokenCount"] += answer.output_tokens
+        if answer.reasoning_tokens:
+            usage["thoughtsTokenCount"] = answer.reasoning_tokens
+        if said := answer.output_tokens - answer.reasoning_tokens:
+            usage["candidatesTokenCount"] = said
     return {
         "candidates": [candidate],
         "usageMetadata": usage,
@@ -99,32 +109,32 @@ def refuse(problem: Problem) -> Refusal:
     match problem.kind:
         case Kind.NO_KEY:
             message = "Method doesn't allow unregistered callers."
-            return _refusal(403, "PERMISSION_DENIED", message)
+            return google_error(403, "PERMISSION_DENIED", message)
         case Kind.AUTH:
             # A wrong key is a bad request to Google, told apart by its reason.
             info = {"reason": "API_KEY_INVALID", "domain": "googleapis.com"}
             message = "API key not valid. Please pass a valid API key."
-            return _refusal(400, "INVALID_ARGUMENT", message, _detail("ErrorInfo", **info))
+            return google_error(400, "INVALID_ARGUMENT", message, detail("ErrorInfo", **info))
         case Kind.QUOTA:
             message = "You exceeded your current quota, please check your plan and billing details."
-            return _refusal(429, "RESOURCE_EXHAUSTED", message, *_exhausted("PerDay", "43200s"))
+            return google_error(429, "RESOURCE_EXHAUSTED", message, *_exhausted("PerDay", "43200s"))
         case Kind.MODEL_NOT_FOUND:
             message = (
                 f"models/{problem.model} is not found for API version v1beta, "
                 "or is not supported for generateContent."
             )
-            return _refusal(404, "NOT_FOUND", message)
+            return google_error(404, "NOT_FOUND", message)
         case Kind.BAD_REQUEST:
-            return _refusal(400, "INVALID_ARGUMENT", problem.message)
+            return google_error(400, "INVALID_ARGUMENT", problem.message)
         case Kind.STATUS:
             status = problem.status
             known = BY_STATUS.get(status) or BY_STATUS[400 if status < 500 else 500]
-            return _refusal(
+            return google_error(
                 status, *known, *(_exhausted("PerMinute", "1s") if status == 429 else ())
             )
 
 
-def _refusal(status: int, name: str, message: str, *details: Json) -> Refusal:
+def google_error(status: int, name: str, message: str, *details: Json) -> Refusal:
     error: Json = {"code": status, "message": message, "status": name}
     if details:
         error["details"] = list(details)
@@ -136,35 +146,36 @@ def _exhausted(period: str, retry: str) -> tuple[Json, Json]:
         "quotaMetric": "generativelanguage.googleapis.com/generate_content_requests",
         "quotaId": f"GenerateRequests{period}PerProjectPerModel",
     }
-    return _detail("QuotaFailure", violations=[violation]), _detail("RetryInfo", retryDelay=retry)
+    return detail("QuotaFailure", violations=[violation]), detail("RetryInfo", retryDelay=retry)
 
 
-def _detail(kind: str, **fields: object) -> Json:
+def detail(kind: str, **fields: object) -> Json:
     return {"@type": TYPE + kind, **fields}
 
 
-def error_event(body: Json) -> bytes:
+def error_event(refusal: Refusal, answer: Answer) -> bytes:
     # In a stream Google says errors as bare JSON over several lines, without `data:`.
-    return f"{json.dumps(body, indent=2)}\n".encode()
+    return f"{json.dumps(refusal.body, indent=2)}\n".encode()
 
 
-def headers(stamp: Stamp) -> dict[str, str]:
+def headers(stamp: Stamp, limits: Limits) -> dict[str, str]:
     return {"server-timing": "gfet4t7; dur=20", "x-content-type-options": "nosniff"}
 
 
-def models(names: Sequence[str], stamp: Stamp) -> Json:
-    listed = [
-        {
-            "name": f"models/{name}",
-            "version": "001",
-            "displayName": name,
-            "inputTokenLimit": 1_048_576,
-            "outputTokenLimit": 65_536,
-            "supportedGenerationMethods": ["generateContent"],
-        }
-        for name in names
-    ]
-    return {"models": listed}
+def models(listed: Sequence[Model], stamp: Stamp) -> Json:
+    return {"models": [model(one, stamp) for one in listed]}
+
+
+def model(one: Model, stamp: Stamp) -> Json:
+    # This catalogue has no word for a model's end.
+    return {
+        "name": f"models/{one.name}",
+        "version": "001",
+        "displayName": one.name,
+        "inputTokenLimit": 1_048_576,
+        "outputTokenLimit": 65_536,
+        "supportedGenerationMethods": ["generateContent"],
+    }
 
 
 API = Api(
@@ -172,6 +183,7 @@ API = Api(
     # The official SDK asks v1 since its version 3.
     paths=("/v1beta/models/{model:path}:{verb}", "/v1/models/{model:path}:{verb}"),
     lookups={"/v1beta/models": models, "/v1/models": models},
+    details={"/v1beta/models/{model:path}": model, "/v1/models/{model:path}": model},
     model="gemini-emulated",
     media_type="text/event-stream",
     overloaded=503,

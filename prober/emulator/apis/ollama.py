@@ -10,6 +10,8 @@ from prober.emulator.wire import (
     Call,
     Json,
     Kind,
+    Limits,
+    Model,
     Problem,
     Refusal,
     Stamp,
@@ -42,26 +44,28 @@ def stream(answer: Answer) -> Stream:
     pieces = answer.pieces or ((answer.refusal,) if answer.refusal else ())
     return Stream(
         opening=(),
+        thoughts=tuple(
+            _line({**_base(answer, "", thinking=one), "done": False}) for one in answer.reasoning
+        ),
         texts=(_line({**_base(answer, piece), "done": False}) for piece in pieces),
         closing=(_line(_done(answer, "")),),
     )
 
 
 def whole(answer: Answer) -> Json:
-    return _done(answer, answer.text or answer.refusal)
+    return _done(answer, answer.text or answer.refusal, answer.reasoned)
 
 
-def _base(answer: Answer, content: str) -> Json:
+def _base(answer: Answer, content: str, thinking: str = "") -> Json:
+    message = {"role": "assistant", "content": content}
+    if thinking:
+        message["thinking"] = thinking
+    return {"model": answer.call.model, "created_at": answer.stamp.rfc3339, "message": message}
+
+
+def _done(answer: Answer, content: str, thinking: str = "") -> Json:
     return {
-        "model": answer.call.model,
-        "created_at": answer.stamp.rfc3339,
-        "message": {"role": "assistant", "content": content},
-    }
-
-
-def _done(answer: Answer, content: str) -> Json:
-    return {
-        **_base(answer, content),
+        **_base(answer, content, thinking),
         "done": True,
         "done_reason": STOPS[answer.stop],
         "total_duration": 25_000_000,
@@ -101,32 +105,32 @@ def _refusal(status: int, message: str) -> Refusal:
     return Refusal(status, {"error": message})
 
 
-def error_event(body: Json) -> bytes:
-    return _line(body)
+def error_event(refusal: Refusal, answer: Answer) -> bytes:
+    return _line(refusal.body)
 
 
-def headers(stamp: Stamp) -> dict[str, str]:
+def headers(stamp: Stamp, limits: Limits) -> dict[str, str]:
     return {}
 
 
-def version(names: Sequence[str], stamp: Stamp) -> Json:
+def version(listed: Sequence[Model], stamp: Stamp) -> Json:
     return {"version": "0.12.0"}
 
 
-def tags(names: Sequence[str], stamp: Stamp) -> Json:
+def tags(listed: Sequence[Model], stamp: Stamp) -> Json:
     details = {"format": "gguf", "family": "emulator", "parameter_size": "1B"}
-    listed = [
+    models = [
         {
-            "name": name,
-            "model": name,
+            "name": one.name,
+            "model": one.name,
             "modified_at": "2026-01-01T00:00:00Z",
             "size": 1_000_000_000,
             "digest": "0" * 64,
             "details": details,
         }
-        for name in names
+        for one in listed
     ]
-    return {"models": listed}
+    return {"models": models}
 
 
 API = Api(

@@ -10,19 +10,22 @@ from prober.emulator.wire import (
     Call,
     Json,
     Kind,
+    Limits,
+    Model,
     Problem,
     Refusal,
     Stamp,
     Stop,
     Stream,
     bearer,
-    compact,
     model_in,
     prompt_in,
+    sse,
 )
 
 # A refusal ends like any answer; it is told by its own field.
 STOPS = {Stop.END: "stop", Stop.LENGTH: "length", Stop.REFUSAL: "stop"}
+CREATED = 1_767_225_600
 BY_STATUS = {
     400: ("invalid_request_error", None, "Invalid request."),
     401: ("invalid_request_error", "invalid_api_key", "Incorrect API key provided."),
@@ -44,16 +47,18 @@ def read(params: Mapping[str, str], body: Json) -> Call:
     return Call(model_in(body), prompt_in(body), body.get("stream") is True, want_usage)
 
 
-def stream(answer: Answer) -> Stream:
+def stream(answer: Answer, stops: Mapping[Stop, str] = STOPS) -> Stream:
     start = {"role": "assistant", "content": "", "refusal": None}
     refusal = [_chunk(answer, {"refusal": answer.refusal})] if answer.refusal else []
     usage = [_usage_chunk(answer)] if answer.call.want_usage else []
     return Stream(
         opening=(_chunk(answer, start),),
+        # OpenAI tells nothing of its reasoning here; vLLM and others do, in this field.
+        thoughts=tuple(_chunk(answer, {"reasoning_content": one}) for one in answer.reasoning),
         texts=(_chunk(answer, {"content": piece}) for piece in answer.pieces),
         closing=(
             *refusal,
-            _chunk(answer, {}, finish=STOPS[answer.stop]),
+            _chunk(answer, {}, finish=stops[answer.stop]),
             *usage,
             b"data: [DONE]\n\n",
         ),
@@ -63,26 +68,24 @@ def stream(answer: Answer) -> Stream:
 def _chunk(answer: Answer, delta: Json, finish: str | None = None) -> bytes:
     choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
     usage = {"usage": None} if answer.call.want_usage else {}
-    return _event({**_base(answer, "chat.completion.chunk"), "choices": [choice], **usage})
+    return sse({**_base(answer, "chat.completion.chunk"), "choices": [choice], **usage})
 
 
 def _usage_chunk(answer: Answer) -> bytes:
     base = _base(answer, "chat.completion.chunk")
-    return _event({**base, "choices": [], "usage": _usage(answer)})
+    return sse({**base, "choices": [], "usage": _usage(answer)})
 
 
-def _event(body: Json) -> bytes:
-    return f"data: {compact(body)}\n\n".encode()
-
-
-def whole(answer: Answer) -> Json:
+def whole(answer: Answer, stops: Mapping[Stop, str] = STOPS) -> Json:
     message: Json = {
         "role": "assistant",
         "content": None if answer.refusal else answer.text,
         "refusal": answer.refusal or None,
         "annotations": [],
     }
-    finish = STOPS[answer.stop]
+    if answer.reasoning:
+        message["reasoning_content"] = answer.reasoned
+    finish = stops[answer.stop]
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish}
     return {**_base(answer, "chat.completion"), "choices": [choice], "usage": _usage(answer)}
 
@@ -99,14 +102,15 @@ def _base(answer: Answer, kind: str) -> Json:
 
 
 def _usage(answer: Answer) -> Json:
-    # Stopped by length without a word: reasoning took it all.
-    reasoning = answer.output_tokens if answer.stop is Stop.LENGTH else 0
     return {
         "prompt_tokens": answer.input_tokens,
         "completion_tokens": answer.output_tokens,
         "total_tokens": answer.input_tokens + answer.output_tokens,
         "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
-        "completion_tokens_details": {"reasoning_tokens": reasoning, "audio_tokens": 0},
+        "completion_tokens_details": {
+            "reasoning_tokens": answer.reasoning_tokens,
+            "audio_tokens": 0,
+        },
     }
 
 
@@ -141,37 +145,52 @@ def _refusal(
     return Refusal(status, {"error": error}, headers or {})
 
 
-def error_event(body: Json) -> bytes:
-    return _event(body)
+def error_event(refusal: Refusal, answer: Answer) -> bytes:
+    return sse(refusal.body)
 
 
-def headers(stamp: Stamp) -> dict[str, str]:
+def headers(stamp: Stamp, limits: Limits) -> dict[str, str]:
     return {
         "x-request-id": f"req_{stamp.id}",
         "openai-organization": "org-emulator",
         "openai-processing-ms": "20",
         "openai-version": "2020-10-01",
-        "x-ratelimit-limit-requests": "10000",
-        "x-ratelimit-remaining-requests": "9999",
+        **rate_limits(limits),
+    }
+
+
+def rate_limits(limits: Limits) -> dict[str, str]:
+    requests, requests_left = limits.of_requests(10_000)
+    tokens, tokens_left = limits.of_tokens(200_000)
+    return {
+        "x-ratelimit-limit-requests": requests,
+        "x-ratelimit-remaining-requests": requests_left,
         "x-ratelimit-reset-requests": "6ms",
-        "x-ratelimit-limit-tokens": "200000",
-        "x-ratelimit-remaining-tokens": "199970",
+        "x-ratelimit-limit-tokens": tokens,
+        "x-ratelimit-remaining-tokens": tokens_left,
         "x-ratelimit-reset-tokens": "9ms",
     }
 
 
-def models(names: Sequence[str], stamp: Stamp) -> Json:
-    listed = [
-        {"id": name, "object": "model", "created": 1_767_225_600, "owned_by": "emulator"}
-        for name in names
-    ]
-    return {"object": "list", "data": listed}
+def models(listed: Sequence[Model], stamp: Stamp) -> Json:
+    return {"object": "list", "data": [model(one, stamp) for one in listed]}
+
+
+def model(one: Model, stamp: Stamp) -> Json:
+    return {
+        "id": one.name,
+        "object": "model",
+        "created": CREATED,
+        "owned_by": "emulator",
+        "shutdown_date": one.retires or None,
+    }
 
 
 API = Api(
     name="openai",
     paths=("/v1/chat/completions",),
     lookups={"/v1/models": models},
+    details={"/v1/models/{model:path}": model},
     model="gpt-emulated",
     media_type="text/event-stream; charset=utf-8",
     overloaded=503,
