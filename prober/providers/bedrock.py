@@ -5,6 +5,7 @@ The request is signed (botocore, the extra `bedrock`), or carries a `key` as a b
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
@@ -44,6 +45,9 @@ STOPS = {
     "content_filtered": Stop.REFUSAL,
     "malformed_model_output": Stop.ERROR,
 }
+
+# The regions that a profile of several may be served from.
+PROFILE = re.compile(r"^(global|apac|us-gov|[a-z]{2})\.")
 
 
 def base_url(region: str) -> str:
@@ -100,10 +104,7 @@ def codes(error: dict[str, Any]) -> list[str]:
 def _model(target: Target) -> Request:
     # The catalogue stands at the control plane; the model's profile prefix ("eu.") is not its name.
     base = target.base_url.replace("bedrock-runtime", "bedrock")
-    model = target.model
-    prefix, _, rest = model.partition(".")
-    if "." in rest and len(prefix) <= len("global"):
-        model = rest
+    model = PROFILE.sub("", target.model)
     return get(f"{base}/foundation-models/{quote(model, safe='')}", target, bearer(target))
 
 
@@ -128,5 +129,6 @@ ADAPTER = Adapter(
     codes=codes,
     code_header="x-amzn-errortype",
     request_id_headers=("x-amzn-requestid",),
+    # Not `single`: profiles, custom models and ARNs are not in the catalogue, and serve all the same.
     catalogue=Catalogue(_model, _listing),
 )

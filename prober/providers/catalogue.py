@@ -64,14 +64,18 @@ class Catalogue:
 def find(
     body: bytes, key: str, model: str, names: Iterable[str] = ("id",)
 ) -> dict[str, Any] | None:
-    """The row of `model` in the list under `key`; {} when it is missing, None without a list."""
+    """The row of `model` in the list under `key`; {} when it is missing, None without a list.
+
+    Any of `names` may hold it, alone or in a list.
+    """
     rows = object_of(parse_json(body)).get(key)
     if not isinstance(rows, list):
         return None
     wanted = list(names)
     for row in rows:
         row = object_of(row)
-        if any(row.get(name) == model for name in wanted):
+        values = [row.get(name) for name in wanted]
+        if any(model in value if isinstance(value, list) else value == model for value in values):
             return row
     return {}
 
@@ -79,7 +83,7 @@ def find(
 def day_of(value: Any) -> date | None:
     """The day in an RFC 3339 date or time, or in seconds since the epoch; else None."""
     try:
-        if isinstance(value, int) and not isinstance(value, bool):
+        if isinstance(value, int | float) and not isinstance(value, bool):
             return datetime.fromtimestamp(value, UTC).date()
         return date.fromisoformat(text_of(value)[:10])
     except (ValueError, OverflowError, OSError):

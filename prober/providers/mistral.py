@@ -9,11 +9,13 @@ from prober.providers import openai
 from prober.providers.adapter import Adapter
 from prober.providers.base import (
     Event,
+    Problem,
     Reasoning,
     Request,
     Target,
     Text,
     bearer,
+    count_of,
     get,
     object_of,
     parse_json,
@@ -39,7 +41,8 @@ def events(message: Message) -> Iterator[Event]:
     said = object_of(parse_json(message.data))
     yield from _chunks(object_of(openai.choice(said).get("delta")).get("content"))
     if said.get("object") == "error":  # flat, without an `error` around it
-        yield openai.problem(said)
+        status = count_of(said.get("raw_status_code")) or 200
+        yield Problem(tuple(codes(said)), text_of(said.get("message")), status)
         return
     yield from openai.events(message)
 
@@ -63,7 +66,7 @@ def _models(target: Target) -> Request:
 
 
 def _listing(body: bytes, model: str) -> Listing:
-    row = find(body, "data", model)
+    row = find(body, "data", model, ("id", "aliases"))
     if row is None:
         return UNREADABLE
     retires = day_of(row.get("deprecation"))

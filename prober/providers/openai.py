@@ -77,9 +77,9 @@ def choice(said: dict[str, Any]) -> dict[str, Any]:
 
 
 def problem(error: dict[str, Any]) -> Problem:
-    """vLLM and OpenRouter give the HTTP status as the code."""
-    code = error.get("code")
-    status = code if isinstance(code, int) and not isinstance(code, bool) else 200
+    """vLLM, OpenRouter and Azure give the HTTP status as the code."""
+    code = str(error.get("code"))
+    status = int(code) if len(code) == 3 and code.isascii() and code.isdigit() else 200
     return Problem(tuple(codes(error)), text_of(error.get("message")), status)
 
 

@@ -39,9 +39,12 @@ class Settings:
     body: Mapping[str, Any] = field(default_factory=dict)
 
 
-OPENAI = ("openai", "openai-responses", "azure-openai")
+OPENAI = ("openai", "openai-responses", "azure-openai", "bedrock")
 CLAUDE = ("anthropic", "bedrock", "vertex")
 GOOGLE = ("gemini", "vertex")
+
+THINKING_CLAUDE = r"claude-(fable|mythos|[a-z]+-[5-9]\b)"
+THINKING_GEMINI = r"gemini-([3-9]|(pro|flash|flash-lite)-latest)"
 
 
 def _named(pattern: str) -> re.Pattern[str]:
@@ -51,15 +54,20 @@ def _named(pattern: str) -> re.Pattern[str]:
 # Tried from the top. What each takes: vendors' documentation and error messages, November 2026.
 FAMILIES: tuple[Family, ...] = (
     Family(OPENAI, _named(r"gpt-\d+(\.\d+)?-chat"), None, PLAIN_TOKENS),
-    Family(OPENAI, _named(r"(gpt-\d+(\.\d+)?-(pro|codex)|o\d)"), "low"),
+    # Its own effort is the only one that it takes.
+    Family(OPENAI, _named(r"(gpt-\d+(\.\d+)?|o\d)-pro"), None),
+    Family(OPENAI, _named(r"(gpt-\d+(\.\d+)?-(codex|astra)|o\d)"), "low"),
     # From 5.1 on they can be told not to reason at all.
     Family(OPENAI, _named(r"gpt-(5\.\d|[6-9])"), "none", PLAIN_TOKENS),
     Family(OPENAI, _named(r"(gpt-5|gpt-oss)"), "low"),
     # These think by themselves, and most cannot be told not to.
-    Family(CLAUDE, _named(r"claude-(fable|mythos|[a-z]+-[5-9]\b)"), "low"),
+    Family(CLAUDE, _named(THINKING_CLAUDE), "low"),
     Family(GOOGLE, _named(r"gemini-2\.5-pro"), "128"),
     Family(GOOGLE, _named(r"gemini-2\.5"), "0", PLAIN_TOKENS),
-    Family(GOOGLE, _named(r"gemini-[3-9]"), "low"),
+    Family(GOOGLE, _named(THINKING_GEMINI), "low"),
+    # The same behind a gateway, and Google's own door for OpenAI's API.
+    Family(("openai",), _named(THINKING_CLAUDE), "low"),
+    Family(("openai",), _named(rf"({THINKING_GEMINI}|gemini-2\.5)"), "low"),
     Family(("mistral",), _named(r"magistral"), None),
     Family(("ollama",), _named(r"gpt-oss"), "low"),
     Family(
@@ -95,9 +103,17 @@ def _body(api: str, model: str, effort: str, table: str) -> dict[str, Any]:
         case "anthropic" | "vertex":
             return {"output_config": {"effort": effort}}
         case "bedrock":
-            fields = {"output_config": {"effort": effort}} if claude else {"effort": effort}
-            return {"additionalModelRequestFields": fields}
+            return {"additionalModelRequestFields": _bedrock(model, effort)}
         case "ollama":
             return {"think": False if effort == "none" else effort}
         case _:
             return {table: {"effort": effort}} if table else {"reasoning_effort": effort}
+
+
+def _bedrock(model: str, effort: str) -> dict[str, Any]:
+    """Each family's own words, handed through: Anthropic's, OpenAI's newer and older ones."""
+    if "claude" in model:
+        return {"output_config": {"effort": effort}}
+    if "openai." in model and "gpt-oss" not in model:
+        return {"reasoning": {"effort": effort}}
+    return {"reasoning_effort": effort}

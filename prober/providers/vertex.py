@@ -12,7 +12,8 @@ from urllib.parse import quote
 
 from prober.providers import anthropic, gemini
 from prober.providers.adapter import Adapter
-from prober.providers.base import Event, Request, Target, bearer, object_of, post
+from prober.providers.base import Event, Request, Target, bearer, get, object_of, parse_json, post
+from prober.providers.catalogue import UNREADABLE, Catalogue, Listing
 from prober.providers.sse import Message, Messages
 
 VERSION = "vertex-2023-10-16"
@@ -43,6 +44,17 @@ def _model_url(target: Target, publisher: str) -> str:
     return f"{target.base_url}/v1/{place}/publishers/{publisher}/models/{model}"
 
 
+def _model(target: Target) -> Request:
+    publisher = "anthropic" if is_claude(target.model) else "google"
+    model = quote(target.model, safe="@")
+    url = f"{target.base_url}/v1/publishers/{publisher}/models/{model}"
+    return get(url, target, bearer(target))
+
+
+def _listing(body: bytes, model: str) -> Listing:
+    return Listing(True) if object_of(parse_json(body)).get("name") else UNREADABLE
+
+
 def events(message: Message) -> Iterator[Event]:
     """Claude's messages name their event, Gemini's never do."""
     return anthropic.events(message) if message.event else gemini.events(message)
@@ -60,4 +72,5 @@ ADAPTER = Adapter(
     events=events,
     codes=codes,
     request_id_headers=("x-request-id", "request-id", "x-goog-request-id"),
+    catalogue=Catalogue(_model, _listing, single=True),
 )
