@@ -15,8 +15,9 @@ from prober.sample import Sample
 
 
 def plan(api: str, emulator_url: str) -> Plan:
-    place = {"project": "bench", "location": "here", "region": "here"}
-    return Plan(api, api, Target(base_url(emulator_url, api), "bench", key="bench", **place))
+    url = base_url(emulator_url, api)
+    target = Target(url, "bench", key="bench", project="p", location="l", region="r")
+    return Plan(api, api, target)
 
 
 def request(what: Plan) -> Request:

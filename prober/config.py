@@ -19,7 +19,14 @@ from prober.providers.outcomes import Rule
 from prober.providers.presets import PRESETS, Preset
 from prober.providers.reasoning import Settings, settings
 from prober.sample import Outcome
-from prober.secret import PublicOrSecret, Secret, SecretRef
+from prober.secret import (
+    PublicOrSecret,
+    Secret,
+    SecretRef,
+    credential_in,
+    looks_secret,
+    may_hold_password,
+)
 from switch.flag import DEFAULT_NAMESPACE, NAME, Mode
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -119,6 +126,13 @@ class Network(Table):
     controls: tuple[str, ...] = ()
     ca_file: str = ""
 
+    @field_validator("controls")
+    @classmethod
+    def _public(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if any(may_hold_password(url) for url in value):
+            raise ValueError("must not hold a password; anybody may ask a neutral address")
+        return value
+
 
 class Expected(Table):
     """What the answer to a custom prompt must show; every key given must hold."""
@@ -214,7 +228,25 @@ class Provider(Table):
             raise ValueError("must not hold a password; give it by reference in headers")
         if value and not parts.hostname:
             raise ValueError("names no host")
+        if parts.query or parts.fragment:
+            raise ValueError("ends before ? and #; what a gateway wants to know goes in headers")
         return value.rstrip("/")
+
+    @field_validator("headers")
+    @classmethod
+    def _no_literal_credential(cls, value: dict[str, Any]) -> dict[str, Any]:
+        for name, said in value.items():
+            if isinstance(said, str) and said and looks_secret(name, said):
+                wanted = f'headers = {{ {name} = {{ env = "NAME" }} }}'
+                raise ValueError(f"{name} looks like a credential; give it by reference: {wanted}")
+        return value
+
+    @field_validator("extra_body")
+    @classmethod
+    def _no_credential(cls, value: dict[str, Any]) -> dict[str, Any]:
+        if name := credential_in(value):
+            raise ValueError(f"{name} looks like a credential; give it by reference in headers")
+        return value
 
     @property
     def url(self) -> str:
@@ -352,7 +384,8 @@ class Route(Table):
 
 EventName = Literal[
     "failed_over", "failed_back", "failback_ready", "breach", "recovery", "no_candidate", "blind",
-    "account", "canary", "budget", "break_glass", "pin", "propose", "frozen", "flag", "daemon",
+    "account", "model", "canary", "budget", "break_glass", "pin", "propose", "frozen", "flag",
+    "daemon",
 ]  # fmt: skip
 
 

@@ -7,6 +7,7 @@ configured, never before.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -18,9 +19,12 @@ from prober.providers.base import Request
 GOOGLE_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 # The parts that an API needs beyond the daemon's own.
 EXTRAS = {
-    "bedrock": ("botocore.eventstream", "botocore.auth", "botocore.session"),
+    "bedrock": ("botocore.auth", "botocore.session"),
     "vertex": ("google.auth", "google.auth.transport.requests"),
 }
+
+
+_REGION = re.compile(r"[/.]([a-z]{2}(?:-[a-z]+)+-\d+)\.")
 
 
 class CredentialsError(Exception):
@@ -38,8 +42,8 @@ def missing_extra(provider: Provider) -> str:
 
     Imports what is there: that takes a while, and must not happen in the event loop.
     """
-    if provider.api == "vertex" and provider.key:
-        return ""  # its own token; nothing to fetch
+    if provider.key is not None:
+        return ""  # its own token: nothing to fetch, nothing to sign
     try:
         for module in EXTRAS.get(provider.api, ()):
             import_module(module)
@@ -66,9 +70,9 @@ def authorizer(provider: Provider, learn: Callable[[str], None]) -> Authorize | 
 
 
 def _region_in(url: str) -> str:
-    """bedrock-runtime.eu-central-1.amazonaws.com -> eu-central-1."""
-    parts = url.partition("://")[2].split(".")
-    return parts[1] if len(parts) > 2 else "us-east-1"
+    """bedrock-runtime.eu-central-1.amazonaws.com -> eu-central-1; a private endpoint's too."""
+    found = _REGION.search(url)
+    return found[1] if found else "us-east-1"
 
 
 @dataclass(frozen=True)

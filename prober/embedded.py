@@ -11,7 +11,7 @@ import secrets
 import shutil
 import subprocess
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import redis
@@ -31,7 +31,7 @@ class Embedded:
     """A running embedded server. `url` reaches it by its Unix socket, `tcp_url` by loopback."""
 
     port: int
-    password: str
+    password: str = field(repr=False)
     socket: Path
 
     @property

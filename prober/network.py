@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Self
 from urllib.request import getproxies
 
+import anyio.lowlevel
 import httpcore
 import httpx
 
@@ -81,10 +83,11 @@ async def _first_of(
                 timeout=NEXT_ADDRESS_S if waiting else None,
                 return_when=asyncio.FIRST_COMPLETED,
             )
-            for task in done:
-                if (error := task.exception()) is None:
-                    return task.result()
-                errors.append(error)
+            won = [task for task in done if task.exception() is None]
+            if won:
+                running.update(won[1:])  # stood in the same moment; closed below
+                return won[0].result()
+            errors += [error for task in done if (error := task.exception())]
         raise errors[0]
     finally:
         for task in running:
@@ -110,6 +113,33 @@ class _Direct(httpx.AsyncHTTPTransport):
         )
 
 
+def proxies(environment: Mapping[str, str]) -> dict[str, str | None]:
+    """httpx's patterns of URLs, each with the proxy they go through; None: straight.
+
+    `environment` is what urllib's getproxies() gives. A name in NO_PROXY stands for its
+    subdomains too, "*" for everything.
+    """
+    straight = [host for host in environment.get("no", "").replace(",", " ").split() if host]
+    if "*" in straight:
+        return {}
+    found: dict[str, str | None] = {}
+    for scheme in ("http", "https", "all"):
+        if url := environment.get(scheme):
+            found[f"{scheme}://"] = url if "://" in url else f"http://{url}"
+    return {**found, **{_pattern(host): None for host in straight}} if found else {}
+
+
+def _pattern(host: str) -> str:
+    if "://" in host:
+        return host
+    host = host.partition("/")[0]  # of a network only its own address
+    try:
+        version = ip_address(host).version
+    except ValueError:
+        return f"all://{host}" if host.lower() == "localhost" else f"all://*{host}"
+    return f"all://[{host}]" if version == 6 else f"all://{host}"
+
+
 class Network:
     """What canaries are sent through: one client that keeps connections, or a new one each.
 
@@ -132,20 +162,31 @@ class Network:
     def client(self, kept_alive: int = 0) -> httpx.AsyncClient:
         """A client of its own; without kept connections the first request is a cold one."""
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=kept_alive)
-        # httpx forgets the proxies of the environment where a transport is given outright; as a
-        # mount it stands below them.
-        direct = not getproxies().get("all")
+        # httpx forgets the proxies of the environment where a transport is given outright, and
+        # takes one of its own for NO_PROXY where none is.
+        through: dict[str, httpx.AsyncBaseTransport | None] = {
+            pattern: None
+            if url is None
+            else httpx.AsyncHTTPTransport(
+                verify=self._context, http2=True, limits=limits, proxy=httpx.Proxy(url)
+            )
+            for pattern, url in proxies(getproxies()).items()
+        }
         return httpx.AsyncClient(
-            verify=self._context,
-            http2=True,
             timeout=None,  # noqa: S113 -- each canary bounds itself by one deadline
             follow_redirects=False,
-            limits=limits,
-            mounts={"all://": _Direct(self._context, limits)} if direct else None,
+            transport=_Direct(self._context, limits),
+            mounts=through,
             headers={"user-agent": "prober", "accept-encoding": "identity"},
         )
 
+    async def wake(self) -> None:
+        """Loads and starts what a first connection would, so that no canary pays for it."""
+        await anyio.lowlevel.checkpoint()
+        await asyncio.get_running_loop().getaddrinfo("127.0.0.1", 9)
+
     async def __aenter__(self) -> Self:
+        await self.wake()
         return self
 
     async def __aexit__(self, *args: object) -> None:

@@ -65,6 +65,10 @@ class Plan:
         tokens = Tokens(input=self.asking.prompt_tokens, output=self.max_tokens)
         return cost_usd(tokens, self.price)
 
+    async def signed(self, request: Request) -> Request:
+        """With what proves who asks. Raises CredentialsError, or OSError on the way."""
+        return await self.authorize(request) if self.authorize else request
+
 
 async def probe(
     plan: Plan,
@@ -139,6 +143,7 @@ class _Run:
         self._marks: dict[str, float] = {}
         self._headers: dict[str, str] = {}
         self._error_body = bytearray()
+        self._at_proxy = False
 
     @property
     def _refused(self) -> bool:
@@ -172,8 +177,7 @@ class _Run:
         plan = self.plan
         adapter = ADAPTERS[plan.api]
         request = adapter.build(plan.target, self.canary.prompt, plan.max_tokens)
-        if plan.authorize is not None:
-            request = await plan.authorize(request)
+        request = await plan.signed(request)
         if self._tape is not None:
             self._tape.request, self._tape.ready_s = request, self._now_s()
         return request
@@ -263,8 +267,11 @@ class _Run:
         return failure.outcome, failure.detail
 
     async def _trace(self, name: str, info: dict[str, Any]) -> None:
+        if name.endswith("send_request_headers.started"):
+            self._at_proxy = info["request"].method == b"CONNECT"
         mark = _MARKS.get(name)
-        if mark is not None:
+        # What a proxy is asked and says is neither sent to the provider nor a byte of its answer.
+        if mark is not None and not (self._at_proxy and mark in ("sent", "first_byte")):
             self._mark(mark)
             if mark == "connect":
                 self.new_connection = True
@@ -304,6 +311,7 @@ _MARKS = {
     "connection.connect_tcp.complete": "connect",
     "connection.connect_unix_socket.complete": "connect",
     "connection.start_tls.complete": "tls",
+    "proxy.start_tls.complete": "tls",  # through a tunnel
     "http11.send_request_body.complete": "sent",
     "http2.send_request_body.complete": "sent",
     "http11.receive_response_headers.complete": "first_byte",

@@ -194,8 +194,10 @@ class Sample:
 
     @property
     def tokens_per_s(self) -> float | None:
-        """Output tokens a second after the first text; None where either is not known."""
+        """Visible tokens a second after the first text; None where either is not known."""
         first, output = self.phases.first_text_s, self.tokens.output
         if first is None or not output or self.phases.total_s <= first:
             return None
-        return output / (self.phases.total_s - first)
+        # Hidden ones came before the first text.
+        visible = max(1, output - (self.tokens.reasoning or 0))
+        return visible / (self.phases.total_s - first)

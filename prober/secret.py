@@ -2,16 +2,61 @@
 
 from __future__ import annotations
 
+import html
 import os
+import re
 from collections import deque
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import unquote
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 
 # Tokens live for an hour or so.
 FETCHED = 64
+# What is shorter would take ordinary words out of a text.
+SHORTEST = 6
+# Of a long key so much of its beginning is enough.
+HEAD, LONG = 8, 16
+
+_SECRET_NAME = re.compile(
+    r"(^|[-_])(api-?key|key|token|jwt|auth|authorization|cookie|signature|credentials?)$"
+    r"|secret|passw",
+    re.ASCII,
+)
+_SECRET_VALUE = re.compile(r"(?i:bearer|basic)\s+\S{8,}\Z|sk-|.*api[-_]?key\W{0,4}[:=]", re.DOTALL)
+# Words of a request's body that end like a credential's name.
+_HARMLESS = frozenset({"prompt_cache_key", "cache_key", "key"})
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+
+
+def names_secret(name: str) -> bool:
+    """Whether a header or a field of this name holds a credential, by all custom."""
+    return _SECRET_NAME.search(name.lower()) is not None
+
+
+def looks_secret(name: str, value: object) -> bool:
+    """Whether a value would give away a credential if it were shown, by its name or its looks."""
+    shown = isinstance(value, str) and _SECRET_VALUE.match(value.strip())
+    return names_secret(name) or bool(shown)
+
+
+def _dense(name: str) -> bool:
+    """Long, with small letters and digits: nobody names a variable so, but keys look like that."""
+    return len(name) >= 20 and name != name.upper() and any(c.isdigit() for c in name)
+
+
+def credential_in(value: Any) -> str:
+    """The path, as "a.b", of the first text in a table that gives a credential away; or ""."""
+    if isinstance(value, list):
+        return next((found for part in value if (found := credential_in(part))), "")
+    for name, part in value.items() if isinstance(value, dict) else ():
+        if found := credential_in(part):
+            return f"{name}.{found}"
+        if isinstance(part, str) and part and name not in _HARMLESS and looks_secret(name, part):
+            return str(name)
+    return ""
 
 
 class MissingSecretError(LookupError):
@@ -31,6 +76,8 @@ class SecretRef(BaseModel):
     def _one_place(self) -> SecretRef:
         if sum(place is not None for place in (self.env, self.file, self.credential)) != 1:
             raise ValueError("give exactly one of env, file or credential")
+        if self.env is not None and (not _VARIABLE.match(self.env) or _dense(self.env)):
+            raise ValueError("env takes the name of an environment variable, not its value")
         return self
 
     def __str__(self) -> str:
@@ -99,30 +146,71 @@ def reveal(value: str | SecretRef) -> str:
 
 
 class Scrubber:
-    """Replaces every known secret in a text: the configuration's, and those fetched later."""
+    """Replaces every known secret in a text: the configuration's, and those fetched later.
+
+    Each goes however it is written (in JSON, in a URL, in HTML), and a long one already when its
+    beginning stands there: somebody may have cut the text that held it.
+    """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._known = list(secrets)
         self._fetched: deque[str] = deque(maxlen=FETCHED)
-        self._secrets = _longest_first(self._known)
+        self._sort()
 
     def know(self, secrets: Iterable[str]) -> None:
         """More secrets of the configuration."""
         self._known += secrets
-        self._secrets = _longest_first([*self._known, *self._fetched])
+        self._sort()
 
     def learn(self, secret: str) -> None:
         """A secret fetched while running (a token); the newest of them are remembered."""
         if secret not in self._fetched:
             self._fetched.append(secret)
-            self._secrets = _longest_first([*self._known, *self._fetched])
+            self._sort()
+
+    def _sort(self) -> None:
+        """Longest first, so that a secret that contains another one goes whole."""
+        plain = {part for s in [*self._known, *self._fetched] for part in _parts(s)}
+        ordered = sorted(plain, key=len, reverse=True)
+        ways = "|".join("".join(map(_written, part)) for part in ordered)
+        self._whole = re.compile(ways) if ways else None
+        self._long = [part for part in ordered if len(part) >= LONG and "://" not in part]
 
     def __call__(self, text: str) -> str:
-        for secret in self._secrets:
-            text = text.replace(secret, "***")
-        return text
+        if self._whole is not None:
+            text = self._whole.sub("***", text)
+        return _without_beginnings(text, self._long) if self._long else text
 
 
-def _longest_first(secrets: Iterable[str]) -> list[str]:
-    """So that a secret that contains another one goes whole."""
-    return sorted({s for s in secrets if len(s) >= 6}, key=len, reverse=True)
+def _parts(secret: str) -> set[str]:
+    """What is secret in it: all of it, and of "Bearer …" the credential alone."""
+    words = secret.split()
+    parts = {secret, unquote(secret), words[-1] if words else ""}
+    return {part for part in parts if len(part) >= SHORTEST}
+
+
+def _written(character: str) -> str:
+    """A pattern of the ways in which JSON, URLs and HTML write a character."""
+    plain = re.escape(character)
+    if character.isalnum() or character in "-._~" or not character.isascii():
+        return plain
+    code = f"{ord(character):02x}"
+    entity = re.escape(html.escape(character))
+    return (
+        rf"(?:{entity}|\\?{plain}|(?i:%(?:25)?{code}|\\u00{code}|&#x{code};)|&#{ord(character)};)"
+    )
+
+
+def _without_beginnings(text: str, secrets: Iterable[str]) -> str:
+    """Several keys may begin alike: as much goes as any of them has in common with the text."""
+    heads = {secret[:HEAD] for secret in secrets}
+    while found := [at for head in heads if (at := text.find(head)) >= 0]:
+        at = min(found)
+        text = f"{text[:at]}***{text[at + max(_alike(secret, text, at) for secret in secrets) :]}"
+    return text
+
+
+def _alike(secret: str, text: str, at: int) -> int:
+    """How many characters of the secret stand in the text from there on."""
+    pairs = zip(secret, text[at : at + len(secret)], strict=False)
+    return next((count for count, (one, other) in enumerate(pairs) if one != other), len(secret))

@@ -2,62 +2,102 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from prober.providers.base import Request
+from prober.secret import names_secret
 
 MAX_BYTES = 1_000_000
-# Never shown, known secret or not.
-HIDDEN = frozenset(
-    {
-        "authorization", "proxy-authorization", "x-api-key", "api-key", "x-goog-api-key",
-        "x-amz-security-token", "helicone-auth", "x-portkey-api-key", "cookie", "set-cookie",
-    }
-)  # fmt: skip
+# No secret is longer; so much on both sides of a cut is looked at for one that it runs through.
+MAX_SECRET = 4_096
+
+Scrub = Callable[[str], str]
 
 
 @dataclass
 class Tape:
-    """Filled by `probe`; written by `text`."""
+    """Filled by `probe`; written by `text`.
+
+    Attributes:
+        ready_s: the request stood, its credentials fetched and its signature made; seconds since
+            the start of the canary, as all times here.
+        sent_s: its last byte was on the way.
+        chunks: what came back, and when.
+        answer: the visible text, as far as it was kept.
+    """
 
     request: Request | None = None
     status: str = ""
-    headers: Mapping[str, str] = field(default_factory=dict)
-    chunks: list[tuple[float, bytes]] = field(default_factory=list)
-    _kept: int = 0
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    chunks: list[tuple[float, bytes]] = field(default_factory=list, repr=False)
+    ready_s: float | None = None
+    sent_s: float | None = None
+    answer: str = field(default="", repr=False)
+    _taken: int = 0
 
     def chunk(self, at_s: float, data: bytes) -> None:
-        room = MAX_BYTES - self._kept
+        room = MAX_BYTES - self._taken
+        self._taken += len(data)
         if room > 0:
             self.chunks.append((at_s, data[:room]))
-            self._kept += len(data)
 
-    def text(self, scrub: Callable[[str], str]) -> str:
+    def text(self, scrub: Scrub) -> str:
         """The exchange: what was sent, what came back and when; without a secret in it."""
         lines: list[str] = []
         if self.request is not None:
-            lines.append(f"> {self.request.method} {self.request.url}")
-            lines += [f"> {name}: {value}" for name, value in shown(self.request.headers)]
-            lines += ["", *_body(self.request.body)]
+            lines.append(f"> {self.request.method} {printable(scrub(self.request.url))}")
+            lines += [f"> {name}: {value}" for name, value in shown(self.request.headers, scrub)]
+            lines += ["", *_body(self.request.body.decode("utf-8", "backslashreplace"), scrub)]
         if self.status:
-            lines += ["", f"< {self.status}"]
-            lines += [f"< {name}: {value}" for name, value in shown(self.headers)]
-        for at_s, data in self.chunks:
-            lines += ["", f"# {at_s:.3f} s, {len(data)} bytes", *_body(data)]
+            lines += ["", f"< {printable(scrub(self.status))}"]
+            lines += [f"< {name}: {value}" for name, value in shown(self.headers, scrub)]
+        for at_s, count, said in _whole(self.chunks, scrub):
+            blank = [""] if lines and lines[-1] else []
+            lines += [*blank, f"# {at_s:.3f} s, {count} bytes", *_body(said, scrub)]
+        if self._taken > MAX_BYTES:
+            lines += ["", f"# cut here: {self._taken - MAX_BYTES} bytes more"]
         return scrub("\n".join(lines) + "\n")
 
 
-def shown(headers: Mapping[str, str]) -> list[tuple[str, str]]:
+def shown(headers: Mapping[str, str], scrub: Scrub) -> list[tuple[str, str]]:
+    """Headers without what is, or may be, a secret."""
     return [
-        (name, "***" if name.lower() in HIDDEN else _printable(value))
+        (printable(scrub(name)), "***" if names_secret(name) else printable(scrub(value)))
         for name, value in headers.items()
     ]
 
 
-def _body(data: bytes) -> list[str]:
-    return [_printable(line) for line in data.decode("utf-8", "backslashreplace").split("\n")]
-
-
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """Nothing that a terminal obeys: other characters than text become escapes."""
     return "".join(c if c.isprintable() or c == "\t" else repr(c)[1:-1] for c in text)
+
+
+def save(path: Path, text: str) -> None:
+    """Writes a new file that only its owner can read. Raises FileExistsError, OSError."""
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(file, "w", encoding="utf-8") as opened:
+        opened.write(text)
+
+
+def _whole(chunks: Sequence[tuple[float, bytes]], scrub: Scrub) -> list[tuple[float, int, str]]:
+    """(when, how many bytes, what): chunks that a secret runs through count as one."""
+    found: list[tuple[float, int, str]] = []
+    pieces = [data.decode("utf-8", "backslashreplace") for _, data in chunks]
+    text = "".join(pieces)
+    end = 0
+    for (at_s, data), piece in zip(chunks, pieces, strict=True):
+        before, after = text[max(0, end - MAX_SECRET) : end], text[end : end + MAX_SECRET]
+        end += len(piece)
+        if found and scrub(before + after) != scrub(before) + scrub(after):
+            first_s, count, said = found[-1]
+            found[-1] = (first_s, count + len(data), said + piece)
+        else:
+            found.append((at_s, len(data), piece))
+    return found
+
+
+def _body(text: str, scrub: Scrub) -> list[str]:
+    return [printable(line) for line in scrub(text).split("\n")]

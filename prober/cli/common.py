@@ -8,7 +8,8 @@ import json
 import os
 import socket
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,11 +17,14 @@ from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 from rich.console import Console
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
 
 from prober import configfile, embedded
 from prober.config import Config, Route
 from prober.configfile import ConfigError
 from prober.resolve import Resolved, resolve, state_dir
+from prober.store.schema import open_engine
 
 T = TypeVar("T")
 
@@ -70,6 +74,9 @@ class Setup:
     @property
     def redis_url(self) -> str:
         """Where the flag is; an embedded Redis is found through the configuration alone."""
+        problem = next((p for p in self.resolved.problems if p.startswith("[redis]")), "")
+        if problem:
+            fail(problem, BAD_USAGE)
         if self.resolved.redis_url:
             return self.resolved.redis_url
         server = embedded.find(self.folder / "redis")
@@ -100,6 +107,29 @@ def setup(given: Path | None) -> Setup:
             err.print(f"prober: {problem}", markup=False)
         raise typer.Exit(BAD_USAGE) from None
     return Setup(path, config, resolve(config), state_dir(config))
+
+
+@contextmanager
+def past(found: Setup) -> Iterator[Engine]:
+    """History in SQL; leaves with one line when it cannot be read."""
+    nothing = "there is no history yet; it begins with: prober run"
+    try:
+        engine = open_engine(found.resolved.database_url)
+    except (SQLAlchemyError, ImportError, ValueError) as error:
+        fail(f"history cannot be read: [database]: url: {found.resolved.scrub(str(error))}")
+    file = engine.url.database if engine.url.get_backend_name() == "sqlite" else None
+    if file and not Path(file).exists():
+        fail(nothing)  # to ask for it would make an empty one, and the asker's
+    try:
+        yield engine
+    except SQLAlchemyError as error:
+        reason = str(getattr(error, "orig", None) or error).splitlines()[0]
+        absent = "relation" in reason and "does not exist" in reason
+        if absent or "no such table" in reason or "unable to open" in reason:
+            fail(nothing)
+        fail(f"history cannot be read: {found.resolved.scrub(reason)}")
+    finally:
+        engine.dispose()
 
 
 def print_json(value: Any) -> None:

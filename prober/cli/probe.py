@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
-from dataclasses import asdict
-from typing import Annotated, Any
+import difflib
+import os
+from pathlib import Path
+from typing import Annotated
 
 import typer
-from rich.table import Table
+from rich.console import Group, RenderableType
+from rich.live import Live
 
 from prober.cli.common import (
     BAD_STATE,
@@ -16,96 +18,191 @@ from prober.cli.common import (
     OK,
     ConfigOption,
     JsonOption,
+    Setup,
+    err,
     fail,
     out,
     print_json,
+    say_time,
     setup,
 )
+from prober.cli.probe_rows import Rows, notes, summary
+from prober.cli.probe_screen import screen
+from prober.cli.probed import Asker, Probed
 from prober.clock import Clock
+from prober.config import Provider
 from prober.network import Network
-from prober.probe import Plan
-from prober.probe import probe as send
-from prober.sample import Sample
-from prober.secret import Scrubber
-from switch.flag import say_duration
+from prober.tape import save
 
 
 def probe(
-    provider: Annotated[str | None, typer.Argument(help="One provider; else all.")] = None,
+    provider: Annotated[
+        str | None, typer.Argument(help="One provider, with all its canary found; else all.")
+    ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Every provider, side by side; so without a name, too.")
+    ] = False,
+    warm: Annotated[
+        bool,
+        typer.Option(
+            "--warm/--fresh",
+            help="Warm: send a second canary over the connection of the first, as the daemon "
+            "mostly does, and show that one. Fresh: a new connection.",
+        ),
+    ] = False,
+    save_to: Annotated[
+        Path | None,
+        typer.Option(
+            "--save", metavar="FILE",
+            help="Keep the raw exchange in a new file that only you can read, its secrets taken "
+            "out; for several providers one file each: FILE.txt is FILE.NAME.txt then. A file "
+            "that is there already stays as it is, and nothing is sent.",
+        ),
+    ] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
-) -> None:
-    """Send one canary to each provider now, and show what it found."""
+) -> None:  # fmt: skip
+    """Send one canary now and show what it found; leaves with 0 if all is well, 1 if not.
+
+    It is a real request: it costs a few tokens, beside the daemon's own budget.
+    """
     found = setup(config)
-    names = [p.name for p in found.config.provider]
-    if provider is not None and provider not in names:
-        fail(f"no provider {provider!r}; there are: {', '.join(names)}", BAD_USAGE)
-    if provider is not None and provider in found.resolved.shut:
-        fail(f"{provider} cannot be probed: {found.resolved.shut[provider]}")
-    if found.resolved.problems:
-        fail(found.resolved.problems[0], BAD_USAGE)
-    plans = [p for name, p in found.resolved.plans.items() if provider in (None, name)]
-    if not plans:
-        fail("no provider can be probed; see `prober check`")
-    vantage = found.config.daemon.vantage
-    samples = asyncio.run(_all(plans, found.resolved.scrub, vantage))
-    if as_json:
-        print_json([_plain(sample) for sample in samples])
+    if provider is not None and every:
+        fail("give a provider or --all, not both", BAD_USAGE)
+    if provider is not None:
+        wanted = [_askable(found, provider)]
+        lacking: dict[str, str] = {}
     else:
-        out.print(_table(samples))
-        for sample in samples:
-            if sample.detail:
-                out.print(f"{sample.provider}: {sample.detail}", markup=False)
-    raise typer.Exit(OK if all(sample.ok for sample in samples) else BAD_STATE)
+        wanted, lacking = _all_askable(found)
+    files = _files(save_to, [p.name for p in wanted], alone=provider is not None)
+    all_probed = asyncio.run(_ask(found, wanted, warm, live=provider is None and not as_json))
+    if as_json:
+        print_json([probed.plain() for probed in all_probed])
+    elif provider is not None:
+        for probed in all_probed:
+            at = say_time(found.config, probed.sample.started_at)
+            for line in screen(probed, f"{at} {found.config.daemon.timezone}", out.width):
+                out.print(line)
+    else:
+        for line in [*notes(all_probed, out.width), summary(all_probed, len(lacking))]:
+            out.print(line)
+    for name, why in lacking.items():
+        err.print(f"prober: {name} could not be asked: {why}", markup=False)
+    _save(files, all_probed)
+    good = all(probed.sample.ok for probed in all_probed) and not lacking
+    raise typer.Exit(OK if good else BAD_STATE)
 
 
-async def _all(plans: list[Plan], scrub: Scrubber, vantage: str) -> list[Sample]:
-    clock = Clock()
-    async with Network() as network:
-        return await asyncio.gather(
+# -- whom to ask ---------------------------------------------------------------------------------
+
+
+def _askable(found: Setup, name: str) -> Provider:
+    """The provider of that name, or one line that says why it cannot be asked."""
+    names = [p.name for p in found.config.provider]
+    provider = found.config.find_provider(name)
+    if provider is None:
+        near = difflib.get_close_matches(name, names, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(names) or 'none'}"
+        fail(f"no provider {name!r}; {hint}", BAD_USAGE)
+    if why := found.resolved.shut.get(name) or _lacks(found, name):
+        fail(f"{name} cannot be probed: {why}", BAD_USAGE)
+    return provider
+
+
+def _all_askable(found: Setup) -> tuple[list[Provider], dict[str, str]]:
+    """(whom to ask, whom not and why); those left out on purpose are in neither."""
+    meant = [p for p in found.config.provider if p.name not in found.resolved.shut]
+    lacking = {p.name: why for p in meant if (why := _lacks(found, p.name))}
+    wanted = [p for p in meant if p.name not in lacking]
+    if not wanted:
+        reasons = [f"{name}: {why}" for name, why in (found.resolved.shut | lacking).items()]
+        fail(f"no provider can be probed; {'; '.join(reasons) or 'none is configured'}", BAD_USAGE)
+    return wanted, lacking
+
+
+def _lacks(found: Setup, name: str) -> str:
+    """What is missing for this provider; what is missing elsewhere is no matter here."""
+    place = f'[[provider]] "{name}": '
+    problems = (p for p in found.resolved.problems if p.startswith(place))
+    return next((problem.removeprefix(place) for problem in problems), "")
+
+
+# -- asking --------------------------------------------------------------------------------------
+
+
+async def _ask(found: Setup, wanted: list[Provider], warm: bool, *, live: bool) -> list[Probed]:
+    ca_file = found.config.network.ca_file
+    try:
+        network = Network(ca_file)
+    except OSError as error:
+        fail(f"[network]: ca_file = {ca_file!r}: {error.strerror or error}", BAD_USAGE)
+    async with network:
+        asker = Asker(network, found.resolved.scrub, found.config.daemon.vantage, warm)
+        plans = found.resolved.plans
+        tasks = [asyncio.create_task(asker.ask(p, plans[p.name]), name=p.name) for p in wanted]
+        if live and out.is_terminal:
+            with Live(get_renderable=_View(tasks, asker.clock).lines, console=out):
+                await asyncio.wait(tasks)
+        elif live:
+            await _print_as_they_end(tasks)
+        return await asyncio.gather(*tasks)
+
+
+class _View:
+    """The rows as they stand now."""
+
+    def __init__(self, tasks: list[asyncio.Task[Probed]], clock: Clock) -> None:
+        self._tasks, self._clock, self._began_s = tasks, clock, clock.mono()
+        self._rows = Rows([task.get_name() for task in tasks], out.width)
+
+    def lines(self) -> RenderableType:
+        seconds = self._clock.mono() - self._began_s
+        rows = self._rows
+        return Group(
+            rows.heading(),
             *(
-                send(
-                    plan,
-                    network,
-                    clock,
-                    id=uuid.uuid4().hex,
-                    vantage=vantage,
-                    scrub=scrub,
-                )
-                for plan in plans
-            )
-        )
-
-
-def _plain(sample: Sample) -> dict[str, Any]:
-    return {**asdict(sample), "outcome": sample.outcome.value, "tokens_per_s": sample.tokens_per_s}
-
-
-def _say(seconds: float | None) -> str:
-    if seconds is None:
-        return "–"
-    return f"{seconds * 1000:.0f} ms" if seconds < 1 else say_duration(seconds)
-
-
-def _table(samples: list[Sample]) -> Table:
-    table = Table(box=None, pad_edge=False)
-    headings = ("provider", "outcome", "connect", "TLS", "first byte", "first text", "total",
-                "tokens in/out", "USD")  # fmt: skip
-    for heading in headings:
-        table.add_column(heading, justify="left" if heading in ("provider", "outcome") else "right")
-    for sample in samples:
-        phases, tokens = sample.phases, sample.tokens
-        colour = "green" if sample.ok else "red"
-        table.add_row(
-            sample.provider,
-            f"[{colour}]{sample.outcome.value}[/]",
-            *(
-                _say(value)
-                for value in (phases.connect_s, phases.tls_s, phases.first_byte_s,
-                              phases.first_text_s, phases.total_s)
+                rows.row(task.result().sample) if task.done() and not task.cancelled()
+                else rows.waiting(task.get_name(), seconds)
+                for task in self._tasks
             ),
-            f"{'–' if tokens.input is None else tokens.input}/"
-            f"{'–' if tokens.output is None else tokens.output}",
-            f"{sample.cost_usd:.6f}",
         )  # fmt: skip
-    return table
+
+
+async def _print_as_they_end(tasks: list[asyncio.Task[Probed]]) -> None:
+    rows = Rows([task.get_name() for task in tasks], out.width)
+    out.print(rows.heading())
+    for ended in asyncio.as_completed(tasks):
+        out.print(rows.row((await ended).sample))
+
+
+# -- keeping the raw exchange --------------------------------------------------------------------
+
+
+def _files(path: Path | None, names: list[str], *, alone: bool) -> dict[str, Path]:
+    """Where each exchange goes. Refused before anything is sent and paid for."""
+    if path is None:
+        return {}
+    files = {
+        name: path if alone else path.with_name(f"{path.stem}.{name}{path.suffix}")
+        for name in names
+    }
+    for file in files.values():
+        if file.exists() or file.is_symlink():
+            fail(f"{file} is there already; name another --save file, or remove it", BAD_USAGE)
+    if not path.parent.is_dir():
+        fail(f"there is no folder {path.parent} for --save", BAD_USAGE)
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        fail(f"--save: the folder {path.parent} cannot be written", BAD_USAGE)
+    return files
+
+
+def _save(files: dict[str, Path], all_probed: list[Probed]) -> None:
+    for probed in all_probed:
+        file = files.get(probed.provider.name)
+        if file is None:
+            continue
+        try:
+            save(file, probed.exchange)
+        except OSError as error:
+            fail(f"{file} cannot be written: {error.strerror}")
+        err.print(f"saved: {file} (the raw exchange without its secrets)", markup=False)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from prober.checks import warnings
 from prober.cli.common import (
+    BAD_STATE,
     BAD_USAGE,
     OK,
     ConfigOption,
@@ -24,6 +24,15 @@ from prober.cli.common import (
 )
 from prober.configfile import ConfigError, effective
 from prober.daemon import Daemon, StartError
+from prober.resolve import Resolved
+
+log = logging.getLogger(__name__)
+
+# Their small talk is of no use to an operator, and holds whole URLs and requests.
+NOT_OURS = (
+    "httpx", "httpcore", "hpack", "apscheduler", "asyncio", "alembic", "uvicorn", "urllib3",
+    "requests", "botocore", "google",
+)  # fmt: skip
 
 
 def run(
@@ -33,23 +42,37 @@ def run(
     """Run the daemon: probe, decide, keep the flag, alert."""
     # journald adds the time itself.
     stamp = "" if os.environ.get("JOURNAL_STREAM") else "%(asctime)s "
-    logging.basicConfig(
-        level=logging.DEBUG if verbose else logging.INFO,
-        format=f"{stamp}%(levelname)s %(name)s: %(message)s",
-    )
-    for name in ("httpx", "httpcore", "hpack", "apscheduler", "asyncio", "alembic", "uvicorn"):
+    daemon = Daemon(config_path(config))
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Scrubbed(f"{stamp}%(levelname)s %(name)s: %(message)s", daemon))
+    logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, handlers=[handler])
+    for name in NOT_OURS:
         logging.getLogger(name).setLevel(logging.WARNING)
-    path = config_path(config)
     try:
-        asyncio.run(_serve(path))
+        asyncio.run(_serve(daemon))
     except (ConfigError, StartError) as error:
         for problem in error.problems:
             err.print(f"prober: {problem}", markup=False)
         raise typer.Exit(BAD_USAGE) from None
+    except Exception:
+        log.critical("the daemon was ended by an error of its own", exc_info=True)
+        raise typer.Exit(BAD_STATE) from None
 
 
-async def _serve(path: Path) -> None:
-    daemon = Daemon(path)
+class _Scrubbed(logging.Formatter):
+    """Whatever is logged, tracebacks too, leaves without a secret of the configuration."""
+
+    def __init__(self, words: str, daemon: Daemon) -> None:
+        super().__init__(words)
+        self._daemon = daemon
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        known: Resolved | None = getattr(self._daemon, "resolved", None)  # not before its start
+        return known.scrub(text) if known else text
+
+
+async def _serve(daemon: Daemon) -> None:
     daemon.listen_to_signals()
     await daemon.run()
 

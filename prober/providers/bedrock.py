@@ -129,6 +129,6 @@ ADAPTER = Adapter(
     codes=codes,
     code_header="x-amzn-errortype",
     request_id_headers=("x-amzn-requestid",),
-    # Not `single`: profiles, custom models and ARNs are not in the catalogue, and serve all the same.
+    # Not `single`: profiles, custom models and ARNs serve, and are not in the catalogue.
     catalogue=Catalogue(_model, _listing),
 )

@@ -1,0 +1,107 @@
+"""What `prober probe` shows of several providers: a row each, then why, then the sum.
+
+Lines of text only, like `prober.cli.probe_screen`.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from rich.text import Text
+
+from prober.cli.probe_screen import WIDEST, count, say_usd
+from prober.cli.probed import Probed
+from prober.cli.waterfall import say_ms
+from prober.sample import Sample
+from prober.tape import printable
+
+# Wide enough for every column.
+WIDE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    heading: str
+    width: int
+    say: Callable[[Sample], str]
+    only_wide: bool = False
+
+
+def _connected(sample: Sample) -> str:
+    seen = sample.phases
+    kept = not sample.new_connection and seen.first_byte_s is not None
+    return "kept" if kept else say_ms(seen.tls_s or seen.connect_s)
+
+
+def _speed(sample: Sample) -> str:
+    return "–" if sample.tokens_per_s is None else f"{sample.tokens_per_s:,.0f}"
+
+
+COLUMNS = (
+    Column("outcome", -18, lambda sample: sample.outcome.value),
+    Column("connect", 8, _connected),
+    Column("first byte", 10, lambda sample: say_ms(sample.phases.first_byte_s), only_wide=True),
+    Column("first text", 10, lambda sample: say_ms(sample.phases.first_text_s)),
+    Column("total", 8, lambda sample: say_ms(sample.phases.total_s)),
+    Column("out", 5, lambda sample: count(sample.tokens.output)),
+    Column("tokens/s", 8, _speed, only_wide=True),
+    Column("USD", 9, lambda sample: f"{sample.cost_usd:.6f}"),
+)
+
+
+class Rows:
+    """Rows of one width. `out` is output tokens; `connect` ends with TLS where there is any."""
+
+    def __init__(self, names: Iterable[str], width: int) -> None:
+        self._columns = [c for c in COLUMNS if width >= WIDE or not c.only_wide]
+        room = width - sum(abs(c.width) + 1 for c in self._columns) - 1
+        self._name_width = max(8, min(room, max(map(len, names), default=0)))
+
+    def heading(self) -> Text:
+        return Text(self._line("provider", [c.heading for c in self._columns]), "bold")
+
+    def waiting(self, name: str, seconds: float) -> Text:
+        return Text(self._line(name, [f"… {seconds:.1f} s"]), "dim")
+
+    def row(self, sample: Sample) -> Text:
+        line = Text(self._line(sample.provider, [c.say(sample) for c in self._columns]))
+        start = self._name_width + 2
+        line.stylize("green" if sample.ok else "red", start, start + len(sample.outcome.value))
+        return line
+
+    def _line(self, name: str, cells: Sequence[str]) -> str:
+        width = self._name_width
+        shown = name if len(name) <= width else f"{name[: width - 1]}…"
+        padded = [
+            cell.ljust(-column.width) if column.width < 0 else cell.rjust(column.width)
+            for cell, column in zip(cells, self._columns, strict=False)
+        ]
+        return f"{shown:<{width}}  {' '.join(padded)}".rstrip()
+
+
+def notes(found: Iterable[Probed], width: int) -> list[Text]:
+    """Why each bad canary was bad, and whose health check disagrees with it."""
+    lines: list[Text] = []
+    for probed in found:
+        sample, health = probed.sample, probed.health
+        if sample.ok:
+            continue
+        said = f"{sample.provider}: {sample.detail}"
+        if health is not None and health.fine:
+            said += f"; but {health.url} says that all is well"
+        wrapped = textwrap.wrap(printable(said), min(width, WIDEST), subsequent_indent="  ")
+        lines += [Text(line) for line in wrapped]
+    return lines
+
+
+def summary(found: Sequence[Probed], not_asked: int) -> Text:
+    bad = [p.sample for p in found if not p.sample.ok]
+    spent = sum(p.sample.cost_usd for p in found)
+    said = f"{len(found) - len(bad)} of {len(found)} ok, {say_usd(spent)} spent"
+    if bad:
+        said += f"; not ok: {', '.join(f'{s.provider} ({s.outcome.words})' for s in bad)}"
+    if not_asked:
+        said += f"; {not_asked} could not be asked"
+    return Text(said, "bold red" if bad or not_asked else "bold green")

@@ -1,0 +1,198 @@
+"""What `prober probe NAME` shows: all of one canary on one screen.
+
+Lines of text only: nothing here prints, and nothing a provider says can be markup.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable
+
+from rich.text import Text
+
+from prober.cli import waterfall
+from prober.cli.probed import Probed
+from prober.cli.waterfall import say_ms
+from prober.sample import Fault, Limits, Outcome, Room, Sample
+from prober.tape import printable
+from switch.flag import say_duration
+
+WIDEST = 100
+LABEL = 12
+
+# What an outcome means for the flag, in words.
+FAULTS = {
+    Fault.PROVIDER: "counts against the provider",
+    Fault.CAPACITY: "a rate limit that passes; counted at the base rate only",
+    Fault.PATH: "theirs or our own network's; counts once ours is known to work",
+    Fault.QUALITY: "counts in the quality objective only",
+    Fault.ACCOUNT: "the account's, and no outage; it takes a person",
+    Fault.CANARY: "our own canary's; never counted against the provider",
+}
+
+
+def screen(probed: Probed, at: str, width: int) -> list[Text]:
+    """One provider. `at` is its time as people read it; no line is wider than `width`."""
+    width = min(width, WIDEST)
+    sample = probed.sample
+    rows = [
+        ("answer", _answer(probed), ""),
+        ("tokens", _tokens(sample), ""),
+        ("speed", _speed(sample), ""),
+        ("cost", _cost(probed), ""),
+        ("limits", _limits(sample.limits), "yellow" if _tight(sample.limits) else ""),
+        ("request id", sample.request_id or "", ""),
+        *_health(probed),
+    ]
+    return [
+        *_headline(probed, width),
+        *_row("", f"{_place(probed)}, {at}", width, "dim"),
+        Text(),
+        *waterfall.lines(sample, probed.tape, width),
+        Text(),
+        *(line for name, said, style in rows for line in _row(name, said, width, style)),
+        *_headers(probed.headers, width),
+    ]
+
+
+def _headline(probed: Probed, width: int) -> list[Text]:
+    sample = probed.sample
+    colour = "green" if sample.ok else "red"
+    words, code = sample.outcome.words, sample.outcome.value
+    status = f", HTTP {sample.http_status}" if sample.http_status else ", no answer"
+    first = Text.assemble(
+        (f"{sample.provider}: ", "bold"),
+        (words, f"bold {colour}"),
+        f"{'' if code == words else f' ({code})'}{status}, {say_ms(sample.phases.total_s)}",
+    )
+    if sample.ok:
+        return [first]
+    return [
+        first,
+        *_row("why", sample.detail, width, ""),
+        *_row("fault", FAULTS[sample.fault], width, ""),
+    ]
+
+
+def _place(probed: Probed) -> str:
+    provider, tape = probed.provider, probed.tape
+    version = tape.status.partition(" ")[0] if tape.status.startswith("HTTP") else ""
+    said = [probed.sample.model, provider.api, provider.url, version]
+    return " · ".join(probed.scrub(word) for word in said if word)
+
+
+def _row(name: str, said: str, width: int, style: str) -> list[Text]:
+    """The name, then the words with the rest of them below; nothing where there are none."""
+    said = printable(said)
+    if not name:
+        return [Text(f"  {line}", style) for line in textwrap.wrap(said, width - 2)]
+    lines = textwrap.wrap(said, width - LABEL - 3, break_on_hyphens=False)
+    return [
+        Text.assemble((f"  {name if at == 0 else '':<{LABEL}} ", "dim"), (line, style))
+        for at, line in enumerate(lines)
+    ]
+
+
+def _answer(probed: Probed) -> str:
+    said = probed.answer
+    if not said:
+        return "no visible text"
+    right = {Outcome.OK: ", as it should be", Outcome.WRONG_ANSWER: ", which is wrong"}
+    return f'"{said}"{right.get(probed.sample.outcome, "")}'
+
+
+def _tokens(sample: Sample) -> str:
+    tokens = sample.tokens
+    if tokens.input is None and tokens.output is None:
+        return "nobody counted"
+    cached = f" ({tokens.cached:,} of them cached)" if tokens.cached else ""
+    thought = f" ({tokens.reasoning:,} of them reasoning)" if tokens.reasoning else ""
+    return f"{count(tokens.input)} in{cached}, {count(tokens.output)} out{thought}"
+
+
+def _speed(sample: Sample) -> str:
+    if sample.tokens_per_s is None:
+        return ""
+    return f"{sample.tokens_per_s:,.1f} tokens/s after the first text"
+
+
+def _cost(probed: Probed) -> str:
+    sample, price = probed.sample, probed.provider.price
+    if price.input == price.output == 0:
+        return "no price is configured"
+    nobody = sample.tokens.input is None and sample.tokens.output is None
+    worst = ", taken for the worst: nobody counted" if nobody and sample.cost_usd else ""
+    return f"{say_usd(sample.cost_usd)}{worst}"
+
+
+def say_usd(usd: float) -> str:
+    """$0.000062, $1.20: two digits that say something."""
+    return f"${usd:.2f}" if usd >= 1 or usd == 0 else f"${usd:.6f}"
+
+
+def count(number: int | None) -> str:
+    return "–" if number is None else f"{number:,}"
+
+
+def _limits(limits: Limits | None) -> str:
+    if limits is None:
+        return ""
+    said = [
+        _room(what, room)
+        for what, room in (("requests", limits.requests), ("tokens", limits.tokens))
+        if room != Room()
+    ]
+    if limits.retry_after_s is not None:
+        said.append(f"asks to wait {say_duration(limits.retry_after_s)}")
+    return ", ".join(said)
+
+
+def _room(what: str, room: Room) -> str:
+    of = f" of {room.limit:,}" if room.limit is not None else ""
+    full = f" (full again in {say_ms(room.reset_s)})" if (room.reset_s or 0) >= 1 else ""
+    return f"{count(room.remaining)}{of} {what} left{full}"
+
+
+def _tight(limits: Limits | None) -> bool:
+    """Less than a tenth is left, or we are asked to wait."""
+    if limits is None:
+        return False
+    return limits.retry_after_s is not None or any(
+        room.remaining is not None and room.limit and room.remaining < room.limit / 10
+        for room in (limits.requests, limits.tokens)
+    )
+
+
+def _health(probed: Probed) -> Iterable[tuple[str, str, str]]:
+    health = probed.health
+    if health is None:
+        return
+    answer = f"{health.status} in {say_ms(health.took_s)}" if health.status else "no answer"
+    said = f": {health.said}" if health.said else ""
+    yield "health", f"{health.url} says {answer}{said}", ""
+    if health.fine and not probed.sample.ok:
+        yield (
+            "",
+            "Its health check says that all is well; the canary says that it is not.",
+            "yellow",
+        )
+    if not health.fine and probed.sample.ok:
+        yield "", "The canary is answered well, whatever its health check says.", "yellow"
+
+
+def _headers(headers: dict[str, str], width: int) -> list[Text]:
+    """As many on a line as fit; a header is broken only where it is longer than a line."""
+    room = width - LABEL - 3
+    lines: list[str] = []
+    for name, value in headers.items():
+        said = f"{name}: {value}"
+        if lines and len(lines[-1]) + len(said) + 3 <= room:
+            lines[-1] += f" · {said}"
+        else:
+            lines += textwrap.wrap(said, room, break_on_hyphens=False)
+    label = "headers"
+    found = []
+    for line in lines:
+        found.append(Text(f"  {label:<{LABEL}} {line}", "dim"))
+        label = ""
+    return found

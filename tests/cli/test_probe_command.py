@@ -1,0 +1,223 @@
+"""`prober probe` itself, against the emulator."""
+
+from __future__ import annotations
+
+import json
+import stat
+import sys
+from pathlib import Path
+
+import pytest
+from stage import Hook
+
+from prober import credentials
+from prober.emulator import Emulator
+
+from .conftest import Prober
+
+CONFIG = """
+[redis]
+url = {{ env = "NOT_THERE" }}
+[canary]
+first_text_timeout = "500ms"
+timeout = "1s"
+[[provider]]
+name = "alpha"
+api = "anthropic"
+model = "claude-test"
+base_url = "{url}"
+key = {{ env = "KEY_A" }}
+[[provider]]
+name = "beta"
+api = "openai"
+preset = "vllm"
+model = "gpt-test"
+base_url = "{url}/v1"
+key = {{ env = "KEY_B" }}
+[[provider]]
+name = "off"
+api = "ollama"
+model = "m"
+enabled = false
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path, emulator: Emulator, oncall: Hook) -> Path:
+    path = tmp_path / "prober.toml"
+    path.write_text(CONFIG.format(url=emulator.url), "utf-8")
+    return path
+
+
+async def test_one_provider_is_shown_on_one_screen(config: Path, prober: Prober) -> None:
+    """What is missing elsewhere in the file is no matter."""
+    said = await prober("probe", "beta")
+    assert said.exit_code == 0, said.output
+    for words in (
+        "beta: ok, HTTP 200", "DNS", "first text", "as it should be", "tokens/s",
+        "/health says 200", "requests left", "openai-processing-ms: 20",
+    ):  # fmt: skip
+        assert words in said.stdout
+    assert "kept from" not in said.stdout
+
+
+async def test_a_server_whose_health_is_fine_and_that_answers_nobody_is_seen_through(
+    config: Path, emulator: Emulator, prober: Prober
+) -> None:
+    emulator.set_faults(api="openai", hang_share=1.0)
+    said = await prober("probe", "beta")
+    assert said.exit_code == 1
+    assert "beta: no first text in time (timeout_first_text), no answer" in said.stdout
+    assert "given up" in said.stdout
+    assert "/health says 200" in said.stdout
+    assert "the canary says that it is not" in said.stdout
+
+
+async def test_a_warm_canary_is_the_second_over_one_connection(
+    config: Path, emulator: Emulator, prober: Prober
+) -> None:
+    said = await prober("probe", "alpha", "--warm")
+    assert "kept from the canary before" in said.stdout
+    assert emulator.requests().total == 2
+    await prober("probe", "alpha", "--fresh")
+    assert emulator.requests().total == 3
+    emulator.set_faults(error_share=1.0)
+    assert (await prober("probe", "alpha", "--warm")).exit_code == 1
+    assert emulator.requests().total == 4, "the first has failed already"
+
+
+async def test_all_are_probed_side_by_side_with_a_row_each_and_a_sum(
+    config: Path, emulator: Emulator, prober: Prober
+) -> None:
+    for words in (("probe",), ("probe", "--all")):
+        said = await prober(*words)
+        assert said.exit_code == 0, said.output
+        lines = said.stdout.splitlines()
+        assert lines[0].startswith("provider")
+        assert {line.split()[0] for line in lines[1:3]} == {"alpha", "beta"}
+        assert lines[-1].startswith("2 of 2 ok")
+        assert "\x1b" not in said.output
+    emulator.set_faults(api="openai", error_share=1.0, status=503)
+    said = await prober("probe")
+    assert said.exit_code == 1
+    assert "not ok: beta (overloaded)" in said.stdout
+    assert "beta: HTTP 503" in said.stdout
+
+
+async def test_json_holds_the_whole_sample(config: Path, prober: Prober) -> None:
+    (found,) = json.loads((await prober("probe", "beta", "--json")).stdout)
+    assert found["outcome"] == "ok"
+    assert found["phases"]["dns_s"] >= 0
+    assert found["limits"]["requests"]["limit"] == 10_000
+    assert found["health"]["fine"] is True
+    assert found["answer"]
+    assert len(json.loads((await prober("probe", "--json")).stdout)) == 2
+
+
+async def test_the_raw_exchange_is_saved_for_its_owner_alone(
+    config: Path, tmp_path: Path, prober: Prober
+) -> None:
+    file = tmp_path / "exchange.txt"
+    said = await prober("probe", "alpha", "--save", str(file))
+    assert f"saved: {file}" in said.stderr
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    text = file.read_text("utf-8")
+    for words in (
+        "# alpha, claude-test, ",
+        "> POST ",
+        "> x-api-key: ***",
+        "< HTTP/1.1 200",
+        "# 0.",
+    ):
+        assert words in text
+    assert "secret-key-of-a" not in text
+
+
+async def test_several_exchanges_are_saved_to_a_file_each(
+    config: Path, tmp_path: Path, prober: Prober
+) -> None:
+    await prober("probe", "--save", str(tmp_path / "exchange.txt"))
+    assert {file.name for file in tmp_path.glob("exchange*")} == {
+        "exchange.alpha.txt",
+        "exchange.beta.txt",
+    }
+
+
+async def test_what_is_saved_already_stays_and_nothing_is_sent(
+    config: Path, tmp_path: Path, emulator: Emulator, prober: Prober
+) -> None:
+    kept = tmp_path / "exchange.beta.txt"
+    kept.write_text("evidence")
+    said = await prober("probe", "--save", str(tmp_path / "exchange.txt"))
+    assert said.exit_code == 2
+    assert f"{kept} is there already" in said.stderr
+    assert kept.read_text() == "evidence"
+    nowhere = await prober("probe", "--save", str(tmp_path / "none" / "exchange.txt"))
+    assert nowhere.exit_code == 2
+    assert "there is no folder" in nowhere.stderr
+    assert emulator.requests().total == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (("alpa",), "no provider 'alpa'; did you mean 'alpha'?"),
+        (("zz",), "no provider 'zz'; there are: alpha, beta, off"),
+        (("off",), "off cannot be probed: disabled in the configuration"),
+        (("alpha", "--all"), "give a provider or --all, not both"),
+    ],
+)
+async def test_bad_input_is_one_clear_line(
+    config: Path, prober: Prober, words: tuple[str, ...], line: str
+) -> None:
+    said = await prober("probe", *words)
+    assert (said.exit_code, said.output) == (2, f"prober: {line}\n")
+
+
+async def test_a_missing_key_stops_its_own_provider_only(
+    config: Path, prober: Prober, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("KEY_B")
+    said = await prober("probe", "beta")
+    line = "key: environment variable KEY_B is empty or not there"
+    assert (said.exit_code, said.output) == (2, f"prober: beta cannot be probed: {line}\n")
+    assert (await prober("probe", "alpha")).exit_code == 0
+    rest = await prober("probe")
+    assert rest.exit_code == 1
+    assert "1 of 1 ok" in rest.stdout
+    assert f"beta could not be asked: {line}" in rest.stderr
+    monkeypatch.delenv("KEY_A")
+    nobody = await prober("probe")
+    assert nobody.exit_code == 2
+    assert "no provider can be probed; off: disabled" in nobody.stderr
+
+
+async def test_a_missing_extra_is_named(
+    config: Path, prober: Prober, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    more = '[[provider]]\nname = "aws"\napi = "bedrock"\nmodel = "m"\nregion = "eu-central-1"\n'
+    config.write_text(config.read_text("utf-8") + more, "utf-8")
+
+    for module in ("botocore", *credentials.EXTRAS["bedrock"]):
+        monkeypatch.setitem(sys.modules, module, None)
+    said = await prober("probe", "aws")
+    assert said.exit_code == 2
+    assert "needs botocore" in said.output
+    assert 'pip install "prober[bedrock]"' in said.output
+    assert len(said.output.splitlines()) == 1
+
+
+async def test_certificates_that_cannot_be_read_are_one_clear_line(
+    config: Path, prober: Prober
+) -> None:
+    text = config.read_text("utf-8") + '[network]\nca_file = "/none/ca.pem"\n'
+    config.write_text(text, "utf-8")
+    said = await prober("probe", "alpha")
+    assert said.exit_code == 2
+    assert "[network]: ca_file = '/none/ca.pem': No such file or directory" in said.output
+
+
+async def test_the_help_says_what_it_costs_and_what_save_does(prober: Prober) -> None:
+    said = " ".join((await prober("probe", "--help")).output.split())
+    assert "It is a real request: it costs a few tokens" in said
+    assert "stays as it is, and nothing is sent" in said
