@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-from golden import GOLDEN
+from golden.streams import GOLDEN
 from raw_server import Play, answering, plain, silent_after
 
 from prober.canary import Canary
@@ -89,16 +89,16 @@ async def test_a_redirect_is_not_followed_and_the_key_stays_here(network: Networ
 
 @pytest.mark.parametrize("api", list(GOLDEN))
 async def test_a_stream_without_a_length_that_ends_well_is_ok(network: Network, api: str) -> None:
-    sample = await asked(network, plain(GOLDEN[api]["success"]), api)
+    sample = await asked(network, plain(GOLDEN[api].streams["success"]), api)
     assert sample.outcome is Outcome.OK
-    assert sample.tokens.output == (6 if api == "gemini" else 4)
+    assert sample.tokens == GOLDEN[api].tokens
 
 
 @pytest.mark.parametrize("api", list(GOLDEN))
 async def test_an_answer_is_over_at_its_end_marker_even_if_the_connection_stays_open(
     network: Network, api: str
 ) -> None:
-    sample = await asked(network, silent_after(GOLDEN[api]["success"]), api)
+    sample = await asked(network, silent_after(GOLDEN[api].streams["success"]), api)
     assert sample.outcome is Outcome.OK
     # the wait for the connection to close is not the answer's time: it came in one piece
     assert sample.phases.total_s == sample.phases.first_text_s
@@ -107,7 +107,7 @@ async def test_an_answer_is_over_at_its_end_marker_even_if_the_connection_stays_
 async def test_a_connection_cut_inside_the_answer_is_a_broken_answer(
     network: Network,
 ) -> None:
-    half = GOLDEN["openai"]["success"][:200]
+    half = GOLDEN["openai"].streams["success"][:200]
     play = plain(half, headers="content-length: 5000\r\n")
     sample = await asked(network, play)
     assert (sample.outcome, sample.fault) == (Outcome.STREAM_TRUNCATED, Fault.PROVIDER)
@@ -134,6 +134,25 @@ async def test_a_body_that_cannot_be_decoded_is_an_error_of_the_stream(
 ) -> None:
     play = plain(b"not gzip at all", headers="content-encoding: gzip\r\n")
     assert (await asked(network, play)).outcome is Outcome.STREAM_ERROR
+
+
+@pytest.mark.parametrize("api", list(GOLDEN))
+async def test_an_error_as_the_whole_answer_is_named(network: Network, api: str) -> None:
+    refused = GOLDEN[api].refused
+    headers = "".join(f"{name}: {value}\r\n" for name, value in refused.headers.items())
+    sample = await asked(
+        network, plain(refused.body, status=f"{refused.status} x", headers=headers), api
+    )
+    assert (sample.outcome, sample.detail) == (refused.outcome, refused.detail)
+    assert sample.http_status == refused.status
+
+
+async def test_what_is_no_event_stream_of_amazon_s_is_an_error_of_the_stream(
+    network: Network,
+) -> None:
+    sample = await asked(network, plain(b"<html>Service Unavailable</html>"), "bedrock")
+    assert (sample.outcome, sample.fault) == (Outcome.STREAM_ERROR, Fault.PROVIDER)
+    assert sample.detail == "no event stream of this API: a checksum does not fit"
 
 
 async def test_an_empty_200_is_truncated(network: Network) -> None:

@@ -1,201 +1,29 @@
-"""What is asked of each API, and how what it answers reads."""
+"""What is asked of each API, and small readings of what they answer."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import replace
-from itertools import pairwise
 from typing import Any
 
 import pytest
-from golden import CASES, GOLDEN
-from hypothesis import given
-from hypothesis import strategies as st
-from prober_values import STEADY
+from golden.frames import exception
+from golden.reading import read
 
 from prober.canary import Canary
 from prober.config import Price
 from prober.probe import Plan
 from prober.providers import ADAPTERS
-from prober.providers.adapter import MAX_DETAIL, MAX_REQUEST_ID
-from prober.providers.base import (
-    Request,
-    Target,
-    TooLargeError,
-    count_of,
-    error_object,
-    parse_json,
-)
-from prober.sample import Outcome, Tokens
-from prober.transcript import Transcript
+from prober.providers.adapter import MAX_REQUEST_ID
+from prober.providers.base import Request, Target, count_of, error_object, merged, parse_json
+from prober.sample import Outcome
 
 CANARY = Canary("ab12")
 KEY = "sk-very-secret-0123456789"
 APIS = list(ADAPTERS)
-
-OUTCOMES = {
-    "success": Outcome.OK,
-    "reasoning": Outcome.OK,
-    "refusal": Outcome.REFUSAL,
-    "blocked": Outcome.REFUSAL,
-    "length": Outcome.BUDGET_TOO_SMALL,
-    "error": Outcome.STREAM_ERROR,
-    "truncated": Outcome.STREAM_TRUNCATED,
-    "empty": Outcome.EMPTY_COMPLETION,
-}
-TOKENS = {
-    "anthropic": Tokens(input=25, output=4, cached=3),
-    "openai": Tokens(input=25, output=4, reasoning=2, cached=3),
-    # Thoughts come on top of the candidates here, and are billed with them.
-    "gemini": Tokens(input=25, output=6, reasoning=2, cached=3),
-    "ollama": Tokens(input=25, output=4),
-}
-
-
-def read(api: str, *chunks: bytes) -> Transcript:
-    reader, transcript = ADAPTERS[api].reader(), Transcript()
-    for chunk in chunks:
-        for event in reader.feed(chunk):
-            transcript.take(event, 0.0)
-    for event in reader.close():
-        transcript.take(event, 0.0)
-    return transcript
-
-
-@pytest.mark.parametrize(("api", "case"), CASES)
-def test_a_documented_stream_has_its_outcome(api: str, case: str) -> None:
-    assert read(api, GOLDEN[api][case]).conclude(CANARY)[0] is OUTCOMES[case]
-
-
-@pytest.mark.parametrize("api", APIS)
-def test_a_whole_answer_gives_its_text_and_its_counts(api: str) -> None:
-    transcript = read(api, GOLDEN[api]["success"])
-    assert (transcript.text, transcript.terminal) == ("ab12", True)
-    assert transcript.tokens == TOKENS[api]
-    assert transcript.first_reasoning_s is None
-
-
-@pytest.mark.parametrize("api", APIS)
-def test_reasoning_is_seen_and_is_not_the_answer(api: str) -> None:
-    transcript = read(api, GOLDEN[api]["reasoning"])
-    assert transcript.first_reasoning_s is not None
-    assert transcript.text == "ab12"
-
-
-@pytest.mark.parametrize(("api", "case"), CASES)
-def test_the_end_of_a_line_may_be_missing_at_the_very_end(api: str, case: str) -> None:
-    whole = GOLDEN[api][case]
-    assert read(api, whole.rstrip()) == read(api, whole)
-
-
-@pytest.mark.parametrize(("api", "case"), CASES)
-@STEADY
-@given(cuts=st.lists(st.integers(1, 2_000), max_size=12))
-def test_a_stream_reads_the_same_wherever_it_is_split(api: str, case: str, cuts: list[int]) -> None:
-    whole = GOLDEN[api][case]
-    places = sorted({0, len(whole), *(cut for cut in cuts if cut < len(whole))})
-    chunks = [whole[a:b] for a, b in pairwise(places)]
-    assert read(api, *chunks) == read(api, whole)
-
-
-@pytest.mark.parametrize(("api", "case"), CASES)
-def test_a_stream_reads_the_same_byte_by_byte(api: str, case: str) -> None:
-    whole = GOLDEN[api][case]
-    assert read(api, *(whole[at : at + 1] for at in range(len(whole)))) == read(api, whole)
-
-
-@pytest.mark.parametrize("api", APIS)
-def test_a_stream_cut_anywhere_before_its_end_is_never_ok(api: str) -> None:
-    whole = GOLDEN[api]["success"]
-    marker = {"anthropic": b"event: message_stop", "openai": b"data: [DONE]"}
-    last = whole.rindex(marker.get(api, b"{" if api == "ollama" else b"data: "))
-    for end in range(last):
-        assert read(api, whole[:end]).conclude(CANARY)[0] is not Outcome.OK
-
-
-def never_raises(api: str, data: bytes) -> None:
-    try:
-        outcome, detail = read(api, data).conclude(CANARY)
-    except TooLargeError:
-        return
-    assert outcome is not Outcome.OK or b"ab12" in data
-    assert len(detail) <= MAX_DETAIL
-    failure = ADAPTERS[api].classify(500, data)
-    assert len(failure.detail) <= MAX_DETAIL
-    assert failure.detail.isprintable()
-
-
-@pytest.mark.parametrize("api", APIS)
-@STEADY
-@given(st.binary(max_size=400))
-def test_random_bytes_never_raise(api: str, data: bytes) -> None:
-    never_raises(api, data)
-    never_raises(api, b"data: " + data + b"\n\n")
-
-
-KEYS = [
-    *("type", "delta", "text", "message", "usage", "error", "choices", "content", "finish_reason"),
-    *("candidates", "parts", "promptFeedback", "finishReason", "usageMetadata", "done", "event"),
-    *("done_reason", "details", "code", "status", "input_tokens", "stop_reason", "violations"),
-]
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(
-            st.sampled_from(KEYS),
-            inner,
-            max_size=4,
-        )
-    ),
-    max_leaves=12,
-)
-
-
-@pytest.mark.parametrize("api", APIS)
-@STEADY
-@given(said=JSON, kind=st.sampled_from(["", "error", "message_start", "message_delta", "x"]))
-def test_json_of_any_shape_never_raises(api: str, said: Any, kind: str) -> None:
-    text = json.dumps(said).encode()
-    never_raises(api, text + b"\n")
-    never_raises(api, b"event: " + kind.encode() + b"\ndata: " + text + b"\n\n")
-    if isinstance(said, dict):
-        never_raises(api, b"data: " + json.dumps({**said, "type": kind}).encode() + b"\n\n")
-
-
-HOSTILE = {
-    "deep nesting": b'{"error":' + b"[" * 100_000,
-    "deep nesting that ends": b'{"error":' + b"[" * 900 + b"]" * 900 + b"}",
-    "broken UTF-8": b'{"error": "\xff\xfe\xc3"}',
-    "a lone surrogate": b'{"error": {"message": "\\ud800"}}',
-    "a number too long for an int": b'{"error": {"code": 1' + b"0" * 5_000 + b"}}",
-    "terminal escapes": b'{"error": {"message": "\\u001b[2J\\u202e\\u0000"}}',
-    "a null": b"null",
-    "an empty list": b"[]",
-}
-
-
-@pytest.mark.parametrize("api", APIS)
-@pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_bodies_neither_raise_nor_pass(api: str, name: str) -> None:
-    never_raises(api, HOSTILE[name])
-    never_raises(api, b"data: " + HOSTILE[name] + b"\n\n")
-
-
-@pytest.mark.parametrize("depth", range(880, 1000, 7))
-def test_nesting_near_the_limit_of_the_parser_does_not_raise(depth: int) -> None:
-    body = b'{"error":' + b"[" * depth + b"]" * depth + b"}"
-    for api in APIS:
-        never_raises(api, body)
-
-
-@pytest.mark.parametrize("api", APIS)
-def test_a_line_of_ten_megabytes_is_refused(api: str) -> None:
-    with pytest.raises(TooLargeError):
-        read(api, b"data: " + b"x" * 10_000_000)
-
-
-# -- requests --------------------------------------------------------------------------------------
+JSON_SENT = {"content-type": "application/json"}
+BEARER = {**JSON_SENT, "authorization": f"Bearer {KEY}"}
+MESSAGES = [{"role": "user", "content": "ab12\nSay it."}]
 
 
 def target(**changes: Any) -> Target:
@@ -267,6 +95,112 @@ def test_ollama_is_asked_as_documented() -> None:
     }
 
 
+def test_responses_is_asked_as_documented() -> None:
+    request = build("openai-responses", base_url="https://h.example/v1")
+    assert (request.method, request.url) == ("POST", "https://h.example/v1/responses")
+    assert request.headers == BEARER
+    assert json.loads(request.body) == {
+        "model": "m-1",
+        "input": "ab12\nSay it.",
+        "max_output_tokens": 16,
+        "stream": True,
+        "store": False,
+    }
+
+
+def test_responses_are_never_asked_for_fewer_tokens_than_the_api_takes() -> None:
+    request = ADAPTERS["openai-responses"].build(target(), "x", 4)
+    assert json.loads(request.body)["max_output_tokens"] == 16
+
+
+def test_mistral_is_asked_as_documented() -> None:
+    """It refuses fields that it does not know, OpenAI's `stream_options` among them."""
+    request = build("mistral")
+    assert (request.method, request.url) == ("POST", "https://h.example/v1/chat/completions")
+    assert request.headers == BEARER
+    assert json.loads(request.body) == {
+        "model": "m-1",
+        "messages": MESSAGES,
+        "max_tokens": 16,
+        "stream": True,
+    }
+
+
+@pytest.mark.parametrize(
+    ("base", "version", "url"),
+    [
+        ("https://r.openai.azure.com/openai/v1", "", "{base}/chat/completions"),
+        (
+            "https://r.openai.azure.com",
+            "2024-10-21",
+            "{base}/openai/deployments/m-1/chat/completions?api-version=2024-10-21",
+        ),
+    ],
+)
+def test_azure_is_asked_as_documented_at_both_of_its_paths(
+    base: str, version: str, url: str
+) -> None:
+    request = build("azure-openai", base_url=base, api_version=version)
+    assert (request.method, request.url) == ("POST", url.format(base=base))
+    assert request.headers == {**JSON_SENT, "api-key": KEY}
+    said = json.loads(request.body)
+    assert (said["model"], said["max_completion_tokens"], said["stream"]) == ("m-1", 16, True)
+
+
+@pytest.mark.parametrize(
+    ("model", "path"),
+    [
+        ("us.anthropic.claude-haiku-4-5-v1:0", "us.anthropic.claude-haiku-4-5-v1%3A0"),
+        ("arn:aws:bedrock:eu:1:profile/x", "arn%3Aaws%3Abedrock%3Aeu%3A1%3Aprofile%2Fx"),
+    ],
+)
+def test_bedrock_is_asked_as_documented(model: str, path: str) -> None:
+    request = build("bedrock", model=model)
+    assert request.url == f"https://h.example/model/{path}/converse-stream"
+    assert request.headers == BEARER
+    assert json.loads(request.body) == {
+        "messages": [{"role": "user", "content": [{"text": "ab12\nSay it."}]}],
+        "inferenceConfig": {"maxTokens": 16},
+    }
+
+
+VERTEX = "https://h.example/v1/projects/p-1/locations/eu/publishers"
+
+
+def test_gemini_on_vertex_is_asked_as_documented() -> None:
+    request = build("vertex", model="gemini-3-flash", project="p-1", location="eu")
+    model = f"{VERTEX}/google/models/gemini-3-flash"
+    assert request.url == f"{model}:streamGenerateContent?alt=sse"
+    assert request.headers == BEARER
+    assert json.loads(request.body) == {
+        "contents": [{"role": "user", "parts": [{"text": "ab12\nSay it."}]}],
+        "generationConfig": {"maxOutputTokens": 16},
+    }
+
+
+def test_claude_on_vertex_is_asked_as_documented() -> None:
+    """The version and not the model stands in the body, and no version in a header."""
+    request = build("vertex", model="claude-haiku-4-5@20251001", project="p-1", location="eu")
+    model = f"{VERTEX}/anthropic/models/claude-haiku-4-5@20251001"
+    assert request.url == f"{model}:streamRawPredict"
+    assert request.headers == BEARER
+    assert json.loads(request.body) == {
+        "anthropic_version": "vertex-2023-10-16",
+        "max_tokens": 16,
+        "stream": True,
+        "messages": MESSAGES,
+    }
+
+
+@pytest.mark.parametrize("api", APIS)
+def test_what_the_configuration_adds_to_the_body_is_laid_over_it(api: str) -> None:
+    over = {"x": {"y": 1}, "generationConfig": {"temperature": 0}, "stream": "s"}
+    said = json.loads(build(api, extra_body=over).body)
+    plain = json.loads(build(api).body)
+    assert said == merged(plain, over)
+    assert said["generationConfig"] == {**plain.get("generationConfig", {}), "temperature": 0}
+
+
 @pytest.mark.parametrize("api", APIS)
 def test_without_a_key_no_key_header_is_sent(api: str) -> None:
     names = {name.lower() for name in build(api, key="").headers}
@@ -297,6 +231,11 @@ def test_the_key_is_in_no_url_no_body_and_no_repr(api: str) -> None:
         ("openai", "x-request-id"),
         ("gemini", "x-goog-request-id"),
         ("ollama", "x-request-id"),
+        ("openai-responses", "x-request-id"),
+        ("mistral", "mistral-correlation-id"),
+        ("azure-openai", "apim-request-id"),
+        ("bedrock", "x-amzn-requestid"),
+        ("vertex", "x-goog-request-id"),
     ],
 )
 def test_the_request_s_id_is_read_and_bounded(api: str, name: str) -> None:
@@ -322,6 +261,9 @@ def test_only_a_sensible_number_is_a_count(value: Any, count: int | None) -> Non
         (b'{"message": "m"}', {"message": "m"}),
         (b'{"error": "m"}', {"message": "m"}),
         (b"<html>\xff", {"message": "<html>\ufffd"}),
+        (b'{"Message": "m"}', {"Message": "m", "message": "m"}),
+        (b'{"detail": "m"}', {"detail": "m", "message": "m"}),
+        (b'{"detail": [{"msg": "m"}]}', {"detail": [{"msg": "m"}], "message": "m"}),
     ],
 )
 def test_an_error_is_found_wherever_the_api_keeps_it(body: bytes, error: dict[str, str]) -> None:
@@ -362,3 +304,28 @@ def test_a_gemini_finish_nobody_knows_is_an_error() -> None:
     said = {"candidates": [{"finishReason": "MALFORMED"}]}
     transcript = read("gemini", b"data: " + json.dumps(said).encode() + b"\n\n")
     assert transcript.conclude(CANARY)[0] is Outcome.STREAM_ERROR
+
+
+def test_bedrock_names_an_error_in_a_stream_as_in_an_answer() -> None:
+    for kind, outcome in {
+        "throttlingException": Outcome.RATE_LIMITED,
+        "modelStreamErrorException": Outcome.STREAM_ERROR,
+        "validationException": Outcome.STREAM_ERROR,
+        "serviceQuotaExceededException": Outcome.QUOTA_EXHAUSTED,
+    }.items():
+        found, detail = read("bedrock", exception(kind, {"message": "m"})).conclude(CANARY)
+        assert (found, detail) == (outcome, f"{kind[0].upper()}{kind[1:]} m")
+
+
+@pytest.mark.parametrize("api", ["anthropic", "openai-responses"])
+def test_an_error_event_whose_data_is_no_json_is_an_error(api: str) -> None:
+    event = b"event: error\ndata: upstream connect error\n\n"
+    assert read(api, event).conclude(CANARY) == (Outcome.STREAM_ERROR, "upstream connect error")
+
+
+@pytest.mark.parametrize("api", ["anthropic", "openai", "openai-responses", "gemini", "mistral"])
+def test_a_json_error_under_http_200_is_an_error(api: str) -> None:
+    """Gateways answer so: no event, no type, one object."""
+    body = b'{"error": {"message": "no such route", "code": "x"}}'
+    outcome, detail = read(api, body).conclude(CANARY)
+    assert (outcome, "no such route" in detail) == (Outcome.STREAM_ERROR, True)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from golden.streams import GOLDEN
 
 from prober.canary import Canary
-from prober.probe import new_canary
+from prober.providers import ADAPTERS
 from prober.providers.base import (
     Event,
     Failure,
@@ -95,20 +96,48 @@ def test_a_wrong_answer_is_shown_short_and_harmless() -> None:
     assert len(detail) < 100
 
 
-@pytest.mark.parametrize(
-    "answer", ["ab12", " AB12.\n", "`ab12`", "The first word is ab12!", "a b1 2"]
-)
-def test_case_spacing_and_a_polite_wrapper_are_forgiven(answer: str) -> None:
-    assert CANARY.right(answer)
+def test_a_first_time_is_never_moved_by_what_follows() -> None:
+    """Reasoning between texts, texts after the end: the first of each kind stands."""
+    transcript = told(Reasoning(), Text("a"), Reasoning(), Text("b"), *END, Text("c"), Other())
+    assert (
+        transcript.first_event_s,
+        transcript.first_reasoning_s,
+        transcript.first_text_s,
+        transcript.terminal_s,
+    ) == (0, 0, 1, 5)
 
 
-@pytest.mark.parametrize("answer", ["", "ab1", "ab21", "Reply", "the first word of this message"])
-def test_another_word_is_not(answer: str) -> None:
-    assert not CANARY.right(answer)
+@pytest.mark.parametrize("blank", ["", " ", "\n\n", "\u00a0", "\t"])
+def test_what_cannot_be_seen_is_no_first_text(blank: str) -> None:
+    transcript = told(Text(blank), Text("x"))
+    assert (transcript.first_event_s, transcript.first_text_s) == (0, 1)
+    assert transcript.text == f"{blank}x"
 
 
-def test_the_nonce_comes_first_and_is_new_each_time() -> None:
-    canary = new_canary()
-    assert canary.prompt.split()[0] == canary.nonce
-    assert not canary.right(canary.prompt.partition("\n")[2])
-    assert canary.nonce != new_canary().nonce
+def test_a_failure_is_an_event_too() -> None:
+    transcript = told(Failure(Outcome.OVERLOADED, "x"))
+    assert (transcript.first_event_s, transcript.first_text_s) == (0, None)
+
+
+@pytest.mark.parametrize("api", list(GOLDEN))
+def test_every_api_s_first_event_reasoning_and_text_are_kept_apart(api: str) -> None:
+    """Fed byte by byte, with the byte's number as its time."""
+    stream = GOLDEN[api].streams["reasoning"]
+    reader, transcript = ADAPTERS[api].reader(), Transcript()
+    for at in range(len(stream)):
+        for event in reader.feed(stream[at : at + 1]):
+            transcript.take(event, float(at))
+    first = transcript.first_event_s
+    reasoning, text, end = (
+        transcript.first_reasoning_s,
+        transcript.first_text_s,
+        transcript.terminal_s,
+    )
+    assert first is not None
+    assert reasoning is not None
+    assert text is not None
+    assert end is not None
+    # Some begin with reasoning, the others with an empty start.
+    bare = api in ("gemini", "ollama", "vertex")
+    assert (first == reasoning) if bare else (first < reasoning)
+    assert reasoning < text <= end
