@@ -286,13 +286,35 @@ class Crier:
             )
         )
 
+    async def model(
+        self,
+        provider: str,
+        key: str,
+        sentence: str,
+        days: int | None,
+        *,
+        serves: Sequence[str],
+        stands_by: Sequence[str],
+    ) -> None:
+        await self._post(
+            self._text.model(
+                key,
+                self._clock.now(),
+                provider=provider,
+                sentence=sentence,
+                days=days,
+                serves=serves,
+                stands_by=stands_by,
+            )
+        )
+
     async def budget(
         self, provider: str, spent_usd: float, limit_usd: float, *, out: bool, page: bool
     ) -> None:
-        now = self._clock.now()
+        now, state = self._clock.now(), "page" if page else "out" if out else "low"
         await self._post(
             self._text.budget(
-                f"budget/{provider}/{int(now // DAY_S)}/{'out' if out else 'low'}",
+                f"budget/{provider}/{int(now // DAY_S)}/{state}",
                 now,
                 provider=provider,
                 spent_usd=spent_usd,

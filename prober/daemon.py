@@ -16,6 +16,7 @@ from prober import __version__, configfile, embedded, memento, startup
 from prober.alerts.channel import apprise_sender
 from prober.alerts.outbox import Outbox
 from prober.budget import Budget
+from prober.catalogues import Catalogues, Look
 from prober.clock import Clock
 from prober.config import Config
 from prober.configfile import ConfigError
@@ -183,6 +184,7 @@ class Daemon:
         self._past = past
         budget_file = self.folder / "budget.json"
         self._budget = await asyncio.to_thread(Budget, self._limits(), budget_file)
+        built.push_async_callback(asyncio.to_thread, self._budget.close)
         self.schedule = Schedule(
             self._targets(),
             self.judge,
@@ -191,6 +193,15 @@ class Daemon:
             self._budget,
             self.clock,
             self._on_budget,
+        )
+        self.catalogues = await asyncio.to_thread(
+            Catalogues,
+            self.resolved.plans,
+            self.network,
+            self.clock,
+            self.folder / "models.json",
+            self._on_model,
+            self.resolved.scrub,
         )
         self._control = ControlServer(Operators(self).controls(), self.folder)
         self.upkeep = Upkeep(self, self._notifier)
@@ -221,12 +232,14 @@ class Daemon:
     async def _open_network(self) -> Network:
         ca_file = self.config.network.ca_file
         try:
-            return await asyncio.to_thread(Network, ca_file)
+            network = await asyncio.to_thread(Network, ca_file)
         except OSError as error:
             raise StartError(
                 f"[network]: ca_file = {ca_file!r}: {error.strerror or error}; give a file of "
                 "certificates in PEM"
             ) from error
+        await network.wake()
+        return network
 
     async def _embedded_url(self) -> str:
         port = self.config.redis.port
@@ -301,10 +314,18 @@ class Daemon:
     async def _on_budget(self, provider: str, out: bool) -> None:
         found = self.config.find_provider(provider)
         if found is not None:
-            limit = found.canary.daily_budget_usd
+            limit = self._limits()[provider]
             spent = self.schedule.spent_today(provider)
-            serving = any(s.primary == provider for s in self.judge.states.values())
-            await self.crier.budget(provider, spent, limit, out=out, page=out and serving)
+            page = out and self.judge.serves(provider)
+            await self.crier.budget(provider, spent, limit, out=out, page=page)
+
+    async def _on_model(self, provider: str, look: Look, key: str, days: int | None) -> None:
+        states = [s for s in self.judge.states.values() if provider in s.trackers]
+        serves = [s.name for s in states if s.primary == provider]
+        stands_by = [s.name for s in states if s.primary != provider]
+        await self.crier.model(
+            provider, key, look.sentence, days, serves=serves, stands_by=stands_by
+        )
 
     # -- reload --------------------------------------------------------------------------------
 
@@ -355,6 +376,7 @@ class Daemon:
         self.outbox.configure(self.config.alert, apprise_sender(resolved.alert_urls))
         self._budget.configure(self._limits())
         self.schedule.configure(self._targets())
+        self.catalogues.configure(resolved.plans, resolved.scrub)
         log.info("configuration reloaded")
 
 

@@ -26,6 +26,8 @@ PROOF = 4
 PROOF_MAX_AGE_S = 15.0
 RELAPSE_WITHIN_S = 6 * 3600.0
 PENALTY_CAP = 8
+# A budget may slow canaries down; past this many intervals silence is silence.
+SLOWEST_BELIEVED = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +46,10 @@ class Rules:
     alone: bool = False
     own_account: bool = False
 
-    @property
-    def stale_after_s(self) -> float:
-        return 3 * self.interval_s + self.timeout_s
+    def stale_after_s(self, paced_s: float) -> float:
+        """How long the last canary is believed, where the budget may have slowed them down."""
+        slowest_s = SLOWEST_BELIEVED * self.interval_s
+        return 3 * max(self.interval_s, min(paced_s, slowest_s)) + self.timeout_s
 
     @property
     def proof_age_s(self) -> float:
@@ -94,6 +97,7 @@ class Tracker:
         self.latency_s: float | None = None
         self.quality: float | None = None
         self.changes: list[Change] = []
+        self.paced_s = 0.0
         self._newest: deque[Ended] = deque(maxlen=PROOF)
         self._account_s: deque[float] = deque(maxlen=ACCOUNT_COUNT)
         self._flight: dict[str, Sample | None] = {}
@@ -306,7 +310,7 @@ class Tracker:
         if self.last is None:
             return Health.UNKNOWN, "no canary has ended yet"
         silent_s = now_s - self.last.ended_s
-        if silent_s > self.rules.stale_after_s:
+        if silent_s > self.rules.stale_after_s(self.paced_s):
             return Health.UNKNOWN, f"no canary has ended for {say_duration(silent_s)}"
         if self.last.fault in (Fault.CANARY, Fault.ACCOUNT):
             return Health.UNKNOWN, f"{self.last.outcome.words}: {self.last.detail}".rstrip(": ")

@@ -93,6 +93,15 @@ class Judge:
         for _, tracker in self.trackers_of(provider):
             tracker.started(id)
 
+    def serves(self, provider: str) -> bool:
+        """Whether it is the primary of any route."""
+        return any(state.primary == provider for state in self.states.values())
+
+    def paced(self, provider: str, interval_s: float) -> None:
+        """Canaries come this far apart now: how long silence means nothing."""
+        for _, tracker in self.trackers_of(provider):
+            tracker.paced_s = interval_s
+
     def dropped(self, provider: str, id: str) -> None:
         for _, tracker in self.trackers_of(provider):
             tracker.dropped(id)

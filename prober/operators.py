@@ -37,6 +37,7 @@ class Operators:
         for route in whole["routes"]:
             for provider in route["providers"]:
                 provider["pace"] = self._daemon.schedule.describe(provider["name"])
+                provider["model"] = self._daemon.catalogues.found(provider["name"])
                 provider["spent_usd"] = self._daemon.schedule.spent_today(provider["name"])
         return {
             **whole,

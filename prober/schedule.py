@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
-from prober.budget import Budget
+from prober.budget import Budget, Reservation
 from prober.clock import Clock
 from prober.judge import Judge
 from prober.pace import FastBucket, Pace, Purpose, pace
@@ -28,7 +28,6 @@ log = logging.getLogger(__name__)
 # A hang must not hold back the next look at a suspect, nor a slow answer the next proof.
 OVERLAP = 4
 OVERLAPPING = frozenset({Purpose.SUSPICION, Purpose.PROOF})
-STRETCH_WHEN_LOW = 4
 FIRST_STAGGER_S = 0.05
 
 Probe = Callable[[Plan, str, bool], Awaitable[Sample]]
@@ -82,6 +81,7 @@ class Schedule:
         self._on_budget = on_budget
         self._watches: dict[str, _Watch] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._closing = False
         self._scheduler = AsyncIOScheduler(
             timezone=UTC,
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
@@ -131,21 +131,33 @@ class Schedule:
         now_s, now = self._clock.mono(), self._clock.now()
         spent: set[str] = set()
         for name, watch in list(self._watches.items()):
-            usd = watch.target.plan.worst_cost_usd
-            if self._budget.exhausted(name, usd, now):
-                spent.add(name)
-                await self._tell(watch, "out")
-            elif usd > 0 and self._budget.low(name, now):
-                await self._tell(watch, "low")
-            else:
-                watch.told = ""
+            await self._mind_budget(name, watch, now, spent)
+            if self._watches.get(name) is not watch:
+                continue  # a reload, while somebody was told
             wanted = self._wanted(name, watch, now_s, now)
             quiet_s = now_s - max(watch.started_s, watch.rescheduled_s)
             silent = quiet_s > 2 * wanted.interval_s + 1
             if wanted.interval_s != watch.pace.interval_s or silent:
                 self._reschedule(name, watch, wanted, now_s)
             watch.pace = wanted
+            self._judge.paced(name, wanted.interval_s)
         self._judge.spent = frozenset(spent)
+
+    async def _mind_budget(self, name: str, watch: _Watch, now: float, spent: set[str]) -> None:
+        """Says once that the budget slows canaries down, or that it is spent."""
+        usd, interval_s = watch.target.plan.worst_cost_usd, watch.target.interval_s
+        state = ""
+        if self._budget.exhausted(name, usd, now):
+            spent.add(name)
+            state = "serving and out" if self._judge.serves(name) else "out"
+        else:
+            base = self._budget.afforded(name, usd, now, Pace(interval_s, Purpose.BASE), interval_s)
+            state = "low" if base.interval_s > interval_s else ""
+        # Who serves is not known before the flag was read.
+        if watch.told != state and self._judge.ticked_s is not None:
+            watch.told = state
+            if state:
+                await self._on_budget(name, state != "low")
 
     def _wanted(self, name: str, watch: _Watch, now_s: float, now: float) -> Pace:
         """The most urgent need of all routes, within the bucket and the budget."""
@@ -158,11 +170,8 @@ class Schedule:
             key=lambda p: (p.interval_s, p.purpose is not Purpose.PROOF),
             default=Pace(base_s, Purpose.BASE),
         )
-        if wanted.purpose is Purpose.BASE:
-            worst = target.plan.worst_cost_usd
-            stretch = STRETCH_WHEN_LOW if worst > 0 and self._budget.low(name, now) else 1
-            return Pace(wanted.interval_s * stretch, Purpose.BASE)
-        return watch.bucket.bound(wanted, now_s, base_s, suspect_s)
+        bound = watch.bucket.bound(wanted, now_s, base_s, suspect_s)
+        return self._budget.afforded(name, target.plan.worst_cost_usd, now, bound, base_s)
 
     def _reschedule(self, name: str, watch: _Watch, wanted: Pace, now_s: float) -> None:
         wait_s = max(0.0, watch.started_s + wanted.interval_s - now_s)
@@ -171,11 +180,6 @@ class Schedule:
         # Said outright: a start that is already past would cost a whole interval.
         self._scheduler.modify_job(name, trigger=trigger, next_run_time=start)
         watch.rescheduled_s = now_s
-
-    async def _tell(self, watch: _Watch, state: str) -> None:
-        if watch.told != state:
-            watch.told = state
-            await self._on_budget(watch.target.plan.provider, state == "out")
 
     async def _launch(self, name: str) -> None:
         """Starts one canary, if the overlap and the budget allow it."""
@@ -187,8 +191,12 @@ class Schedule:
             return
         now_s, now = self._clock.mono(), self._clock.now()
         worst = watch.target.plan.worst_cost_usd
-        if not await self._reserve(name, worst, now, purpose):
+        held = await self._reserve(name, worst, now, purpose)
+        if held is None:
             log.debug("%s: no budget for a canary (%s)", name, purpose)
+            return
+        if self._closing or self._watches.get(name) is not watch:
+            self._budget.settle(held, 0.0)  # a stop or a reload, while the disk was waited for
             return
         watch.bucket.take(purpose, now_s)
         watch.started_s = now_s
@@ -196,17 +204,25 @@ class Schedule:
         base_rate = purpose is Purpose.BASE or now_s - watch.base_s >= watch.target.interval_s
         if base_rate:
             watch.base_s = now_s
-        task = asyncio.create_task(self._run(name, watch, base_rate, worst))
+        task = asyncio.create_task(self._run(name, watch, base_rate, held))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _reserve(self, name: str, usd: float, now: float, purpose: Purpose) -> bool:
-        if self._budget.begins_block(name, usd, now):
+    async def _reserve(
+        self, name: str, usd: float, now: float, purpose: Purpose
+    ) -> Reservation | None:
+        if self._budget.begins_block(name, usd, now, purpose):
             # The disk may be slow, and nothing else shall wait for it.
             return await asyncio.to_thread(self._budget.reserve, name, usd, now, purpose)
         return self._budget.reserve(name, usd, now, purpose)
 
-    async def _run(self, name: str, watch: _Watch, base_rate: bool, worst: float) -> None:
+    async def _settle(self, held: Reservation, cost: float) -> None:
+        if cost > held.usd:
+            await asyncio.to_thread(self._budget.settle, held, cost)
+        else:
+            self._budget.settle(held, cost)
+
+    async def _run(self, name: str, watch: _Watch, base_rate: bool, held: Reservation) -> None:
         id = uuid.uuid4().hex
         watch.flying += 1
         self._judge.started(name, id)
@@ -217,13 +233,14 @@ class Schedule:
             raise
         finally:
             watch.flying -= 1
-        self._budget.settle(name, worst, sample.cost_usd, self._clock.now())
         self._judge.ended(sample)
         self._keep(sample)
+        await self._settle(held, sample.cost_usd)
         await self.adjust()
 
     async def close(self, seconds: float) -> None:
         """Starts no more, gives what is under way `seconds` to end, then drops the rest."""
+        self._closing = True
         self._scheduler.pause()
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=seconds)

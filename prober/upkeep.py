@@ -1,4 +1,4 @@
-"""The daemon's housekeeping: paces, saved detectors, witnesses, heartbeat, watchdog, Redis."""
+"""The daemon's housekeeping: paces, detectors, witnesses, heartbeat, watchdog, models, Redis."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ SAVE_EVERY_S = 5.0
 CONTROL_EVERY_S = 3.0
 CONTROL_TIMEOUT_S = 5.0
 RESTART_REDIS_AFTER_S = 2.0
+# How often it is asked whether a look at a list of models is due.
+MODELS_EVERY_S = 15.0
 # The watchdog is fed only while the judge keeps judging.
 JUDGE_MAY_REST_S = 10.0
 
@@ -56,6 +58,7 @@ class Upkeep:
             self._start("controls", CONTROL_EVERY_S, now_s)
             self._start("redis", RESTART_REDIS_AFTER_S, now_s)
             self._start("losses", SAVE_EVERY_S, now_s)
+            self._start("models", MODELS_EVERY_S, now_s)
             beat_s = daemon.config.daemon.heartbeat_interval.total_seconds()
             self._start("heartbeat", beat_s, now_s)
             await asyncio.sleep(EVERY_S)
@@ -74,6 +77,7 @@ class Upkeep:
             "controls": self._controls,
             "redis": self._redis,
             "losses": self._losses,
+            "models": self._daemon.catalogues.run_due,
             "heartbeat": self._heartbeat,
         }
         try:

@@ -6,6 +6,7 @@ Facts from outside (a provider's error text) pass through `plain` first.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo
@@ -387,6 +388,39 @@ class Writer:
             ],
         )
 
+    def model(
+        self,
+        key: str,
+        at: float,
+        *,
+        provider: str,
+        sentence: str,
+        days: int | None,
+        serves: Sequence[str],
+        stands_by: Sequence[str],
+    ) -> Event:
+        """What a provider's list says of our model. `days`: until it stops, where that is known."""
+        roles = [
+            f"It serves {', '.join(serves)} now." if serves else "",
+            f"It stands by for {', '.join(stands_by)}." if stands_by else "",
+        ]
+        return self._event(
+            "model",
+            key,
+            "",
+            Severity.WARNING,
+            at,
+            f"{provider}: {plain(sentence)}",
+            [
+                self.when(at),
+                _in_days(days),
+                " ".join(role for role in roles if role),
+                "Nothing moves for this alone: canaries find out when it stops answering.",
+                "**You:** put its successor into [[provider]].model, here and in the application, "
+                f"then `systemctl reload prober` and `prober probe {provider}`.",
+            ],
+        )
+
     def canary(self, route: str, key: str, at: float, *, provider: str, detail: str) -> Event:
         return self._event(
             "canary",
@@ -418,7 +452,7 @@ class Writer:
         effect = (
             "It is not probed until midnight UTC: as a primary unknown, as a candidate refused."
             if out
-            else "Canaries slow down; what is left is kept for suspicion and proofs."
+            else "Canaries slow down, so that it lasts until midnight UTC; proofs never wait."
         )
         return self._event(
             "budget",
@@ -465,6 +499,16 @@ class Writer:
 
     def daemon(self, key: str, at: float, *, title: str, lines: list[str]) -> Event:
         return self._event("daemon", key, "", Severity.WARNING, at, title, [self.when(at), *lines])
+
+
+def _in_days(days: int | None) -> str:
+    match days:
+        case None:
+            return ""
+        case 0 | 1:
+            return "That is tomorrow." if days else "That is today."
+        case _:
+            return f"That is in {days} days." if days > 0 else f"That was {-days} days ago."
 
 
 def _canaries_of(provider: str, why: str) -> str:

@@ -8,7 +8,6 @@ import typer
 from redis.exceptions import RedisError
 from rich.markup import escape
 from rich.table import Table
-from sqlalchemy.exc import SQLAlchemyError
 
 from prober import embedded
 from prober.cli.common import (
@@ -21,6 +20,7 @@ from prober.cli.common import (
     Setup,
     fail,
     out,
+    past,
     print_json,
     run_async,
     say_time,
@@ -28,7 +28,6 @@ from prober.cli.common import (
 )
 from prober.cli.snippets import snippets
 from prober.store import queries
-from prober.store.schema import open_engine
 from prober.web.control import NotRunningError, RefusedError, ask
 from switch.connect import connect_async
 from switch.flag import Keys, MalformedFlagError, say_duration
@@ -147,7 +146,18 @@ def _show_route(found: Setup, route: dict[str, Any]) -> None:
             escape(provider["why"]),
             f"[dim]{provider['pace']}[/]",
         )
+        for note in _provider_notes(provider):
+            table.add_row("", "", note, "")
     out.print(table)
+
+
+def _provider_notes(provider: dict[str, Any]) -> list[str]:
+    notes = []
+    if (room := provider.get("room")) and room["short"]:
+        notes.append(f"[dim]room: {escape(room['short'])}[/]")
+    if (model := provider.get("model")) and model["warning"]:
+        notes.append(f"[yellow]{escape(model['warning'])}[/]")
+    return notes
 
 
 def why(
@@ -212,8 +222,7 @@ def history(
     if provider is not None and found.config.find_provider(provider) is None:
         known = ", ".join(p.name for p in found.config.provider)
         fail(f"no provider {provider!r}; there are: {known}", BAD_USAGE)
-    try:
-        engine = open_engine(found.resolved.database_url)
+    with past(found) as engine:
         if samples or provider:
             rows = queries.samples(engine, provider=provider, limit=limit)
             _show_samples(found, rows, as_json)
@@ -221,11 +230,6 @@ def history(
         flips = queries.flips(engine, route=name, limit=limit)
         incidents = queries.incidents(engine, route=name, limit=limit)
         refusals = queries.refusals(engine, route=name, limit=limit)
-    except SQLAlchemyError as error:
-        reason = str(getattr(error, "orig", error)).splitlines()[0]
-        if "no such table" in reason or "unable to open" in reason:
-            fail("there is no history yet; it begins with: prober run")
-        fail(f"history cannot be read: {reason}")
     if as_json:
         print_json({"flips": flips, "incidents": incidents, "refusals": refusals})
         return

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Engine, Table, desc, func, select
+from sqlalchemy import Engine, Table, case, desc, func, select
 
 from prober.store import tables
 from switch.flag import Flip, Op, Pin
@@ -24,6 +26,38 @@ def samples(
     if provider:
         query = query.where(table.c.provider == provider)
     return _rows(engine, query.order_by(desc(table.c.started_at)).limit(limit))
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """What a provider's canaries cost.
+
+    Attributes:
+        first_at: when the oldest of them was sent, seconds since the epoch.
+        usd: one sum for each moment that was asked for: from then on.
+    """
+
+    provider: str
+    first_at: float
+    usd: tuple[float, ...]
+
+
+def spending(engine: Engine, since: Sequence[float]) -> list[Spending]:
+    """Of every provider with a sample since the earliest of `since`, all vantages together."""
+    table = tables.sample
+    sums = [
+        func.sum(case((table.c.started_at >= moment, table.c.cost_usd), else_=0.0))
+        for moment in since
+    ]
+    query = (
+        select(table.c.provider, func.min(table.c.started_at), *sums)
+        .where(table.c.started_at >= min(since))
+        .group_by(table.c.provider)
+        .order_by(table.c.provider)
+    )
+    with engine.connect() as connection:
+        rows = connection.execute(query).all()
+    return [Spending(row[0], row[1], tuple(float(usd) for usd in row[2:])) for row in rows]
 
 
 def flips(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from prober.judge import Judge
 from prober.route import RouteState
+from prober.sample import Limits, Room, Sample
 from switch.decide import Action, Decision
+from switch.flag import say_duration
 from switch.target import ProviderView, choose
 
 
@@ -42,7 +45,7 @@ def _route(judge: Judge, state: RouteState) -> dict[str, Any]:
         "decision": _decision(state.decision),
         "incident": incident.number if incident else None,
         "flips": 0 if seen is None else sum(flip.moved for flip in seen.flips),
-        "providers": [_provider(state, provider) for provider in view.providers],
+        "providers": [_provider(state, provider, standing.now_s) for provider in view.providers],
     }
 
 
@@ -60,7 +63,7 @@ def _decision(decision: Decision) -> dict[str, Any]:
     }
 
 
-def _provider(state: RouteState, view: ProviderView) -> dict[str, Any]:
+def _provider(state: RouteState, view: ProviderView, now_s: float) -> dict[str, Any]:
     tracker = state.trackers[view.name]
     last = tracker.last
     return {
@@ -80,6 +83,7 @@ def _provider(state: RouteState, view: ProviderView) -> dict[str, Any]:
             "detail": last.detail,
             "first_text_s": last.phases.first_text_s,
         },
+        "room": _room(last, now_s) if last else None,
         "evidence": [
             {
                 "objective": evidence.objective.name,
@@ -91,6 +95,59 @@ def _provider(state: RouteState, view: ProviderView) -> dict[str, Any]:
             for evidence in tracker.evidence
         ],
     }
+
+
+def _room(last: Sample, now_s: float) -> dict[str, Any] | None:
+    """What the last canary's rate-limit headers left, in short and in full."""
+    if last.limits is None:
+        return None
+    said_s = last.started_s + (last.phases.first_byte_s or 0.0)
+    return {
+        "short": room_words(last.limits, max(0.0, now_s - said_s)),
+        "at": last.started_at,
+        **asdict(last.limits),
+    }
+
+
+def room_words(limits: Limits, age_s: float) -> str:
+    """ "requests 9,990 of 10,000, tokens 98 % left, resets in 6 s", said `age_s` ago.
+
+    The reset is that of the scarcer one; a reset that has passed is not told.
+    """
+    rooms = [limits.requests, limits.tokens]
+    parts = [_requests(limits.requests), _tokens(limits.tokens)]
+    known = [room for room in rooms if room.remaining is not None and room.reset_s is not None]
+    scarcer = min(known, key=_share, default=Room())
+    left_s = (scarcer.reset_s or 0.0) - age_s
+    if left_s > 0:
+        parts.append(f"resets in {say_duration(left_s)}")
+    wait_s = (limits.retry_after_s or 0.0) - age_s
+    if wait_s > 0:
+        parts.append(f"asks to wait {say_duration(wait_s)}")
+    return ", ".join(part for part in parts if part)
+
+
+def _share(room: Room) -> float:
+    """Of the limit, what is left; 1 where nobody says."""
+    if room.limit is None or room.remaining is None:
+        return 1.0
+    return room.remaining / room.limit if room.limit else 0.0
+
+
+def _requests(room: Room) -> str:
+    if room.remaining is None:
+        return "" if room.limit is None else f"requests at most {room.limit:,}"
+    whole = "left" if room.limit is None else f"of {room.limit:,}"
+    return f"requests {room.remaining:,} {whole}"
+
+
+def _tokens(room: Room) -> str:
+    if room.remaining is None:
+        return "" if room.limit is None else f"tokens at most {room.limit:,}"
+    if not room.limit:
+        return f"tokens {room.remaining:,} left"
+    # Rounded down: 0 % is nothing, and 100 % is all.
+    return f"tokens {min(100, 100 * room.remaining // room.limit)} % left"
 
 
 def why(judge: Judge, state: RouteState) -> dict[str, Any]:

@@ -27,6 +27,10 @@ class Wanting:
         self.shut: dict[str, str] = {}
         self.spent: frozenset[str] = frozenset()
         self.samples: list[Sample] = []
+        self.ticked_s: float | None = 0.0
+
+    def serves(self, provider: str) -> bool:
+        return False
 
     def needs(self, provider: str, now_s: float) -> list[Need]:
         return [self.need]
@@ -34,6 +38,8 @@ class Wanting:
     def started(self, provider: str, id: str) -> None: ...
 
     def dropped(self, provider: str, id: str) -> None: ...
+
+    def paced(self, provider: str, interval_s: float) -> None: ...
 
     def ended(self, sample: Sample) -> None:
         self.samples.append(sample)

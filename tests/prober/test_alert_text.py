@@ -212,7 +212,22 @@ SAID: dict[str, tuple[Callable[[], Event], str, Severity, str]] = {
         lambda: PLAIN.budget("k", AT, provider="a", spent_usd=0.9, limit_usd=1, out=False),
         "The canary budget of a is nearly spent",
         Severity.WARNING,
-        "0.9000 of 1 USD today. Canaries slow down; what is left is kept for suspicion and proofs.",
+        "0.9000 of 1 USD today. Canaries slow down, so that it lasts until midnight UTC; "
+        "proofs never wait.",
+    ),
+    "model": (
+        lambda: PLAIN.model(
+            "k",
+            AT,
+            provider="a",
+            sentence="claude-x is deprecated and retires on 2026-01-22",
+            days=7,
+            serves=["chat"],
+            stands_by=["summaries"],
+        ),
+        "a: claude-x is deprecated and retires on 2026-01-22",
+        Severity.WARNING,
+        "It serves chat now. It stands by for summaries.",
     ),
     "blind": (
         lambda: PLAIN.blind("k", AT, vantage="eu-1", why="no connection"),
@@ -243,6 +258,30 @@ def test_each_event_says_what_happened_and_what_to_do(kind: str) -> None:
     assert line in event.body.splitlines()
     assert "\n\n" not in event.body
     assert not any(words.endswith("..") for words in event.body.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("days", "words"),
+    [
+        (12, "That is in 12 days."),
+        (1, "That is tomorrow."),
+        (0, "That is today."),
+        (-3, "That was 3 days ago."),
+    ],
+)
+def test_a_model_s_end_is_told_in_days(days: int, words: str) -> None:
+    event = PLAIN.model(
+        "k", AT, provider="a", sentence="m retires", days=days, serves=[], stands_by=[]
+    )
+    assert event.body.splitlines()[:2] == ["02:12:41 UTC", words]
+    assert "put its successor into [[provider]].model" in event.body
+
+
+def test_a_model_without_a_known_end_leaves_out_the_days() -> None:
+    event = PLAIN.model(
+        "k", AT, provider="a", sentence="m is gone", days=None, serves=[], stands_by=[]
+    )
+    assert event.body.splitlines()[1].startswith("Nothing moves for this alone")
 
 
 def test_every_kind_that_can_be_configured_is_written_and_no_other() -> None:

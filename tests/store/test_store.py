@@ -153,3 +153,20 @@ def test_flips_and_pins_are_told_back_as_they_were(engine: Engine, tmp_path: Pat
     with engine.connect() as connection:
         assert len(connection.execute(select(tables.flip)).all()) == 3
     store.close()
+
+
+def test_spending_is_summed_by_provider_from_each_moment_on(engine: Engine, tmp_path: Path) -> None:
+    store = Store(engine, tmp_path / "spool")
+    store.start()
+    sent = [("a", 10.0, 0.5), ("a", 20.0, 0.25), ("a", 5.0, 9.0), ("b", 30.0, 1.0)]
+    for number, (provider, at, cost) in enumerate(sent):
+        row = sample(str(number))
+        row.values.update(provider=provider, started_at=at, cost_usd=cost)
+        store.put(row)
+    assert store.wait_written(20)
+    assert queries.spending(engine, (20.0, 10.0, 25.0)) == [
+        queries.Spending("a", 10.0, (0.25, 0.75, 0.0)),
+        queries.Spending("b", 30.0, (1.0, 1.0, 1.0)),
+    ]
+    assert queries.spending(engine, (99.0,)) == []
+    store.close()
