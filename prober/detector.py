@@ -72,6 +72,7 @@ class Fresh:
     """
 
     __slots__ = (
+        "_cap",
         "_p0",
         "_streak_s",
         "breached",
@@ -90,14 +91,18 @@ class Fresh:
         self.streak = 0
         self.breached = False
         self._streak_s = 0.0
+        # Past half of p1 the likelihood ratio would turn on its head.
+        self._cap = max(dials.p0, min(LEARN_CAP, dials.p1 / 2))
+        self._p0 = -1.0
         self._tune()
 
     def _tune(self, p0: float | None = None) -> None:
         """Sets the dials by `p0`, or else by what was learned."""
         dials = self.dials
-        # Past half of p1 the likelihood ratio would turn on its head.
-        cap = max(dials.p0, min(LEARN_CAP, dials.p1 / 2))
-        self._p0 = min(max(self.learned if p0 is None else p0, dials.p0), cap)
+        wanted = min(max(self.learned if p0 is None else p0, dials.p0), self._cap)
+        if wanted == self._p0:
+            return
+        self._p0 = wanted
         unit = math.log((1 - self._p0) / (1 - dials.p1))
         self.fresh = math.log(dials.p1 / self._p0) / unit
         self.threshold = dials.evidence / unit
@@ -107,13 +112,14 @@ class Fresh:
         return 1.0 if self.breached else self.points / self.threshold
 
     def event(self, bad: bool, started_s: float, ended_s: float, base_rate: bool) -> None:
-        if base_rate and self.dials.learn_over and self.points == 0:
-            self.learned += (bad - self.learned) / self.dials.learn_over
+        over = self.dials.learn_over if base_rate and self.points == 0 else 0
+        if over:
+            self.learned += (bad - self.learned) / over
         if not bad:
             self.streak = 0
             if self.points > 0:
                 self.points = max(0.0, self.points - 1)
-            elif base_rate and self.dials.learn_over:
+            elif over:
                 self._tune()
             return
         self.streak += 1

@@ -33,6 +33,8 @@ class Evidence:
         if bad is None:
             return None
         self.detector.event(bad, sample.started_s, sample.ended_s, sample.base_rate)
+        if not bad and self.since_s is None:
+            return bad  # nearly every canary of a life: nothing to count, nothing to clear
         if bad and self.since_s is None:
             self.since_s, self.since_at = sample.started_s, sample.started_at
         elif not bad and self.detector.level == 0:

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from prober.evidence import Evidence
 from prober.objective import Objective
@@ -67,8 +67,7 @@ class Change(StrEnum):
     CANARY = "canary"
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(NamedTuple):
     """The gist of a judged canary."""
 
     ended_s: float
@@ -123,6 +122,9 @@ class Tracker:
             return
         if sample.id in self._flight:
             self._flight[sample.id] = sample
+        elif sample.ok and not self._waiting and not self._flight:
+            self._judge(sample)  # the common case: nothing before it, nothing against it
+            return
         else:
             self._waiting.append(sample)
         self._release()
@@ -169,29 +171,36 @@ class Tracker:
 
     def _judge(self, sample: Sample) -> None:
         self.last = sample
-        if sample.fault is Fault.ACCOUNT:
+        ok = sample.ok
+        fault = Fault.NONE if ok else sample.fault
+        if fault is Fault.ACCOUNT:
             self._account(sample)
             return
-        if sample.fault is Fault.CANARY:
+        if fault is Fault.CANARY:
             if not self._canary_told:
                 self._canary_told = True
                 self.changes.append(Change.CANARY)
             return
-        verdicts = [evidence.event(sample) for evidence in self.evidence]
-        if sample.ok:
+        bad = breached = False
+        for evidence in self.evidence:
+            if evidence.event(sample):
+                bad = True
+            if evidence.detector.breached:
+                breached = True
+        if ok:
             self._canary_told = False
             self._settle_account()
             self._learn(sample)
-        elif sample.fault is Fault.QUALITY:
+        elif fault is Fault.QUALITY:
             self.quality = _moving(self.quality, 0.0)
-        bad = any(verdict is True for verdict in verdicts)
-        good = sample.ok and not bad
+        good = ok and not bad
         if bad or good:
             self._newest.append(Ended(sample.ended_s, good, sample.phases.first_text_s))
             self.good_in_a_row = self.good_in_a_row + 1 if good else 0
         if self.latched or self.resumed:
             self._recover(sample, good, bad)
-        self._latch(sample)
+        if breached:
+            self._latch(sample)
 
     def _account(self, sample: Sample) -> None:
         self.account_detail = sample.detail

@@ -78,8 +78,10 @@ class Objective:
                 return took > self.limit_s
 
     def _unavailable(self, sample: Sample) -> bool | None:
+        if sample.ok:
+            return False
         match sample.fault:
-            case Fault.NONE | Fault.QUALITY:
+            case Fault.QUALITY:
                 return False
             case Fault.PROVIDER | Fault.PATH:
                 return True
