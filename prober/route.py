@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 from prober.checks import domains_of, on_loopback
 from prober.config import Config, Provider, Route
@@ -12,10 +13,9 @@ from prober.flips import Memory
 from prober.health import Rules, Tracker
 from prober.journal import Record
 from prober.objective import objectives_of
-from prober.pace import WATCH_S, Need
+from prober.pace import SUSPICION_FAST_S, SUSPICION_SLOW_S, WATCH_S, Need
 from switch.decide import Action, Alarm, Decision, frozen_until
 from switch.flag import Candidate, Flag, Health, Keys, Mode
-from switch.lease import Lease
 from switch.target import Policy, ProviderView, View
 from switch.writer import Observed
 
@@ -43,10 +43,20 @@ class Standing:
     holding: str = ""
 
 
+class Claim(Protocol):
+    """What a route needs of its lease; `switch.lease.Lease` is the real one."""
+
+    nonce: str
+
+    async def hold(self) -> bool: ...
+
+    async def release(self) -> None: ...
+
+
 class RouteState:
     """State of one route. Holds no I/O; the judge and the flipper move it."""
 
-    def __init__(self, config: Config, route: Route, lease: Lease, memory: Memory) -> None:
+    def __init__(self, config: Config, route: Route, lease: Claim, memory: Memory) -> None:
         self.lease = lease
         self.leased = False
         self.leased_s = float("-inf")
@@ -238,6 +248,41 @@ class RouteState:
             witness=witness,
         )
 
+    def turn_s(self, now_s: float) -> float:
+        """When a need that no new sample has changed will have changed next; infinity: never."""
+        turns = [self._watch[1]]
+        for since_s in self._suspect_s.values():
+            turns += (since_s + SUSPICION_FAST_S, since_s + SUSPICION_FAST_S + SUSPICION_SLOW_S)
+        return min((turn_s for turn_s in turns if turn_s > now_s), default=float("inf"))
+
+    @property
+    def settled(self) -> bool:
+        """No decision but to hold is possible, however late it gets, until a sample says more.
+
+        The primary may stay, and either nobody goes home by itself or there is no home to go to.
+        Pins and the lease are not asked.
+        """
+        primary = self.trackers.get(self.primary)
+        serving = any(p.name == self.primary and p.enabled for p in self.candidates)
+        if primary is None or primary.breached or not serving:
+            return False
+        if self.primary not in self.may_serve:
+            return False
+        if self.policy.failback == "manual" or self.route.mode is Mode.PROPOSE:
+            return True
+        for provider in self.candidates:
+            if provider.name == self.primary:
+                if self.policy.prefer != "cost":
+                    return True
+            elif not self.trackers[provider.name].breached:
+                return False
+        return True
+
+    @property
+    def leaving(self) -> bool:
+        """A decision waits for a target, or for its proof."""
+        return bool(self.proving) or self._leaving_s is not None
+
     def _next(self, provider: str) -> str:
         """The target to prove while the primary's evidence is still growing."""
         primary = self.trackers.get(self.primary)
@@ -270,6 +315,19 @@ class RouteState:
                 )
             )
         return found
+
+
+def vouched_by(config: Config, name: str) -> tuple[str, ...]:
+    """The providers of other failure domains: an answer of `name` proves our path to them too."""
+    witness = config.find_provider(name)
+    if witness is None or on_loopback(witness):
+        return ()
+    domains = domains_of(witness)
+    return tuple(
+        provider.name
+        for provider in config.provider
+        if provider.name != name and domains.isdisjoint(domains_of(provider))
+    )
 
 
 def rules_of(provider: Provider, route: Route) -> Rules:

@@ -1,0 +1,419 @@
+"""The event loop in virtual time: schedule, trackers and decide() as the daemon has them.
+
+What is virtual is time, the providers and the flag. An hour in which nothing happens is passed
+over: while all is well a canary is drawn and judged in one step, and a decision is not asked for
+that could only be to hold. `every_second` leaves out no step, and gives the same flips.
+
+A canary that ends is judged, decisions follow, then the schedule adjusts; so it does on every
+tick, one second apart since the last canary's end, as in the daemon.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from heapq import heappop, heappush, heapreplace
+
+from prober.budget import Budget
+from prober.config import Config, Provider
+from prober.flips import Memory
+from prober.health import Change, Tracker
+from prober.pace import Purpose, Rhythm
+from prober.route import RouteState, Standing, vouched_by
+from prober.sample import Fault, Outcome, Phases, Sample, Tokens
+from prober.simulate.scenario import Scenario
+from prober.simulate.world import World
+from switch.decide import Action, decide
+from switch.flag import Flag, Flip, Mode, Op
+from switch.writer import Observed
+
+# 2026-01-01, a Thursday; only quiet hours and the budget's days look at it.
+EPOCH_S = 1_767_225_600
+TICK_S = 1.0
+FIRST_STAGGER_S = 0.05
+# Flips older than the newest of these bear on no decision: automatic ones freeze long before.
+REMEMBERED = 100
+SAY_EVERY = 20_000
+_END, _TICK, _START = 0, 1, 2
+# Times that are sums of others are equal only nearly.
+NEARLY_S = 1e-6
+ACTOR = "prober@simulated"
+TOKENS = Tokens(input=30, output=8)
+
+Progress = Callable[[float], None]
+"""(seconds of virtual time that have passed)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One change of a route's flag; the first one comes from nowhere and is no flip."""
+
+    at_s: float
+    route: str
+    source: str
+    target: str
+    kind: str
+    reason: str
+
+
+@dataclass
+class Course:
+    """What happened.
+
+    Attributes:
+        breaches: provider -> (route, from, to) of each breach; `to` is infinite if it lasts.
+        probes: provider -> canaries that were sent.
+    """
+
+    moves: list[Move] = field(default_factory=list)
+    breaches: dict[str, list[tuple[str, float, float]]] = field(default_factory=dict)
+    probes: dict[str, int] = field(default_factory=dict)
+    cost_usd: float = 0.0
+
+
+class _NoLease:
+    """Nobody else is there."""
+
+    nonce = "simulated"
+
+    async def hold(self) -> bool:
+        return True
+
+    async def release(self) -> None:
+        return None
+
+
+class _Watched:
+    """A provider as the schedule and the judge see it."""
+
+    __slots__ = (
+        "cost_usd",
+        "name",
+        "probes",
+        "rhythm",
+        "timer",
+        "trackers",
+        "vouches",
+        "world",
+    )  # fmt: skip
+
+    def __init__(self, provider: Provider, world: World, trackers: list[Tracker]) -> None:
+        canary = provider.canary
+        self.name = provider.name
+        self.world = world
+        self.trackers = trackers
+        self.rhythm = Rhythm(
+            canary.interval.total_seconds(), canary.suspect_interval.total_seconds(), 0.0
+        )
+        self.cost_usd = provider.worst_cost_usd
+        self.vouches: list[Tracker] = []
+        self.timer = 0
+        self.probes = 0
+
+
+_Event = tuple[float, int, int, int, Sample | None]
+"""(when, what, which provider, timer or number, the sample that ends)."""
+
+
+class Engine:
+    """One run. Use once."""
+
+    def __init__(self, scenario: Scenario, config: Config, *, every_second: bool = False) -> None:
+        self._duration_s = scenario.duration_s
+        self._every_second = every_second
+        self.course = Course()
+        self.states = [RouteState(config, route, _NoLease(), Memory()) for route in config.route]
+        for state in self.states:
+            state.leased = True
+            self._show(state, 0.0, None, ())
+        enabled = [p for p in config.provider if p.enabled and p.name in scenario.providers]
+        self._watched: list[_Watched] = []
+        for provider in enabled:
+            canary = provider.canary
+            world = World(
+                f"{scenario.seed} {provider.name}",
+                scenario.providers[provider.name],
+                (i for i in scenario.incidents if i.provider == provider.name),
+                canary.first_text_timeout.total_seconds(),
+                canary.timeout.total_seconds(),
+            )
+            trackers = [t for s in self.states if (t := s.trackers.get(provider.name))]
+            self._watched.append(_Watched(provider, world, trackers))
+        for watched in self._watched:
+            names = vouched_by(config, watched.name)
+            watched.vouches = [t for w in self._watched if w.name in names for t in w.trackers]
+        limits = {p.name: p.canary.daily_budget_usd for p in config.provider}
+        self._budget = Budget(limits)
+        self._spent: frozenset[str] = frozenset()
+        self._open: dict[tuple[str, str], float] = {}
+        self._heap: list[_Event] = []
+        self._number = 0
+        self._flying = 0
+        self._restless = True
+        self._calm = False
+        # Ticks are counted from the end of the last canary.
+        self._ticks_from_s = 0.0
+        self._ticks = 0
+        self._tick_is = 0
+
+    # -- the loop ------------------------------------------------------------------------------
+
+    def run(self, progress: Progress | None = None) -> Course:
+        for index in range(len(self._watched)):
+            heappush(self._heap, (index * FIRST_STAGGER_S, _START, index, 0, None))
+        self._set_tick(0.0)
+        heap, steps = self._heap, 0
+        while heap:
+            at_s, what, index, number, sample = heap[0]
+            if at_s >= self._duration_s:
+                break
+            if what == _START:
+                self._start(at_s, index, number)
+            else:
+                heappop(heap)
+                if what == _END:
+                    assert sample is not None
+                    self._end(at_s, index, sample)
+                elif number == self._tick_is:
+                    self._ticks += 1
+                    self._judge(at_s)
+            steps += 1
+            if progress is not None and steps % SAY_EVERY == 0:
+                progress(at_s)
+        for watched in self._watched:
+            self.course.probes[watched.name] = watched.probes
+            self.course.cost_usd += watched.probes * watched.cost_usd
+        for (route, provider), since_s in self._open.items():
+            self._breach(route, provider, since_s, math.inf)
+        return self.course
+
+    def _start(self, at_s: float, index: int, timer: int) -> None:
+        """The timer of a provider fires."""
+        watched = self._watched[index]
+        heap = self._heap
+        if timer != watched.timer:
+            heappop(heap)
+            return
+        rhythm = watched.rhythm
+        heapreplace(heap, (at_s + rhythm.pace.interval_s, _START, index, timer, None))
+        purpose = rhythm.pace.purpose
+        if not rhythm.may_launch() or not self._pay(watched, at_s, purpose):
+            return
+        base_rate = rhythm.launched(purpose, at_s)
+        watched.probes += 1
+        outcome, byte_s, text_s, total_s = watched.world.ask(at_s)
+        well = self._calm and outcome is Outcome.OK
+        end_s = at_s + total_s
+        self._number += 1
+        sample = Sample(
+            str(self._number),
+            watched.name,
+            "simulated",
+            "simulated",
+            EPOCH_S + at_s,
+            at_s,
+            outcome,
+            Phases(first_byte_s=byte_s, first_text_s=text_s, total_s=total_s),
+            cost_usd=watched.cost_usd,
+            tokens=TOKENS,
+            base_rate=base_rate,
+        )
+        if well and end_s < heap[0][0] and end_s < self._duration_s:
+            rhythm.landed()
+            for tracker in watched.trackers:
+                tracker.ended(sample)
+                if not tracker.good_in_a_row:
+                    self._calm = False  # too slow
+            if not self._calm:
+                self._after(end_s)
+            return
+        self._calm = False
+        self._flying += 1
+        for tracker in watched.trackers:
+            tracker.started(sample.id)
+        heappush(heap, (end_s, _END, index, self._number, sample))
+
+    def _pay(self, watched: _Watched, at_s: float, purpose: Purpose) -> bool:
+        if watched.cost_usd <= 0:
+            return True
+        now = EPOCH_S + at_s
+        if not self._budget.reserve(watched.name, watched.cost_usd, now, purpose):
+            self._calm = False
+            return False
+        if self._budget.low(watched.name, now):
+            self._calm = False
+        return True
+
+    def _end(self, at_s: float, index: int, sample: Sample) -> None:
+        watched = self._watched[index]
+        watched.rhythm.landed()
+        self._flying -= 1
+        for tracker in watched.trackers:
+            tracker.ended(sample)
+        if sample.fault is not Fault.PATH:
+            for tracker in watched.vouches:
+                tracker.witnessed(sample.started_s)
+        self._after(at_s)
+
+    def _after(self, at_s: float) -> None:
+        """A canary has ended: the judge wakes, and its seconds count from here."""
+        self._ticks_from_s, self._ticks = at_s, 0
+        self._judge(at_s)
+
+    # -- the judge -----------------------------------------------------------------------------
+
+    def _judge(self, at_s: float) -> None:
+        """What the daemon does when a canary has ended, and each second."""
+        full = self._restless
+        settled = True
+        for state in self.states:
+            for tracker in state.trackers.values():
+                if full:
+                    tracker.tick(at_s)
+                if tracker.changes:
+                    self._changed(state, tracker, at_s)
+            if full or state.leaving or not state.settled:
+                self._decide(state, at_s)
+            settled = settled and state.settled
+        pending = any(t.path_pending for w in self._watched for t in w.trackers)
+        short = self._adjust(at_s, pending)
+        leaving = any(state.leaving for state in self.states)
+        self._restless = self._every_second or pending or short or leaving or not settled
+        self._calm = not self._restless and not self._flying and all(map(_calm, self._watched))
+        self._set_tick(at_s)
+
+    def _changed(self, state: RouteState, tracker: Tracker, at_s: float) -> None:
+        place = state.name, tracker.provider
+        for change in tracker.changes:
+            if change in (Change.BREACHED, Change.ACCOUNT):
+                self._open.setdefault(place, at_s)
+            elif change in (Change.RECOVERED, Change.ACCOUNT_WELL) and not tracker.breached:
+                since_s = self._open.pop(place, None)
+                if since_s is not None:
+                    self._breach(*place, since_s, at_s)
+        tracker.changes = []
+
+    def _breach(self, route: str, provider: str, from_s: float, to_s: float) -> None:
+        self.course.breaches.setdefault(provider, []).append((route, from_s, to_s))
+
+    def _decide(self, state: RouteState, at_s: float) -> None:
+        assert state.seen is not None
+        self._show(state, at_s, state.seen.flag, state.seen.flips)
+        standing = Standing(
+            now_s=at_s, now_ms=round((EPOCH_S + at_s) * 1000), shut={}, spent=self._spent
+        )
+        decision = decide(state.view(standing), state.policy)
+        if decision.action in (Action.FLIP, Action.SEED):
+            self._move(state, at_s, decision.target, decision.kind, decision.reason)
+        state.decided(decision, standing)
+
+    def _move(self, state: RouteState, at_s: float, target: str, kind: str, reason: str) -> None:
+        """The flip script's part: the flag moves, and the stream knows of it."""
+        assert state.seen is not None
+        before, now_ms = state.seen.flag, state.seen.time_ms
+        source = before.provider if before else ""
+        id = f"{state.name}-{now_ms}-{len(self.course.moves)}"
+        flip = Flip(
+            route=state.name,
+            op=Op.AUTO if before else Op.SEED,
+            epoch=now_ms,
+            decision_id=id,
+            parent=before.decision_id if before else "",
+            from_provider=source,
+            to_provider=target,
+            reason=reason,
+            actor=ACTOR,
+            at_ms=now_ms,
+        )
+        flag = Flag(
+            route=state.name,
+            provider=target,
+            epoch=now_ms,
+            decision_id=id,
+            parent=flip.parent,
+            previous=source,
+            reason=reason,
+            actor=ACTOR,
+            changed_at=now_ms,
+            checked_at=now_ms,
+        )
+        self._show(state, at_s, flag, (*state.seen.flips, flip)[-REMEMBERED:])
+        self.course.moves.append(Move(at_s, state.name, source, target, kind, reason))
+        # As in the daemon, a flag that exists only here is not watched.
+        if flip.moved and state.route.mode is not Mode.OBSERVE:
+            state.moved_to(target, at_s)
+
+    def _show(
+        self, state: RouteState, at_s: float, flag: Flag | None, flips: tuple[Flip, ...]
+    ) -> None:
+        state.seen = Observed(
+            time_ms=round((EPOCH_S + at_s) * 1000),
+            replication_id="",
+            writable=True,
+            replicas=0,
+            flag=flag,
+            pin=None,
+            primary=flag.provider if flag else None,
+            lease=None,
+            flips=flips,
+        )
+
+    # -- the schedule --------------------------------------------------------------------------
+
+    def _adjust(self, at_s: float, pending: bool) -> bool:
+        """Sets every timer by what the routes need; gives whether some budget runs short."""
+        spent, short = set(), False
+        for index, watched in enumerate(self._watched):
+            low = False
+            if watched.cost_usd > 0:
+                now = EPOCH_S + at_s
+                low = self._budget.low(watched.name, now)
+                short = short or low
+                if self._budget.exhausted(watched.name, watched.cost_usd, now):
+                    spent.add(watched.name)
+            needs = [
+                state.need(watched.name, at_s, asked=False, witness=pending)
+                for state in self.states
+                if watched.name in state.trackers
+            ]
+            start_s = watched.rhythm.adjust(needs, at_s, low=low)
+            if start_s is not None:
+                watched.timer += 1
+                heappush(self._heap, (start_s, _START, index, watched.timer, None))
+        self._spent = frozenset(spent)
+        return short or bool(spent)
+
+    def _set_tick(self, at_s: float) -> None:
+        """Sets the next tick that could change anything; an earlier one is void."""
+        self._tick_is += 1
+        if self._calm:
+            return
+        tick = self._ticks + 1
+        if not self._restless:
+            after_s = at_s - NEARLY_S
+            turn_s = min(
+                min(state.turn_s(after_s) for state in self.states),
+                min(_turn_s(watched.rhythm, after_s) for watched in self._watched),
+            )
+            if turn_s == math.inf:
+                return
+            tick = max(tick, math.ceil((turn_s - self._ticks_from_s) / TICK_S - NEARLY_S))
+        self._ticks = tick - 1
+        heappush(
+            self._heap,
+            (self._ticks_from_s + tick * TICK_S, _TICK, 0, self._tick_is, None),
+        )
+
+
+def _calm(watched: _Watched) -> bool:
+    """Nothing is suspected of the provider, and no route looks at it closely."""
+    return watched.rhythm.pace.purpose is Purpose.BASE and not any(
+        tracker.suspect or tracker.breached or tracker.resumed for tracker in watched.trackers
+    )
+
+
+def _turn_s(rhythm: Rhythm, at_s: float) -> float:
+    """When the schedule would act although nothing was learned."""
+    turns = (rhythm.silent_s, rhythm.bucket.ready_s)
+    return min((turn_s for turn_s in turns if turn_s > at_s), default=math.inf)
