@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -24,6 +24,8 @@ ACCOUNT_COUNT = 3
 ACCOUNT_WITHIN_S = 30.0
 PROOF = 4
 PROOF_MAX_AGE_S = 15.0
+# What older canaries weigh in a moving average of a tenth is lost in rounding: .9^400 = 5e-19.
+REMEMBERED = 400
 RELAPSE_WITHIN_S = 6 * 3600.0
 PENALTY_CAP = 8
 
@@ -129,6 +131,20 @@ class Tracker:
             self._waiting.append(sample)
         self._release()
 
+    def went_well(self, canaries: Sequence[tuple[float, float, float | None]]) -> None:
+        """Many canaries in short, while nothing was suspected: the same as `ended` for each.
+
+        Each is (started_s, ended_s, first_text_s), good by every objective and sent at the base
+        rate; at least `PROOF` whole samples must follow.
+        """
+        for evidence in self.evidence:
+            event = evidence.detector.event
+            for started_s, ended_s, _ in canaries:
+                event(False, started_s, ended_s, True)
+        for _, _, first_s in canaries[-REMEMBERED:]:
+            self._learn(first_s)
+        self.good_in_a_row += len(canaries)
+
     def witnessed(self, started_s: float) -> None:
         """Our own path worked for something that began at `started_s`."""
         if started_s > self._witnessed_s:
@@ -190,7 +206,7 @@ class Tracker:
         if ok:
             self._canary_told = False
             self._settle_account()
-            self._learn(sample)
+            self._learn(sample.phases.first_text_s)
         elif fault is Fault.QUALITY:
             self.quality = _moving(self.quality, 0.0)
         good = ok and not bad
@@ -223,11 +239,10 @@ class Tracker:
             self.account = None
             self.changes.append(Change.ACCOUNT_WELL)
 
-    def _learn(self, sample: Sample) -> None:
+    def _learn(self, first_s: float | None) -> None:
         self.quality = _moving(self.quality, 1.0)
-        first = sample.phases.first_text_s
-        if first:
-            log_s = _moving(math.log(self.latency_s) if self.latency_s else None, math.log(first))
+        if first_s:
+            log_s = _moving(math.log(self.latency_s) if self.latency_s else None, math.log(first_s))
             self.latency_s = math.exp(log_s)
 
     def _latch(self, sample: Sample) -> None:

@@ -95,6 +95,12 @@ class RouteState:
             max_flips=failover.max_flips,
             freeze_window_ms=round(failover.freeze_window.total_seconds() * 1000),
         )
+        allowed = self.policy.residency
+        self.may_serve = frozenset(
+            p.name
+            for p in self.candidates
+            if not allowed or (p.residency and set(p.residency) <= allowed)
+        )
         objectives = objectives_of(route)
         trackers: dict[str, Tracker] = {}
         for provider in self.candidates:
@@ -133,15 +139,6 @@ class RouteState:
     @property
     def may_write(self) -> bool:
         return self.leased and self.route.mode is not Mode.OBSERVE
-
-    @property
-    def may_serve(self) -> frozenset[str]:
-        allowed = self.policy.residency
-        return frozenset(
-            p.name
-            for p in self.candidates
-            if not allowed or (p.residency and set(p.residency) <= allowed)
-        )
 
     @property
     def frozen_until(self) -> int:
@@ -262,21 +259,21 @@ class RouteState:
         The primary may stay, and either nobody goes home by itself or there is no home to go to.
         Pins and the lease are not asked.
         """
-        primary = self.trackers.get(self.primary)
-        serving = any(p.name == self.primary and p.enabled for p in self.candidates)
-        if primary is None or primary.breached or not serving:
+        name = self.primary
+        primary = self.trackers.get(name)
+        if primary is None or primary.breached or name not in self.may_serve:
             return False
-        if self.primary not in self.may_serve:
-            return False
-        if self.policy.failback == "manual" or self.route.mode is Mode.PROPOSE:
-            return True
+        stays = self.policy.failback == "manual" or self.route.mode is Mode.PROPOSE
+        by_order = self.policy.prefer != "cost"
+        serving = False
         for provider in self.candidates:
-            if provider.name == self.primary:
-                if self.policy.prefer != "cost":
-                    return True
-            elif not self.trackers[provider.name].breached:
+            if provider.name == name:
+                serving = bool(provider.enabled)
+                if by_order:
+                    break
+            elif not stays and not self.trackers[provider.name].breached:
                 return False
-        return True
+        return serving
 
     @property
     def leaving(self) -> bool:

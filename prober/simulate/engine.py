@@ -1,8 +1,9 @@
 """The event loop in virtual time: schedule, trackers and decide() as the daemon has them.
 
-What is virtual is time, the providers and the flag. An hour in which nothing happens is passed
-over: while all is well a canary is drawn and judged in one step, and a decision is not asked for
-that could only be to hold. `every_second` leaves out no step, and gives the same flips.
+What is virtual is time, the providers and the flag. What cannot change a decision is left out:
+while all is well canaries are only drawn, and told to their trackers together once something is
+not well; and a decision that could only be to hold is not asked for. `every_second` leaves out
+nothing, and gives the same flips.
 
 A canary that ends is judged, decisions follow, then the schedule adjusts; so it does on every
 tick, one second apart since the last canary's end, as in the daemon.
@@ -18,12 +19,13 @@ from heapq import heappop, heappush, heapreplace
 from prober.budget import Budget
 from prober.config import Config, Provider
 from prober.flips import Memory
-from prober.health import Change, Tracker
+from prober.health import PROOF, Change, Tracker
+from prober.objective import Objective
 from prober.pace import Purpose, Rhythm
 from prober.route import RouteState, Standing, vouched_by
 from prober.sample import Fault, Outcome, Phases, Sample, Tokens
 from prober.simulate.scenario import Scenario
-from prober.simulate.world import World
+from prober.simulate.world import Found, World
 from switch.decide import Action, decide
 from switch.flag import Flag, Flip, Mode, Op
 from switch.writer import Observed
@@ -36,6 +38,7 @@ FIRST_STAGGER_S = 0.05
 REMEMBERED = 100
 SAY_EVERY = 20_000
 _END, _TICK, _START = 0, 1, 2
+_FIRST = -1
 # Times that are sums of others are equal only nearly.
 NEARLY_S = 1e-6
 ACTOR = "prober@simulated"
@@ -90,9 +93,12 @@ class _Watched:
     __slots__ = (
         "cost_usd",
         "name",
+        "passed",
         "probes",
         "rhythm",
+        "text_limit_s",
         "timer",
+        "total_limit_s",
         "trackers",
         "vouches",
         "world",
@@ -110,7 +116,45 @@ class _Watched:
         self.vouches: list[Tracker] = []
         self.timer = 0
         self.probes = 0
+        # Good canaries of a calm, not told to the trackers yet.
+        self.passed: list[_Passed] = []
+        self.text_limit_s = self.total_limit_s = math.inf
+        for tracker in trackers:
+            for evidence in tracker.evidence:
+                self._limit(evidence.objective)
 
+    def _limit(self, objective: Objective) -> None:
+        """Sets what no canary of a calm may pass; a limit that is not a time allows none."""
+        limit_s = objective.limit_s if objective.limit_s is not None else -math.inf
+        match objective.name:
+            case "availability" | "quality":
+                return
+            case "total":
+                self.total_limit_s = min(self.total_limit_s, limit_s)
+            case "ttft":
+                self.text_limit_s = min(self.text_limit_s, limit_s)
+            case _:
+                self.total_limit_s = -math.inf
+
+    def draw(self, at_s: float, number: int, base_rate: bool, found: Found) -> Sample:
+        outcome, byte_s, text_s, total_s = found
+        return Sample(
+            str(number),
+            self.name,
+            "simulated",
+            "simulated",
+            EPOCH_S + at_s,
+            at_s,
+            outcome,
+            Phases(first_byte_s=byte_s, first_text_s=text_s, total_s=total_s),
+            tokens=TOKENS,
+            cost_usd=self.cost_usd,
+            base_rate=base_rate,
+        )
+
+
+_Passed = tuple[float, float, Found]
+"""(started_s, ended_s, what it found)."""
 
 _Event = tuple[float, int, int, int, Sample | None]
 """(when, what, which provider, timer or number, the sample that ends)."""
@@ -160,27 +204,32 @@ class Engine:
     # -- the loop ------------------------------------------------------------------------------
 
     def run(self, progress: Progress | None = None) -> Course:
-        for index in range(len(self._watched)):
-            heappush(self._heap, (index * FIRST_STAGGER_S, _START, index, 0, None))
+        for index, watched in enumerate(self._watched):
+            # As the schedule does it: a first look at once, then each at its own offset.
+            heappush(self._heap, (index * FIRST_STAGGER_S, _START, index, _FIRST, None))
+            interval_s = watched.rhythm.interval_s
+            offset_s = interval_s * index / len(self._watched)
+            heappush(self._heap, (offset_s or interval_s, _START, index, 0, None))
         self._set_tick(0.0)
-        heap, steps = self._heap, 0
-        while heap:
+        heap = self._heap
+        steps = 0
+        while heap and heap[0][0] < self._duration_s:
+            if progress is not None and steps % SAY_EVERY == 0:
+                progress(heap[0][0])
+            steps += 1
+            if self._calm:
+                self._cruise()
+                continue
             at_s, what, index, number, sample = heap[0]
-            if at_s >= self._duration_s:
-                break
             if what == _START:
                 self._start(at_s, index, number)
-            else:
-                heappop(heap)
-                if what == _END:
-                    assert sample is not None
-                    self._end(at_s, index, sample)
-                elif number == self._tick_is:
-                    self._ticks += 1
-                    self._judge(at_s)
-            steps += 1
-            if progress is not None and steps % SAY_EVERY == 0:
-                progress(at_s)
+                continue
+            heappop(heap)
+            if sample is not None:
+                self._end(at_s, index, sample)
+            elif number == self._tick_is:
+                self._ticks += 1
+                self._judge(at_s)
         for watched in self._watched:
             self.course.probes[watched.name] = watched.probes
             self.course.cost_usd += watched.probes * watched.cost_usd
@@ -188,62 +237,96 @@ class Engine:
             self._breach(route, provider, since_s, math.inf)
         return self.course
 
+    def _cruise(self) -> None:
+        """All is well: canaries are drawn and kept, until one is not good or it is time to say."""
+        heap, end_s = self._heap, self._duration_s
+        for _ in range(SAY_EVERY):
+            at_s, what, index, timer, _sample = heap[0]
+            if at_s >= end_s:
+                return
+            watched = self._watched[index]
+            if what != _START or timer != watched.timer:
+                heappop(heap)  # void: a calm has no ticks, and what ends is kept
+                continue
+            heapreplace(heap, (at_s + watched.rhythm.pace.interval_s, _START, index, timer, None))
+            passed = watched.passed
+            if passed and passed[-1][1] > at_s:
+                continue  # still under way
+            if watched.cost_usd > 0 and not self._pay(watched, at_s, Purpose.BASE):
+                self._rouse(at_s)
+                return
+            found = watched.world.ask(at_s)
+            watched.probes += 1
+            if not (
+                self._calm
+                and found[0] is Outcome.OK
+                and found[2] is not None
+                and found[2] <= watched.text_limit_s
+                and found[3] <= watched.total_limit_s
+            ):
+                self._rouse(at_s)
+                self._launch(at_s, index, Purpose.BASE, found)
+                return
+            passed.append((at_s, at_s + found[3], found))
+
+    def _rouse(self, at_s: float) -> None:
+        """The calm is over: the trackers are told what passed meanwhile."""
+        self._calm = False
+        for index, watched in enumerate(self._watched):
+            passed = watched.passed
+            if not passed:
+                continue
+            watched.passed = []
+            flying = passed.pop() if passed[-1][1] >= at_s else None
+            whole = max(0, len(passed) - PROOF)
+            for tracker in watched.trackers:
+                if whole:
+                    tracker.went_well([(s, e, f[2]) for s, e, f in passed[:whole]])
+                for started_s, _, found in passed[whole:]:
+                    tracker.ended(watched.draw(started_s, 0, True, found))
+            if passed:
+                watched.rhythm.launched(Purpose.BASE, passed[-1][0])
+                watched.rhythm.landed()
+                self._ticks_from_s = max(self._ticks_from_s, passed[-1][1])
+            if flying is not None:
+                self._launch(flying[0], index, Purpose.BASE, flying[2])
+
     def _start(self, at_s: float, index: int, timer: int) -> None:
         """The timer of a provider fires."""
         watched = self._watched[index]
-        heap = self._heap
-        if timer != watched.timer:
-            heappop(heap)
-            return
-        rhythm = watched.rhythm
-        heapreplace(heap, (at_s + rhythm.pace.interval_s, _START, index, timer, None))
-        purpose = rhythm.pace.purpose
-        if not rhythm.may_launch() or not self._pay(watched, at_s, purpose):
-            return
-        base_rate = rhythm.launched(purpose, at_s)
-        watched.probes += 1
-        outcome, byte_s, text_s, total_s = watched.world.ask(at_s)
-        well = self._calm and outcome is Outcome.OK
-        end_s = at_s + total_s
+        if timer == _FIRST or timer != watched.timer:
+            heappop(self._heap)
+            if timer != _FIRST:
+                return
+        else:
+            interval_s = watched.rhythm.pace.interval_s
+            heapreplace(self._heap, (at_s + interval_s, _START, index, timer, None))
+        purpose = watched.rhythm.pace.purpose
+        if watched.rhythm.may_launch() and self._pay(watched, at_s, purpose):
+            watched.probes += 1
+            self._launch(at_s, index, purpose, watched.world.ask(at_s))
+
+    def _launch(self, at_s: float, index: int, purpose: Purpose, found: Found) -> None:
+        watched = self._watched[index]
+        base_rate = watched.rhythm.launched(purpose, at_s)
         self._number += 1
-        sample = Sample(
-            str(self._number),
-            watched.name,
-            "simulated",
-            "simulated",
-            EPOCH_S + at_s,
-            at_s,
-            outcome,
-            Phases(first_byte_s=byte_s, first_text_s=text_s, total_s=total_s),
-            cost_usd=watched.cost_usd,
-            tokens=TOKENS,
-            base_rate=base_rate,
-        )
-        if well and end_s < heap[0][0] and end_s < self._duration_s:
-            rhythm.landed()
-            for tracker in watched.trackers:
-                tracker.ended(sample)
-                if not tracker.good_in_a_row:
-                    self._calm = False  # too slow
-            if not self._calm:
-                self._after(end_s)
-            return
-        self._calm = False
         self._flying += 1
+        sample = watched.draw(at_s, self._number, base_rate, found)
         for tracker in watched.trackers:
             tracker.started(sample.id)
-        heappush(heap, (end_s, _END, index, self._number, sample))
+        heappush(self._heap, (sample.ended_s, _END, index, self._number, sample))
 
     def _pay(self, watched: _Watched, at_s: float, purpose: Purpose) -> bool:
         if watched.cost_usd <= 0:
             return True
         now = EPOCH_S + at_s
-        if not self._budget.reserve(watched.name, watched.cost_usd, now, purpose):
-            self._calm = False
-            return False
-        if self._budget.low(watched.name, now):
-            self._calm = False
-        return True
+        paid = self._budget.reserve(watched.name, watched.cost_usd, now, purpose)
+        if not paid or self._budget.low(watched.name, now):
+            # From now on the hour matters: the day's end brings a new budget.
+            self._calm, self._restless = False, True
+            self._ticks = int((at_s - self._ticks_from_s) // TICK_S)
+            self._set_tick(at_s)
+        return paid
 
     def _end(self, at_s: float, index: int, sample: Sample) -> None:
         watched = self._watched[index]
