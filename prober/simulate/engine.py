@@ -315,6 +315,8 @@ class Engine:
         for tracker in watched.trackers:
             tracker.started(sample.id)
         heappush(self._heap, (sample.ended_s, _END, index, self._number, sample))
+        if watched.rhythm.bucket.ready_s > at_s:
+            self._tick_soon(at_s)  # that was the last fast one for a while
 
     def _pay(self, watched: _Watched, at_s: float, purpose: Purpose) -> bool:
         if watched.cost_usd <= 0:
@@ -323,10 +325,15 @@ class Engine:
         paid = self._budget.reserve(watched.name, watched.cost_usd, now, purpose)
         if not paid or self._budget.low(watched.name, now):
             # From now on the hour matters: the day's end brings a new budget.
-            self._calm, self._restless = False, True
-            self._ticks = int((at_s - self._ticks_from_s) // TICK_S)
-            self._set_tick(at_s)
+            self._calm = False
+            self._tick_soon(at_s)
         return paid
+
+    def _tick_soon(self, at_s: float) -> None:
+        """Something was learned between two ticks, and no canary has ended."""
+        self._restless = True
+        self._ticks = int((at_s - self._ticks_from_s) // TICK_S)
+        self._set_tick(at_s)
 
     def _end(self, at_s: float, index: int, sample: Sample) -> None:
         watched = self._watched[index]
