@@ -250,3 +250,50 @@ class WindowShare:
         self._events = deque((float(at), bool(bad)) for at, bad in state.get("events", ()))
         self._bad = sum(bad for _, bad in self._events)
         self.breached = bool(state.get("breached", False))
+
+
+class Burn:
+    """The error budget burns `rate` times too fast, over an hour and over five minutes.
+
+    Multi-window burn rate, The Site Reliability Workbook, chapter 5.
+    """
+
+    __slots__ = ("_long", "_short", "breached", "rate")
+
+    def __init__(
+        self, allowed: float, rate: float, long_s: float, short_s: float, min_samples: int
+    ) -> None:
+        self.rate = rate
+        self.breached = False
+        share = min(0.99, rate * allowed)
+        self._long = WindowShare(share, long_s, min_samples)
+        self._short = WindowShare(share, short_s, 1)
+
+    @property
+    def level(self) -> float:
+        return 1.0 if self.breached else min(self._long.level, self._short.level)
+
+    def event(self, bad: bool, started_s: float, ended_s: float, base_rate: bool) -> None:
+        for window in (self._long, self._short):
+            window.breached = False
+            window.event(bad, started_s, ended_s, base_rate)
+        if self._long.breached and self._short.breached:
+            self.breached = True
+
+    def reset(self) -> None:
+        self._long.reset()
+        self._short.reset()
+        self.breached = False
+
+    def explain(self) -> str:
+        return f"{self._long.explain()} ({self.rate:g} times what is allowed)"
+
+    def dump(self) -> dict[str, Any]:
+        return {
+            "long": self._long.dump(), "short": self._short.dump(), "breached": self.breached
+        }  # fmt: skip
+
+    def load(self, state: dict[str, Any]) -> None:
+        self._long.load(state.get("long", {}))
+        self._short.load(state.get("short", {}))
+        self.breached = bool(state.get("breached", False))

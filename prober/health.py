@@ -14,11 +14,10 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from prober.evidence import Evidence
-from prober.objective import Objective
+from prober.objective import RECOVERED_AT, Objective
 from prober.sample import Fault, Outcome, Sample
 from switch.flag import Health, say_duration
 
-RECOVERED_AT = 65
 BAD_COSTS = 25
 ACCOUNT_COUNT = 3
 ACCOUNT_WITHIN_S = 30.0
@@ -131,11 +130,13 @@ class Tracker:
             self._waiting.append(sample)
         self._release()
 
-    def went_well(self, canaries: Sequence[tuple[float, float, float | None]]) -> None:
+    def went_well(
+        self, canaries: Sequence[tuple[float, float, float | None]], last: Sample
+    ) -> None:
         """Many canaries in short, while nothing was suspected: the same as `ended` for each.
 
         Each is (started_s, ended_s, first_text_s), good by every objective and sent at the base
-        rate; at least `PROOF` whole samples must follow.
+        rate; `last` is the last of them, whole. Baselines are the caller's to teach.
         """
         for evidence in self.evidence:
             event = evidence.detector.event
@@ -143,7 +144,12 @@ class Tracker:
                 event(False, started_s, ended_s, True)
         for _, _, first_s in canaries[-REMEMBERED:]:
             self._learn(first_s)
+        for _, ended_s, first_s in canaries[-PROOF:]:
+            self._newest.append(Ended(ended_s, True, first_s))
         self.good_in_a_row += len(canaries)
+        self._canary_told = False
+        self._account_s.clear()
+        self.last = last
 
     def witnessed(self, started_s: float) -> None:
         """Our own path worked for something that began at `started_s`."""
@@ -267,7 +273,7 @@ class Tracker:
             self.latched_why = self._clauses() or self.latched_why
         elif good:
             self.score += 1
-        if self.score < RECOVERED_AT:
+        if self.score < self._recovered_at:
             return
         if self.latched:
             wait_s = self.rules.healthy_for_s * min(PENALTY_CAP, 2**self._relapses)
@@ -278,6 +284,11 @@ class Tracker:
         for evidence in self.evidence:
             evidence.reset()
         self.changes.append(Change.RECOVERED)
+
+    @property
+    def _recovered_at(self) -> int:
+        latched = (e.objective for e in self.evidence if e.objective.name in self.latched)
+        return max((objective.recovered_at for objective in latched), default=RECOVERED_AT)
 
     def _clauses(self) -> str:
         clauses = [
@@ -394,7 +405,7 @@ class Tracker:
             if fresh:
                 evidence.load(saved)
             else:
-                evidence.detector.load({"learned": saved["detector"].get("learned", 0.0)})
+                evidence.load_learned(saved)
         self.latency_s, self.quality = state["latency_s"], state["quality"]
         if not fresh:
             return

@@ -276,14 +276,19 @@ class RouteState:
         return serving
 
     @property
+    def preparing(self) -> bool:
+        """The primary's evidence is such that a target should be proven already."""
+        primary = self.trackers.get(self.primary)
+        return primary is not None and not primary.latched and primary.level >= PREPARE_AT
+
+    @property
     def leaving(self) -> bool:
         """A decision waits for a target, or for its proof."""
         return bool(self.proving) or self._leaving_s is not None
 
     def _next(self, provider: str) -> str:
         """The target to prove while the primary's evidence is still growing."""
-        primary = self.trackers.get(self.primary)
-        if primary is None or primary.latched or primary.level < PREPARE_AT:
+        if not self.preparing:
             return ""
         others = (p.name for p in self.candidates if p.enabled and p.name != self.primary)
         fit = (n for n in others if n in self.may_serve and not self.trackers[n].breached)

@@ -16,10 +16,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from heapq import heappop, heappush, heapreplace
 
+from prober.baseline import Baseline
 from prober.budget import Budget
 from prober.config import Config, Provider
 from prober.flips import Memory
-from prober.health import PROOF, Change, Tracker
+from prober.health import Change, Tracker
 from prober.objective import Objective
 from prober.pace import Purpose, Rhythm
 from prober.route import RouteState, Standing, vouched_by
@@ -95,9 +96,14 @@ class _Watched:
         "name",
         "passed",
         "probes",
+        "quiet",
+        "relative",
         "rhythm",
+        "taught",
+        "text_baselines",
         "text_limit_s",
         "timer",
+        "total_baselines",
         "total_limit_s",
         "trackers",
         "vouches",
@@ -114,14 +120,26 @@ class _Watched:
         )
         self.cost_usd = provider.worst_cost_usd
         self.vouches: list[Tracker] = []
+        # Nothing is suspected of it, and nobody looks at it closely.
+        self.quiet = False
         self.timer = 0
         self.probes = 0
         # Good canaries of a calm, not told to the trackers yet.
         self.passed: list[_Passed] = []
+        # How many of them have taught their baselines.
+        self.taught = 0
         self.text_limit_s = self.total_limit_s = math.inf
+        self.text_baselines: list[Baseline] = []
+        self.total_baselines: list[Baseline] = []
         for tracker in trackers:
             for evidence in tracker.evidence:
-                self._limit(evidence.objective)
+                if evidence.baseline is None:
+                    self._limit(evidence.objective)
+                elif evidence.objective.name == "ttft":
+                    self.text_baselines.append(evidence.baseline)
+                else:
+                    self.total_baselines.append(evidence.baseline)
+        self.relative = bool(self.text_baselines or self.total_baselines)
 
     def _limit(self, objective: Objective) -> None:
         """Sets what no canary of a calm may pass; a limit that is not a time allows none."""
@@ -135,6 +153,24 @@ class _Watched:
                 self.text_limit_s = min(self.text_limit_s, limit_s)
             case _:
                 self.total_limit_s = -math.inf
+
+    def teach(self) -> None:
+        """The good canaries of a calm have ended."""
+        for _, _, found in self.passed[self.taught :]:
+            for baseline in self.text_baselines:
+                baseline.learn(found[2] or 0.0)
+            for baseline in self.total_baselines:
+                baseline.learn(found[3])
+        self.taught = len(self.passed)
+
+    def slow(self, found: Found) -> bool:
+        """Slower than is usual; or nobody knows yet what is."""
+        return any(
+            not baseline.ready or (found[2] or 0.0) > baseline.limit_s
+            for baseline in self.text_baselines
+        ) or any(
+            not baseline.ready or found[3] > baseline.limit_s for baseline in self.total_baselines
+        )
 
     def draw(self, at_s: float, number: int, base_rate: bool, found: Found) -> Sample:
         outcome, byte_s, text_s, total_s = found
@@ -257,12 +293,15 @@ class Engine:
                 return
             found = watched.world.ask(at_s)
             watched.probes += 1
+            if watched.relative:
+                watched.teach()
             if not (
                 self._calm
                 and found[0] is Outcome.OK
                 and found[2] is not None
                 and found[2] <= watched.text_limit_s
                 and found[3] <= watched.total_limit_s
+                and not (watched.relative and watched.slow(found))
             ):
                 self._rouse(at_s)
                 self._launch(at_s, index, Purpose.BASE, found)
@@ -276,18 +315,18 @@ class Engine:
             passed = watched.passed
             if not passed:
                 continue
-            watched.passed = []
             flying = passed.pop() if passed[-1][1] >= at_s else None
-            whole = max(0, len(passed) - PROOF)
-            for tracker in watched.trackers:
-                if whole:
-                    tracker.went_well([(s, e, f[2]) for s, e, f in passed[:whole]])
-                for started_s, _, found in passed[whole:]:
-                    tracker.ended(watched.draw(started_s, 0, True, found))
+            watched.teach()
+            watched.passed, watched.taught = [], 0
             if passed:
-                watched.rhythm.launched(Purpose.BASE, passed[-1][0])
+                told = [(started_s, ended_s, found[2]) for started_s, ended_s, found in passed]
+                started_s, ended_s, found = passed[-1]
+                last = watched.draw(started_s, 0, True, found)
+                for tracker in watched.trackers:
+                    tracker.went_well(told, last)
+                watched.rhythm.launched(Purpose.BASE, started_s)
                 watched.rhythm.landed()
-                self._ticks_from_s = max(self._ticks_from_s, passed[-1][1])
+                self._ticks_from_s = max(self._ticks_from_s, ended_s)
             if flying is not None:
                 self._launch(flying[0], index, Purpose.BASE, flying[2])
 
@@ -344,33 +383,38 @@ class Engine:
         if sample.fault is not Fault.PATH:
             for tracker in watched.vouches:
                 tracker.witnessed(sample.started_s)
-        self._after(at_s)
+        self._after(at_s, index)
 
-    def _after(self, at_s: float) -> None:
+    def _after(self, at_s: float, index: int) -> None:
         """A canary has ended: the judge wakes, and its seconds count from here."""
         self._ticks_from_s, self._ticks = at_s, 0
-        self._judge(at_s)
+        self._judge(at_s, index)
 
     # -- the judge -----------------------------------------------------------------------------
 
-    def _judge(self, at_s: float) -> None:
-        """What the daemon does when a canary has ended, and each second."""
+    def _judge(self, at_s: float, index: int | None = None) -> None:
+        """What the daemon does when a canary has ended (of provider `index`), and each second."""
         full = self._restless
-        settled = True
+        settled, leaving = True, False
+        # Whether a candidate may have to be proven.
+        near = full
         for state in self.states:
             for tracker in state.trackers.values():
                 if full:
                     tracker.tick(at_s)
                 if tracker.changes:
                     self._changed(state, tracker, at_s)
-            if full or state.leaving or not state.settled:
+            stays = state.settled
+            if full or not stays or state.leaving:
                 self._decide(state, at_s)
-            settled = settled and state.settled
+                stays = state.settled
+            settled = settled and stays
+            leaving = leaving or state.leaving
+            near = near or leaving or not stays or state.preparing
         pending = any(t.path_pending for w in self._watched for t in w.trackers)
-        short = self._adjust(at_s, pending)
-        leaving = any(state.leaving for state in self.states)
+        short = self._adjust(at_s, pending, None if near or pending else index)
         self._restless = self._every_second or pending or short or leaving or not settled
-        self._calm = not self._restless and not self._flying and all(map(_calm, self._watched))
+        self._calm = not self._restless and not self._flying and all(w.quiet for w in self._watched)
         self._set_tick(at_s)
 
     def _changed(self, state: RouteState, tracker: Tracker, at_s: float) -> None:
@@ -451,10 +495,15 @@ class Engine:
 
     # -- the schedule --------------------------------------------------------------------------
 
-    def _adjust(self, at_s: float, pending: bool) -> bool:
-        """Sets every timer by what the routes need; gives whether some budget runs short."""
+    def _adjust(self, at_s: float, pending: bool, only: int | None) -> bool:
+        """Sets every timer by what the routes need; gives whether some budget runs short.
+
+        `only`: of no other provider anything was learned, so the quiet ones stay as they are.
+        """
         spent, short = set(), False
         for index, watched in enumerate(self._watched):
+            if only is not None and index != only and watched.quiet:
+                continue
             low = False
             if watched.cost_usd > 0:
                 now = EPOCH_S + at_s
@@ -471,6 +520,7 @@ class Engine:
             if start_s is not None:
                 watched.timer += 1
                 heappush(self._heap, (start_s, _START, index, watched.timer, None))
+            watched.quiet = not low and _quiet(watched)
         self._spent = frozenset(spent)
         return short or bool(spent)
 
@@ -496,7 +546,7 @@ class Engine:
         )
 
 
-def _calm(watched: _Watched) -> bool:
+def _quiet(watched: _Watched) -> bool:
     """Nothing is suspected of the provider, and no route looks at it closely."""
     return watched.rhythm.pace.purpose is Purpose.BASE and not any(
         tracker.suspect or tracker.breached or tracker.resumed for tracker in watched.trackers

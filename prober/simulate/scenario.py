@@ -54,7 +54,8 @@ class Generated(_Part):
     Attributes:
         error_rate: share of requests that fail on an ordinary day.
         ttft_median_s: time to first text; its logarithm spreads by `ttft_sigma`.
-        ttft_fat_tails: Student's t with 4 degrees of freedom in place of the normal one.
+        ttft_fat_tails: Student's t with 4 degrees of freedom in place of the normal one, spread
+            as widely.
         drift: the median swings by this share over each day.
     """
 

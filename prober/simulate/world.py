@@ -66,7 +66,8 @@ class World:
             return self._outcome, None, None, ERROR_S
         spread = self._sigma * self._gauss(0.0, 1.0)
         if self._generated.ttft_fat_tails:
-            spread /= math.sqrt(sum(self._gauss(0.0, 1.0) ** 2 for _ in range(TAILS)) / TAILS)
+            # Scaled to the same standard deviation.
+            spread *= math.sqrt((TAILS - 2) / sum(self._gauss(0.0, 1.0) ** 2 for _ in range(TAILS)))
         first_s = math.exp(self._mu + min(spread, 20.0))
         if first_s > self._first_text_timeout_s:
             # Slow, not silent: its first byte did come.

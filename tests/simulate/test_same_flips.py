@@ -65,6 +65,7 @@ ROUTE = st.fixed_dictionaries(
                 {},
                 {"ttft": {"under": "2s", "share": 0.9}},
                 {"total": {"under": "1s"}},
+                {"ttft": {"relative": True}, "total": {"relative": True, "share": 0.95}},
                 {"tokens_per_s": {"over": 5.0}, "quality": 0.9},
             ]
         ),
