@@ -12,6 +12,8 @@ from prober.sample import Fault, Sample
 DAY_S = 86_400
 AVAILABILITY_BAD_SHARE = 0.15
 LATENCY_BAD_SHARE = 0.5
+# A median that triples at a wide spread puts few of the canaries past the usual 99th percentile.
+RELATIVE_BAD_SHARE = 0.2
 
 # Presets of `fresh`, DETECTION figures in docs/detection.md: nats that make 95 points at 1 %.
 CALM_EVIDENCE = 14.5
@@ -145,14 +147,15 @@ def objectives_of(route: Route) -> tuple[Objective, ...]:
         limit: Limit | None = getattr(said, name)
         if limit is not None:
             config = limit.detector or route.detector
-            p1 = LATENCY_BAD_SHARE if limit.detector is None else None
+            usual = RELATIVE_BAD_SHARE if limit.relative else LATENCY_BAD_SHARE
+            p1 = usual if limit.detector is None else None
             found.append(
                 Objective(
                     name,
                     config,
                     limit_s=limit.under.total_seconds() if limit.under else None,
                     least=limit.over,
-                    dials=_dials(config, limit.share, LATENCY_BAD_SHARE, p1),
+                    dials=_dials(config, limit.share, usual, p1),
                     allowed=1 - limit.share,
                     usual_share=limit.share if limit.relative else None,
                 )
