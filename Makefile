@@ -1,11 +1,11 @@
 # Every target installs first by itself; nothing but python3 and make has to be there.
 .DEFAULT_GOAL := help
-.PHONY: help install demo run test check format bench soak clean
+.PHONY: help install demo run test check format bench bench-detect soak clean
 
 bin := .venv/bin
 
 help: ## what can be done here
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
 install: ## make .venv with everything, quick when nothing changed
 	@tools/install.sh
@@ -28,6 +28,9 @@ check: install ## lint, types, import arrows
 format: install ## put the code in the house style
 	@$(bin)/ruff check --fix .
 	@$(bin)/ruff format .
+
+bench-detect: install ## how soon outages are found, and how often it cries wolf (half an hour)
+	@$(bin)/python -m bench.detect
 
 bench: install ## measurements, as ratios against a bare baseline
 	@$(bin)/python -m bench

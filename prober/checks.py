@@ -186,8 +186,14 @@ def _route(route: Route) -> Iterator[str]:
         yield from (f"{place}: {line}" for line in _objective(objective))
     for name in ("ttft", "total", "tokens_per_s"):
         limit = getattr(route.objectives, name)
+        if limit is None:
+            continue
         wanted = "over" if name == "tokens_per_s" else "under"
-        if limit is not None and getattr(limit, wanted) is None:
+        if limit.relative and wanted == "over":
+            yield f"{place}: objectives.{name} cannot be relative; write over"
+        elif limit.relative and limit.under is not None:
+            yield f"{place}: objectives.{name} is relative; leave out under"
+        elif not limit.relative and getattr(limit, wanted) is None:
             yield f"{place}: objectives.{name} needs {wanted}"
 
 

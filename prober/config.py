@@ -10,7 +10,15 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import regex
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    field_validator,
+    model_validator,
+)
 
 from prober.canary import MISSING, TOKENS, Asking, Expect
 from prober.canary import Kind as CanaryKind
@@ -297,13 +305,20 @@ class Kind(StrEnum):
     CONSECUTIVE = "consecutive"
     K_OF_N = "k_of_n"
     SHARE = "share"
+    QUANTILE = "quantile"
+    # What others use, whole: threshold and recovery.
+    CONSECUTIVE_3 = "consecutive-3"
+    FOR_5M = "for-5m"
+    HALF_OF_MINUTE = "half-of-minute"
+    BURN = "burn-14.4"
 
 
 class Detector(Table):
     """How an objective's bad events become a breach; docs/configuration.md explains each kind.
 
     `fresh` uses flip_bad_share, evidence, min_span and learn; `consecutive` uses count; `k_of_n`
-    uses count and of; `share` uses bad_share over window with at least min_samples.
+    uses count and of; `share` uses bad_share over window with at least min_samples; `quantile`
+    holds the objective's own share to its limit over window. The others need nothing.
     """
 
     kind: Kind = Kind.FRESH
@@ -319,12 +334,24 @@ class Detector(Table):
 
 
 class Limit(Table):
-    """Good: under (or over) this, for at least `share` of the answers."""
+    """Good: under (or over) this, for at least `share` of the answers.
 
+    `relative` in place of a number: 1.1 times what `share` of this provider's own answers take.
+    """
+
+    relative: bool = False
     under: Duration | None = None
     over: float | None = Field(None, gt=0)
     share: Share = 0.95
     detector: Detector | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _usual(cls, said: Any) -> Any:
+        # Of what is usual, 95 % would leave one in twenty canaries slow.
+        if isinstance(said, dict) and said.get("relative") is True and "share" not in said:
+            return {**said, "share": 0.99}
+        return said
 
 
 class Objectives(Table):

@@ -72,7 +72,9 @@ class Fresh:
     """
 
     __slots__ = (
+        "_cap",
         "_p0",
+        "_span_s",
         "_streak_s",
         "breached",
         "dials",
@@ -89,31 +91,41 @@ class Fresh:
         self.points = 0.0
         self.streak = 0
         self.breached = False
-        self._streak_s = 0.0
+        self._streak_s = self._span_s = 0.0
+        # Past half of p1 the likelihood ratio would turn on its head.
+        self._cap = max(dials.p0, min(LEARN_CAP, dials.p1 / 2))
+        self._p0 = -1.0
         self._tune()
 
     def _tune(self, p0: float | None = None) -> None:
         """Sets the dials by `p0`, or else by what was learned."""
         dials = self.dials
-        # Past half of p1 the likelihood ratio would turn on its head.
-        cap = max(dials.p0, min(LEARN_CAP, dials.p1 / 2))
-        self._p0 = min(max(self.learned if p0 is None else p0, dials.p0), cap)
+        wanted = min(max(self.learned if p0 is None else p0, dials.p0), self._cap)
+        if wanted == self._p0:
+            return
+        self._p0 = wanted
         unit = math.log((1 - self._p0) / (1 - dials.p1))
         self.fresh = math.log(dials.p1 / self._p0) / unit
         self.threshold = dials.evidence / unit
 
     @property
     def level(self) -> float:
-        return 1.0 if self.breached else self.points / self.threshold
+        if self.breached:
+            return 1.0
+        points = self.points / self.threshold
+        if self.streak < STREAK_COUNTS:
+            return points
+        return max(points, self._span_s / self.dials.min_span_s)
 
     def event(self, bad: bool, started_s: float, ended_s: float, base_rate: bool) -> None:
-        if base_rate and self.dials.learn_over and self.points == 0:
-            self.learned += (bad - self.learned) / self.dials.learn_over
+        over = self.dials.learn_over if base_rate and self.points == 0 else 0
+        if over:
+            self.learned += (bad - self.learned) / over
         if not bad:
             self.streak = 0
             if self.points > 0:
                 self.points = max(0.0, self.points - 1)
-            elif base_rate and self.dials.learn_over:
+            elif over:
                 self._tune()
             return
         self.streak += 1
@@ -123,9 +135,9 @@ class Fresh:
         elif self.streak <= STREAK_COUNTS:
             self.points += self.fresh / 3
         self.points = min(self.points, self.threshold)
-        long_streak = (
-            self.streak >= STREAK_COUNTS and ended_s - self._streak_s >= self.dials.min_span_s
-        )
+        # Events come in the order of their starts; an earlier one may have ended later.
+        self._span_s = max(self._span_s if self.streak > 1 else 0.0, ended_s - self._streak_s)
+        long_streak = self.streak >= STREAK_COUNTS and self._span_s >= self.dials.min_span_s
         if self.points >= self.threshold or long_streak:
             self.breached = True
 
@@ -149,6 +161,7 @@ class Fresh:
             "points": self.points,
             "streak": self.streak,
             "streak_s": self._streak_s,
+            "span_s": self._span_s,
             "breached": self.breached,
         }
 
@@ -159,6 +172,7 @@ class Fresh:
         self.points = float(state.get("points", 0.0))
         self.streak = int(state.get("streak", 0))
         self._streak_s = float(state.get("streak_s", 0.0))
+        self._span_s = float(state.get("span_s", 0.0))
         self.breached = bool(state.get("breached", False))
 
 
@@ -243,4 +257,51 @@ class WindowShare:
     def load(self, state: dict[str, Any]) -> None:
         self._events = deque((float(at), bool(bad)) for at, bad in state.get("events", ()))
         self._bad = sum(bad for _, bad in self._events)
+        self.breached = bool(state.get("breached", False))
+
+
+class Burn:
+    """The error budget burns `rate` times too fast, over an hour and over five minutes.
+
+    Multi-window burn rate, The Site Reliability Workbook, chapter 5.
+    """
+
+    __slots__ = ("_long", "_short", "breached", "rate")
+
+    def __init__(
+        self, allowed: float, rate: float, long_s: float, short_s: float, min_samples: int
+    ) -> None:
+        self.rate = rate
+        self.breached = False
+        share = min(0.99, rate * allowed)
+        self._long = WindowShare(share, long_s, min_samples)
+        self._short = WindowShare(share, short_s, 1)
+
+    @property
+    def level(self) -> float:
+        return 1.0 if self.breached else min(self._long.level, self._short.level)
+
+    def event(self, bad: bool, started_s: float, ended_s: float, base_rate: bool) -> None:
+        for window in (self._long, self._short):
+            window.breached = False
+            window.event(bad, started_s, ended_s, base_rate)
+        if self._long.breached and self._short.breached:
+            self.breached = True
+
+    def reset(self) -> None:
+        self._long.reset()
+        self._short.reset()
+        self.breached = False
+
+    def explain(self) -> str:
+        return f"{self._long.explain()} ({self.rate:g} times what is allowed)"
+
+    def dump(self) -> dict[str, Any]:
+        return {
+            "long": self._long.dump(), "short": self._short.dump(), "breached": self.breached
+        }  # fmt: skip
+
+    def load(self, state: dict[str, Any]) -> None:
+        self._long.load(state.get("long", {}))
+        self._short.load(state.get("short", {}))
         self.breached = bool(state.get("breached", False))

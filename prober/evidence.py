@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from prober.baseline import Baseline
 from prober.detector import Detector
 from prober.objective import Objective
 from prober.sample import Outcome, Sample
@@ -17,6 +18,8 @@ class Evidence:
     def __init__(self, objective: Objective, interval_s: float) -> None:
         self.objective = objective
         self.detector: Detector = objective.detector(interval_s)
+        share = objective.usual_share
+        self.baseline = None if share is None else Baseline(share, interval_s)
         self._clear()
 
     def _clear(self) -> None:
@@ -29,10 +32,12 @@ class Evidence:
 
     def event(self, sample: Sample) -> bool | None:
         """Takes one canary; gives what it was: True bad, False good, None no evidence."""
-        bad = self.objective.bad(sample)
+        bad = self.objective.bad(sample) if self.baseline is None else self._slow(sample)
         if bad is None:
             return None
         self.detector.event(bad, sample.started_s, sample.ended_s, sample.base_rate)
+        if not bad and self.since_s is None:
+            return bad  # nearly every canary of a life: nothing to count, nothing to clear
         if bad and self.since_s is None:
             self.since_s, self.since_at = sample.started_s, sample.started_at
         elif not bad and self.detector.level == 0:
@@ -45,6 +50,23 @@ class Evidence:
             if bad:
                 self.outcomes[sample.outcome] += 1
         return bad
+
+    def _slow(self, sample: Sample) -> bool | None:
+        """Whether it was slow for this provider. What is ordinary is learned while all is well."""
+        took_s, baseline = self.objective.took_s(sample), self.baseline
+        if baseline is None or took_s is None:
+            return None
+        slow = took_s > baseline.limit_s if baseline.ready else None
+        if sample.base_rate and self.detector.level == 0:
+            baseline.learn(took_s)
+        return slow
+
+    @property
+    def limit_s(self) -> float:
+        """The longest good time, of an objective that has one."""
+        if self.baseline is not None:
+            return self.baseline.limit_s
+        return self.objective.limit_s or 0.0
 
     def reset(self) -> None:
         self.detector.reset()
@@ -66,7 +88,7 @@ class Evidence:
                 return f"{counted} ran under {self.objective.least:g} tokens/s in {span}"
             case name:
                 what = "first text" if name == "ttft" else "the whole answer"
-                limit = say_duration(self.objective.limit_s or 0)
+                limit = say_duration(self.limit_s)
                 return f"{counted} needed over {limit} to {what} in {span}"
 
     def dump(self) -> dict[str, Any]:
@@ -78,10 +100,21 @@ class Evidence:
             "bad": self.bad,
             "total": self.total,
             "outcomes": dict(self.outcomes),
+            **({"baseline": self.baseline.dump()} if self.baseline else {}),
         }
+
+    def load_learned(self, state: dict[str, Any]) -> None:
+        """Takes up what was learned, and leaves out what was suspected."""
+        self.detector.load({"learned": state["detector"].get("learned", 0.0)})
+        self._load_baseline(state)
+
+    def _load_baseline(self, state: dict[str, Any]) -> None:
+        if self.baseline is not None and "baseline" in state:
+            self.baseline.load(state["baseline"])
 
     def load(self, state: dict[str, Any]) -> None:
         self.detector.load(state["detector"])
+        self._load_baseline(state)
         self.since_s, self.since_at = state["since_s"], state["since_at"]
         self.until_s = state["until_s"]
         self.bad, self.total = state["bad"], state["total"]

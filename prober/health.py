@@ -8,22 +8,23 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from prober.evidence import Evidence
-from prober.objective import Objective
+from prober.objective import RECOVERED_AT, Objective
 from prober.sample import Fault, Outcome, Sample
 from switch.flag import Health, say_duration
 
-RECOVERED_AT = 65
 BAD_COSTS = 25
 ACCOUNT_COUNT = 3
 ACCOUNT_WITHIN_S = 30.0
 PROOF = 4
 PROOF_MAX_AGE_S = 15.0
+# What older canaries weigh in a moving average of a tenth is lost in rounding: .9^400 = 5e-19.
+REMEMBERED = 400
 RELAPSE_WITHIN_S = 6 * 3600.0
 PENALTY_CAP = 8
 # A budget may slow canaries down; past this many intervals silence is silence.
@@ -70,8 +71,7 @@ class Change(StrEnum):
     CANARY = "canary"
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(NamedTuple):
     """The gist of a judged canary."""
 
     ended_s: float
@@ -127,9 +127,33 @@ class Tracker:
             return
         if sample.id in self._flight:
             self._flight[sample.id] = sample
+        elif sample.ok and not self._waiting and not self._flight:
+            self._judge(sample)  # the common case: nothing before it, nothing against it
+            return
         else:
             self._waiting.append(sample)
         self._release()
+
+    def went_well(
+        self, canaries: Sequence[tuple[float, float, float | None]], last: Sample
+    ) -> None:
+        """Many canaries in short, while nothing was suspected: the same as `ended` for each.
+
+        Each is (started_s, ended_s, first_text_s), good by every objective and sent at the base
+        rate; `last` is the last of them, whole. Baselines are the caller's to teach.
+        """
+        for evidence in self.evidence:
+            event = evidence.detector.event
+            for started_s, ended_s, _ in canaries:
+                event(False, started_s, ended_s, True)
+        for _, _, first_s in canaries[-REMEMBERED:]:
+            self._learn(first_s)
+        for _, ended_s, first_s in canaries[-PROOF:]:
+            self._newest.append(Ended(ended_s, True, first_s))
+        self.good_in_a_row += len(canaries)
+        self._canary_told = False
+        self._account_s.clear()
+        self.last = last
 
     def witnessed(self, started_s: float) -> None:
         """Our own path worked for something that began at `started_s`."""
@@ -173,29 +197,36 @@ class Tracker:
 
     def _judge(self, sample: Sample) -> None:
         self.last = sample
-        if sample.fault is Fault.ACCOUNT:
+        ok = sample.ok
+        fault = Fault.NONE if ok else sample.fault
+        if fault is Fault.ACCOUNT:
             self._account(sample)
             return
-        if sample.fault is Fault.CANARY:
+        if fault is Fault.CANARY:
             if not self._canary_told:
                 self._canary_told = True
                 self.changes.append(Change.CANARY)
             return
-        verdicts = [evidence.event(sample) for evidence in self.evidence]
-        if sample.ok:
+        bad = breached = False
+        for evidence in self.evidence:
+            if evidence.event(sample):
+                bad = True
+            if evidence.detector.breached:
+                breached = True
+        if ok:
             self._canary_told = False
             self._settle_account()
-            self._learn(sample)
-        elif sample.fault is Fault.QUALITY:
+            self._learn(sample.phases.first_text_s)
+        elif fault is Fault.QUALITY:
             self.quality = _moving(self.quality, 0.0)
-        bad = any(verdict is True for verdict in verdicts)
-        good = sample.ok and not bad
+        good = ok and not bad
         if bad or good:
             self._newest.append(Ended(sample.ended_s, good, sample.phases.first_text_s))
             self.good_in_a_row = self.good_in_a_row + 1 if good else 0
         if self.latched or self.resumed:
             self._recover(sample, good, bad)
-        self._latch(sample)
+        if breached:
+            self._latch(sample)
 
     def _account(self, sample: Sample) -> None:
         self.account_detail = sample.detail
@@ -218,11 +249,10 @@ class Tracker:
             self.account = None
             self.changes.append(Change.ACCOUNT_WELL)
 
-    def _learn(self, sample: Sample) -> None:
+    def _learn(self, first_s: float | None) -> None:
         self.quality = _moving(self.quality, 1.0)
-        first = sample.phases.first_text_s
-        if first:
-            log_s = _moving(math.log(self.latency_s) if self.latency_s else None, math.log(first))
+        if first_s:
+            log_s = _moving(math.log(self.latency_s) if self.latency_s else None, math.log(first_s))
             self.latency_s = math.exp(log_s)
 
     def _latch(self, sample: Sample) -> None:
@@ -247,7 +277,7 @@ class Tracker:
             self.latched_why = self._clauses() or self.latched_why
         elif good:
             self.score += 1
-        if self.score < RECOVERED_AT:
+        if self.score < self._recovered_at:
             return
         if self.latched:
             wait_s = self.rules.healthy_for_s * min(PENALTY_CAP, 2**self._relapses)
@@ -258,6 +288,11 @@ class Tracker:
         for evidence in self.evidence:
             evidence.reset()
         self.changes.append(Change.RECOVERED)
+
+    @property
+    def _recovered_at(self) -> int:
+        latched = (e.objective for e in self.evidence if e.objective.name in self.latched)
+        return max((objective.recovered_at for objective in latched), default=RECOVERED_AT)
 
     def _clauses(self) -> str:
         clauses = [
@@ -374,7 +409,7 @@ class Tracker:
             if fresh:
                 evidence.load(saved)
             else:
-                evidence.detector.load({"learned": saved["detector"].get("learned", 0.0)})
+                evidence.load_learned(saved)
         self.latency_s, self.quality = state["latency_s"], state["quality"]
         if not fresh:
             return

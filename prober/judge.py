@@ -14,7 +14,7 @@ from collections.abc import Iterable
 
 from redis.exceptions import RedisError
 
-from prober.checks import domains_of, on_loopback
+from prober.checks import on_loopback
 from prober.clock import Clock
 from prober.config import Config
 from prober.crier import Crier, actor_of
@@ -23,7 +23,7 @@ from prober.health import Change, Tracker
 from prober.incidents import Incidents
 from prober.mender import Mender
 from prober.pace import Need
-from prober.route import RouteState, Standing
+from prober.route import RouteState, Standing, vouched_by
 from prober.sample import Fault, Sample
 from switch.decide import Action, Decision, decide
 from switch.flag import Flag, Flip, MalformedFlagError, Mode, Op
@@ -117,14 +117,9 @@ class Judge:
 
     def _witness(self, sample: Sample) -> None:
         """An answer proves our own path for providers in other failure domains."""
-        witness = self.config.find_provider(sample.provider)
-        if witness is None or on_loopback(witness):
-            return
-        domains = domains_of(witness)
-        for provider in self.config.provider:
-            if provider.name != witness.name and domains.isdisjoint(domains_of(provider)):
-                for _, tracker in self.trackers_of(provider.name):
-                    tracker.witnessed(sample.started_s)
+        for name in vouched_by(self.config, sample.provider):
+            for _, tracker in self.trackers_of(name):
+                tracker.witnessed(sample.started_s)
 
     def control_answered(self, started_s: float) -> None:
         """One of [network].controls answered something that began at `started_s`."""

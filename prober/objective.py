@@ -6,17 +6,29 @@ from dataclasses import dataclass
 
 from prober.config import Detector as DetectorConfig
 from prober.config import Kind, Limit, Route
-from prober.detector import LEARN_DAYS, Detector, Dials, Fresh, KOfN, WindowShare
+from prober.detector import LEARN_DAYS, Burn, Detector, Dials, Fresh, KOfN, WindowShare
 from prober.sample import Fault, Sample
 
 DAY_S = 86_400
 AVAILABILITY_BAD_SHARE = 0.15
 LATENCY_BAD_SHARE = 0.5
+# A median that triples at a wide spread puts few of the canaries past the usual 99th percentile.
+RELATIVE_BAD_SHARE = 0.2
 
 # Presets of `fresh`, DETECTION figures in docs/detection.md: nats that make 95 points at 1 %.
 CALM_EVIDENCE = 14.5
 CALM_MIN_SPAN_S = 90.0
 EAGER_FLOOR = 0.004
+
+# Against "20 good in a row": under a continuing 10 % partial that happens within the hour.
+RECOVERED_AT = 65
+# What others ask for: so many good ones, in a row.
+RECOVERED_AFTER = {
+    Kind.CONSECUTIVE_3: 2,
+    Kind.FOR_5M: 1,
+    Kind.HALF_OF_MINUTE: 1,
+    Kind.BURN: 10,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +39,8 @@ class Objective:
         limit_s: longest good time, of ttft and total.
         least: smallest good rate, of tokens_per_s.
         dials: of the `fresh` detector; None for the plain thresholds.
+        allowed: what share may be bad.
+        usual_share: of a relative limit: what share of the usual times is good.
     """
 
     name: str
@@ -35,6 +49,13 @@ class Objective:
     least: float | None = None
     count_rate_limited: bool = True
     dials: Dials | None = None
+    allowed: float = 0.01
+    usual_share: float | None = None
+
+    @property
+    def recovered_at(self) -> int:
+        """The score, of good canaries less the bad ones' cost, that ends a breach."""
+        return RECOVERED_AFTER.get(self.config.kind, RECOVERED_AT)
 
     def detector(self, interval_s: float) -> Detector:
         """A new detector of this objective, for canaries every `interval_s` seconds."""
@@ -48,6 +69,21 @@ class Objective:
                 return WindowShare(
                     config.bad_share, config.window.total_seconds(), config.min_samples
                 )
+            case Kind.QUANTILE:
+                # The 95th percentile is over its limit when more than 5 % are.
+                window_s = config.window.total_seconds()
+                return WindowShare(self.allowed, window_s, config.min_samples)
+            case Kind.CONSECUTIVE_3:
+                return KOfN(3, 3)
+            case Kind.FOR_5M:
+                # Every canary of five minutes, both ends included.
+                count = round(300 / interval_s) + 1
+                return KOfN(count, count)
+            case Kind.HALF_OF_MINUTE:
+                return WindowShare(0.5, 60.0, 5)
+            case Kind.BURN:
+                # An hour of which the half was never seen says nothing about an hour.
+                return Burn(self.allowed, 14.4, 3_600.0, 300.0, round(1_800 / interval_s))
         assert self.dials is not None
         over = int(LEARN_DAYS * DAY_S / interval_s) if config.learn else 0
         dials = self.dials
@@ -71,15 +107,20 @@ class Objective:
                     return None
                 return rate < self.least
             case _:
-                first = sample.phases.first_text_s
-                took = first if self.name == "ttft" else sample.phases.total_s
-                if not sample.ok or took is None or self.limit_s is None:
-                    return None
-                return took > self.limit_s
+                took_s = self.took_s(sample)
+                return None if took_s is None or self.limit_s is None else took_s > self.limit_s
+
+    def took_s(self, sample: Sample) -> float | None:
+        """What ttft and total are about; None where the canary did not get so far."""
+        if not sample.ok:
+            return None
+        return sample.phases.first_text_s if self.name == "ttft" else sample.phases.total_s
 
     def _unavailable(self, sample: Sample) -> bool | None:
+        if sample.ok:
+            return False
         match sample.fault:
-            case Fault.NONE | Fault.QUALITY:
+            case Fault.QUALITY:
                 return False
             case Fault.PROVIDER | Fault.PATH:
                 return True
@@ -100,25 +141,30 @@ def objectives_of(route: Route) -> tuple[Objective, ...]:
             route.detector,
             count_rate_limited=route.failover.count_rate_limited,
             dials=_dials(route.detector, said.availability, AVAILABILITY_BAD_SHARE),
+            allowed=1 - said.availability,
         )
     ]
     for name in ("ttft", "total", "tokens_per_s"):
         limit: Limit | None = getattr(said, name)
         if limit is not None:
             config = limit.detector or route.detector
-            p1 = LATENCY_BAD_SHARE if limit.detector is None else None
+            usual = RELATIVE_BAD_SHARE if limit.relative else LATENCY_BAD_SHARE
+            p1 = usual if limit.detector is None else None
             found.append(
                 Objective(
                     name,
                     config,
                     limit_s=limit.under.total_seconds() if limit.under else None,
                     least=limit.over,
-                    dials=_dials(config, limit.share, LATENCY_BAD_SHARE, p1),
+                    dials=_dials(config, limit.share, usual, p1),
+                    allowed=1 - limit.share,
+                    usual_share=limit.share if limit.relative else None,
                 )
             )
     if said.quality is not None:
         dials = _dials(route.detector, said.quality, LATENCY_BAD_SHARE, LATENCY_BAD_SHARE)
-        found.append(Objective("quality", route.detector, dials=dials))
+        allowed = 1 - said.quality
+        found.append(Objective("quality", route.detector, dials=dials, allowed=allowed))
     return tuple(found)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 from prober.checks import domains_of, on_loopback
 from prober.config import Config, Provider, Route
@@ -12,14 +13,14 @@ from prober.flips import Memory
 from prober.health import Rules, Tracker
 from prober.journal import Record
 from prober.objective import objectives_of
-from prober.pace import WATCH_S, Need
+from prober.pace import SUSPICION_FAST_S, SUSPICION_SLOW_S, WATCH_S, Need
 from switch.decide import Action, Alarm, Decision, frozen_until
 from switch.flag import Candidate, Flag, Health, Keys, Mode
-from switch.lease import Lease
 from switch.target import Policy, ProviderView, View
 from switch.writer import Observed
 
-# Proving a target may begin once the evidence passes what any single blip can weigh.
+# Proving a target may begin once the evidence passes what any single blip can weigh, or a streak
+# has lasted half as long as it must to breach alone: then no flip waits for its proof.
 PREPARE_AT = 0.51
 
 
@@ -43,10 +44,20 @@ class Standing:
     holding: str = ""
 
 
+class Claim(Protocol):
+    """What a route needs of its lease; `switch.lease.Lease` is the real one."""
+
+    nonce: str
+
+    async def hold(self) -> bool: ...
+
+    async def release(self) -> None: ...
+
+
 class RouteState:
     """State of one route. Holds no I/O; the judge and the flipper move it."""
 
-    def __init__(self, config: Config, route: Route, lease: Lease, memory: Memory) -> None:
+    def __init__(self, config: Config, route: Route, lease: Claim, memory: Memory) -> None:
         self.lease = lease
         self.leased = False
         self.leased_s = float("-inf")
@@ -84,6 +95,12 @@ class RouteState:
             healthy_for_ms=round(failover.healthy_for.total_seconds() * 1000),
             max_flips=failover.max_flips,
             freeze_window_ms=round(failover.freeze_window.total_seconds() * 1000),
+        )
+        allowed = self.policy.residency
+        self.may_serve = frozenset(
+            p.name
+            for p in self.candidates
+            if not allowed or (p.residency and set(p.residency) <= allowed)
         )
         objectives = objectives_of(route)
         trackers: dict[str, Tracker] = {}
@@ -123,15 +140,6 @@ class RouteState:
     @property
     def may_write(self) -> bool:
         return self.leased and self.route.mode is not Mode.OBSERVE
-
-    @property
-    def may_serve(self) -> frozenset[str]:
-        allowed = self.policy.residency
-        return frozenset(
-            p.name
-            for p in self.candidates
-            if not allowed or (p.residency and set(p.residency) <= allowed)
-        )
 
     @property
     def frozen_until(self) -> int:
@@ -238,10 +246,50 @@ class RouteState:
             witness=witness,
         )
 
+    def turn_s(self, now_s: float) -> float:
+        """When a need that no new sample has changed will have changed next; infinity: never."""
+        turns = [self._watch[1]]
+        for since_s in self._suspect_s.values():
+            turns += (since_s + SUSPICION_FAST_S, since_s + SUSPICION_FAST_S + SUSPICION_SLOW_S)
+        return min((turn_s for turn_s in turns if turn_s > now_s), default=float("inf"))
+
+    @property
+    def settled(self) -> bool:
+        """No decision but to hold is possible, however late it gets, until a sample says more.
+
+        The primary may stay, and either nobody goes home by itself or there is no home to go to.
+        Pins and the lease are not asked.
+        """
+        name = self.primary
+        primary = self.trackers.get(name)
+        if primary is None or primary.breached or name not in self.may_serve:
+            return False
+        stays = self.policy.failback == "manual" or self.route.mode is Mode.PROPOSE
+        by_order = self.policy.prefer != "cost"
+        serving = False
+        for provider in self.candidates:
+            if provider.name == name:
+                serving = bool(provider.enabled)
+                if by_order:
+                    break
+            elif not stays and not self.trackers[provider.name].breached:
+                return False
+        return serving
+
+    @property
+    def preparing(self) -> bool:
+        """The primary's evidence is such that a target should be proven already."""
+        primary = self.trackers.get(self.primary)
+        return primary is not None and not primary.latched and primary.level >= PREPARE_AT
+
+    @property
+    def leaving(self) -> bool:
+        """A decision waits for a target, or for its proof."""
+        return bool(self.proving) or self._leaving_s is not None
+
     def _next(self, provider: str) -> str:
         """The target to prove while the primary's evidence is still growing."""
-        primary = self.trackers.get(self.primary)
-        if primary is None or primary.latched or primary.level < PREPARE_AT:
+        if not self.preparing:
             return ""
         others = (p.name for p in self.candidates if p.enabled and p.name != self.primary)
         fit = (n for n in others if n in self.may_serve and not self.trackers[n].breached)
@@ -270,6 +318,19 @@ class RouteState:
                 )
             )
         return found
+
+
+def vouched_by(config: Config, name: str) -> tuple[str, ...]:
+    """The providers of other failure domains: an answer of `name` proves our path to them too."""
+    witness = config.find_provider(name)
+    if witness is None or on_loopback(witness):
+        return ()
+    domains = domains_of(witness)
+    return tuple(
+        provider.name
+        for provider in config.provider
+        if provider.name != name and domains.isdisjoint(domains_of(provider))
+    )
 
 
 def rules_of(provider: Provider, route: Route) -> Rules:

@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
@@ -19,15 +20,12 @@ from apscheduler.triggers.interval import IntervalTrigger
 from prober.budget import Budget, Reservation
 from prober.clock import Clock
 from prober.judge import Judge
-from prober.pace import FastBucket, Pace, Purpose, pace
+from prober.pace import Pace, Purpose, Rhythm
 from prober.probe import Plan
 from prober.sample import Sample
 
 log = logging.getLogger(__name__)
 
-# A hang must not hold back the next look at a suspect, nor a slow answer the next proof.
-OVERLAP = 4
-OVERLAPPING = frozenset({Purpose.SUSPICION, Purpose.PROOF})
 FIRST_STAGGER_S = 0.05
 
 Probe = Callable[[Plan, str, bool], Awaitable[Sample]]
@@ -51,13 +49,8 @@ class _Watch:
     """What the schedule keeps of one target."""
 
     target: Target
-    bucket: FastBucket
-    pace: Pace
-    started_s: float
-    flying: int = 0
+    rhythm: Rhythm
     told: str = ""
-    base_s: float = float("-inf")
-    rescheduled_s: float = float("-inf")
 
 
 class Schedule:
@@ -102,8 +95,8 @@ class Schedule:
             known = self._watches.get(name)
             if known is not None and known.target == target:
                 continue
-            base = Pace(target.interval_s, Purpose.BASE)
-            self._watches[name] = _Watch(target, FastBucket(target.interval_s), base, now_s)
+            rhythm = Rhythm(target.interval_s, target.suspect_interval_s, now_s)
+            self._watches[name] = _Watch(target, rhythm)
             # A fixed offset each keeps the targets apart; the first look is at once.
             offset_s = target.interval_s * number / len(targets)
             start = now + timedelta(seconds=offset_s or target.interval_s)
@@ -120,7 +113,10 @@ class Schedule:
     def describe(self, name: str) -> str:
         """ "every 3 s (suspicion)"; empty for a provider that is not probed."""
         watch = self._watches.get(name)
-        return f"every {watch.pace.interval_s:g} s ({watch.pace.purpose})" if watch else ""
+        if watch is None:
+            return ""
+        pace = watch.rhythm.pace
+        return f"every {pace.interval_s:g} s ({pace.purpose})"
 
     def spent_today(self, name: str) -> float:
         """USD that canaries of a provider cost today."""
@@ -134,13 +130,12 @@ class Schedule:
             await self._mind_budget(name, watch, now, spent)
             if self._watches.get(name) is not watch:
                 continue  # a reload, while somebody was told
-            wanted = self._wanted(name, watch, now_s, now)
-            quiet_s = now_s - max(watch.started_s, watch.rescheduled_s)
-            silent = quiet_s > 2 * wanted.interval_s + 1
-            if wanted.interval_s != watch.pace.interval_s or silent:
-                self._reschedule(name, watch, wanted, now_s)
-            watch.pace = wanted
-            self._judge.paced(name, wanted.interval_s)
+            usd, interval_s = watch.target.plan.worst_cost_usd, watch.target.interval_s
+            afford = partial(self._budget.afforded, name, usd, now, interval_s=interval_s)
+            start_s = watch.rhythm.adjust(self._judge.needs(name, now_s), now_s, afford)
+            if start_s is not None:
+                self._reschedule(name, watch.rhythm.pace.interval_s, start_s - now_s)
+            self._judge.paced(name, watch.rhythm.pace.interval_s)
         self._judge.spent = frozenset(spent)
 
     async def _mind_budget(self, name: str, watch: _Watch, now: float, spent: set[str]) -> None:
@@ -159,36 +154,20 @@ class Schedule:
             if state:
                 await self._on_budget(name, state != "low")
 
-    def _wanted(self, name: str, watch: _Watch, now_s: float, now: float) -> Pace:
-        """The most urgent need of all routes, within the bucket and the budget."""
-        target = watch.target
-        base_s, suspect_s = target.interval_s, target.suspect_interval_s
-        paces = [pace(need, base_s, suspect_s) for need in self._judge.needs(name, now_s)]
-        # Of two that are as fast, the proof: it is the one that no bucket may slow.
-        wanted = min(
-            paces,
-            key=lambda p: (p.interval_s, p.purpose is not Purpose.PROOF),
-            default=Pace(base_s, Purpose.BASE),
-        )
-        bound = watch.bucket.bound(wanted, now_s, base_s, suspect_s)
-        return self._budget.afforded(name, target.plan.worst_cost_usd, now, bound, base_s)
-
-    def _reschedule(self, name: str, watch: _Watch, wanted: Pace, now_s: float) -> None:
-        wait_s = max(0.0, watch.started_s + wanted.interval_s - now_s)
+    def _reschedule(self, name: str, interval_s: float, wait_s: float) -> None:
         start = datetime.now(UTC) + timedelta(seconds=wait_s)
-        trigger = IntervalTrigger(seconds=wanted.interval_s, start_date=start)
+        trigger = IntervalTrigger(seconds=interval_s, start_date=start)
         # Said outright: a start that is already past would cost a whole interval.
         self._scheduler.modify_job(name, trigger=trigger, next_run_time=start)
-        watch.rescheduled_s = now_s
 
     async def _launch(self, name: str) -> None:
         """Starts one canary, if the overlap and the budget allow it."""
         watch = self._watches.get(name)
         if watch is None or name in self._judge.shut:
             return
-        purpose = watch.pace.purpose
-        if watch.flying >= (OVERLAP if purpose in OVERLAPPING else 1):
+        if not watch.rhythm.may_launch():
             return
+        purpose = watch.rhythm.pace.purpose
         now_s, now = self._clock.mono(), self._clock.now()
         worst = watch.target.plan.worst_cost_usd
         held = await self._reserve(name, worst, now, purpose)
@@ -198,12 +177,7 @@ class Schedule:
         if self._closing or self._watches.get(name) is not watch:
             self._budget.settle(held, 0.0)  # a stop or a reload, while the disk was waited for
             return
-        watch.bucket.take(purpose, now_s)
-        watch.started_s = now_s
-        # One canary an interval is what the base rate would have sent, whatever the pace.
-        base_rate = purpose is Purpose.BASE or now_s - watch.base_s >= watch.target.interval_s
-        if base_rate:
-            watch.base_s = now_s
+        base_rate = watch.rhythm.launched(purpose, now_s)
         task = asyncio.create_task(self._run(name, watch, base_rate, held))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -224,7 +198,6 @@ class Schedule:
 
     async def _run(self, name: str, watch: _Watch, base_rate: bool, held: Reservation) -> None:
         id = uuid.uuid4().hex
-        watch.flying += 1
         self._judge.started(name, id)
         try:
             sample = await self._probe(watch.target.plan, id, base_rate)
@@ -232,7 +205,7 @@ class Schedule:
             self._judge.dropped(name, id)
             raise
         finally:
-            watch.flying -= 1
+            watch.rhythm.landed()
         self._judge.ended(sample)
         self._keep(sample)
         await self._settle(held, sample.cost_usd)

@@ -6,7 +6,9 @@ import pytest
 from prober_values import WALL, sample
 from trackers import breached, good, in_penalty, recover, tracker
 
-from prober.health import Change, Tracker
+from prober.config import Detector, Route
+from prober.health import Change, Rules, Tracker
+from prober.objective import objectives_of
 from prober.sample import Outcome, Sample
 from switch.flag import Health
 
@@ -345,3 +347,14 @@ def test_what_is_judged_is_the_newest_sample() -> None:
     for one in samples:
         track.ended(one)
     assert track.last is samples[-1]
+
+
+def test_a_window_that_fills_up_with_a_good_canary_breaches_all_the_same() -> None:
+    """Its minimum of samples was all that was missing."""
+    detector = Detector(kind="share", bad_share=0.5, min_samples=5)
+    route = Route(name="chat", candidates=("a",), detector=detector)
+    track = Tracker("a", objectives_of(route), Rules())
+    for number, outcome in enumerate((Outcome.OVERLOADED,) * 4 + (Outcome.OK,)):
+        assert track.health(number)[0] is not Health.BREACHED
+        track.ended(sample(outcome, number * 3.0))
+    assert track.health(15)[0] is Health.BREACHED

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from prober.pace import BUCKET, FastBucket, Need, Pace, Purpose, pace
+from prober.pace import BUCKET, FastBucket, Need, Pace, Purpose, Rhythm, pace
 
 BASE = Pace(30, Purpose.BASE)
 
@@ -95,3 +95,57 @@ def test_lasting_noise_costs_at_most_265_canaries_an_hour() -> None:
         bucket.take(Purpose.SUSPICION, now_s)
         sent += 1
     assert sent <= 265
+
+
+@pytest.mark.parametrize(
+    ("purpose", "flying", "allowed"),
+    [
+        (Need(), 0, True),
+        (Need(), 1, False),
+        (Need(suspect_for_s=1), 3, True),
+        (Need(suspect_for_s=1), 4, False),
+        (Need(proving=True), 3, True),
+        (Need(latched=True, score=3), 1, False),
+    ],
+)
+def test_only_suspicion_and_proof_overlap_their_canaries(
+    purpose: Need, flying: int, allowed: bool
+) -> None:
+    rhythm = Rhythm(30, 3, 0)
+    rhythm.adjust([purpose], 0)
+    rhythm.flying = flying
+    assert rhythm.may_launch() is allowed
+
+
+def test_a_new_pace_counts_from_the_last_start_and_never_waits_for_the_past() -> None:
+    rhythm = Rhythm(30, 3, 0)
+    rhythm.launched(Purpose.BASE, 10)
+    assert rhythm.adjust([Need()], 11) is None
+    assert rhythm.adjust([Need(suspect_for_s=0)], 11) == 13
+    assert rhythm.adjust([Need()], 12) == 40
+    assert rhythm.adjust([Need(suspect_for_s=0)], 25) == 25
+
+
+def test_a_silent_timer_is_set_anew() -> None:
+    rhythm = Rhythm(30, 3, 0)
+    rhythm.launched(Purpose.BASE, 10)
+    assert rhythm.adjust([Need()], 71) is None
+    assert rhythm.adjust([Need()], 71.1) == 71.1
+    assert rhythm.adjust([Need()], 72) is None
+
+
+def test_a_pace_is_slowed_to_what_the_budget_can_pay() -> None:
+    def afford(wanted: Pace) -> Pace:
+        return Pace(4 * wanted.interval_s, wanted.purpose)
+
+    rhythm = Rhythm(30, 3, 0)
+    rhythm.adjust([Need()], 0, afford)
+    assert rhythm.pace == Pace(120, Purpose.BASE)
+    rhythm.adjust([Need(suspect_for_s=0)], 0, afford)
+    assert rhythm.pace == Pace(12, Purpose.SUSPICION)
+
+
+def test_one_canary_an_interval_counts_at_the_base_rate() -> None:
+    rhythm = Rhythm(30, 3, 0)
+    counted = [rhythm.launched(Purpose.SUSPICION, number * 3.0) for number in range(21)]
+    assert [number for number, base in enumerate(counted) if base] == [0, 10, 20]

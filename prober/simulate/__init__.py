@@ -1,0 +1,1 @@
+"""The true policy, detectors and decisions in virtual time, against generated providers."""

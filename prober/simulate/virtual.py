@@ -1,0 +1,59 @@
+"""A route's flag that exists only here: the flip script's part."""
+
+from __future__ import annotations
+
+from prober.route import RouteState
+from prober.simulate.watched import EPOCH_S
+from switch.flag import Flag, Flip, Op
+from switch.writer import Observed
+
+ACTOR = "prober@simulated"
+# Flips older than the newest of these bear on no decision: automatic ones freeze long before.
+REMEMBERED = 100
+
+
+def show(state: RouteState, at_s: float, flag: Flag | None, flips: tuple[Flip, ...]) -> None:
+    """What the route would read from Redis now."""
+    state.seen = Observed(
+        time_ms=round((EPOCH_S + at_s) * 1000),
+        replication_id="",
+        writable=True,
+        replicas=0,
+        flag=flag,
+        pin=None,
+        primary=flag.provider if flag else None,
+        lease=None,
+        flips=flips,
+    )
+
+
+def move(state: RouteState, at_s: float, target: str, reason: str) -> Flip:
+    """The flag moves, and the stream knows of it. The first one is a seed."""
+    assert state.seen is not None
+    before, now_ms = state.seen.flag, state.seen.time_ms
+    flip = Flip(
+        route=state.name,
+        op=Op.AUTO if before else Op.SEED,
+        epoch=now_ms,
+        decision_id=f"{state.name}-{now_ms}",
+        parent=before.decision_id if before else "",
+        from_provider=before.provider if before else "",
+        to_provider=target,
+        reason=reason,
+        actor=ACTOR,
+        at_ms=now_ms,
+    )
+    flag = Flag(
+        route=state.name,
+        provider=target,
+        epoch=now_ms,
+        decision_id=flip.decision_id,
+        parent=flip.parent,
+        previous=flip.from_provider,
+        reason=reason,
+        actor=ACTOR,
+        changed_at=now_ms,
+        checked_at=now_ms,
+    )
+    show(state, at_s, flag, (*state.seen.flips, flip)[-REMEMBERED:])
+    return flip
