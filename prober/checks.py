@@ -36,6 +36,7 @@ def cross_check(config: Config, raw: dict[str, Any]) -> list[str]:
         *(line for provider in config.provider for line in _provider(config, provider)),
         *(line for route in config.route for line in _route(route)),
         *_outcomes(config, raw),
+        *_maintenance(config, raw),
     ]
 
 
@@ -83,6 +84,15 @@ def _outcomes(config: Config, raw: dict[str, Any]) -> Iterator[str]:
             yield f"{place}: needs status, code or says, else it would rename every error"
         if row.outcome is Outcome.OK:
             yield f'{place}: outcome = "ok": an error cannot be made a success'
+
+
+def _maintenance(config: Config, raw: dict[str, Any]) -> Iterator[str]:
+    for row in config.maintenance:
+        for table, name in (("provider", row.provider), ("route", row.route)):
+            known = _raw_names(raw, table)
+            if name is not None and name not in known:
+                place = f'[[maintenance]] "{row.name}"'
+                yield f"{place}: {table} names no [[{table}]] {name!r}{_near(name, known)}"
 
 
 def _raw_lists(raw: dict[str, Any], table: str, key: str) -> Iterator[tuple[str, list[str]]]:

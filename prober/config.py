@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import datetime, time, timedelta
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -22,6 +22,7 @@ from pydantic import (
 
 from prober.canary import MISSING, TOKENS, Asking, Expect
 from prober.canary import Kind as CanaryKind
+from prober.maintenance import DAYS, Action, Once, Weekly, Window
 from prober.providers import ADAPTERS, bedrock, vertex
 from prober.providers.outcomes import Rule
 from prober.providers.presets import PRESETS, Preset
@@ -82,6 +83,17 @@ class Table(BaseModel):
     )
 
 
+def _zone(value: Any) -> Any:
+    try:
+        ZoneInfo(value or "UTC")
+    except (LookupError, ValueError, OSError, TypeError):
+        raise ValueError('no such time zone; write it like "Europe/Berlin"') from None
+    return value
+
+
+Zone = Annotated[str, BeforeValidator(_zone)]
+
+
 def _enabled(value: Any) -> Any:
     if value is True or value is False or value == "if_key":
         return value
@@ -95,19 +107,10 @@ class Daemon(Table):
     vantage: Name = "local"
     vantages: tuple[Name, ...] = ()
     quorum: int | None = Field(None, ge=1)
-    timezone: str = "UTC"
+    timezone: Zone = "UTC"
     heartbeat: Secret | None = None
     heartbeat_interval: Duration = timedelta(minutes=1)
     state_dir: str = ""
-
-    @field_validator("timezone")
-    @classmethod
-    def _known_zone(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (LookupError, ValueError, OSError):
-            raise ValueError('no such time zone; write it like "Europe/Berlin"') from None
-        return value
 
     @property
     def zone(self) -> ZoneInfo:
@@ -407,6 +410,8 @@ class Route(Table):
     detector: Detector = Detector()
     failover: Failover = Failover()
     runbook: str = ""
+    peak_rpm: int | None = Field(None, ge=1)
+    peak_tpm: int | None = Field(None, ge=1)
 
 
 EventName = Literal[
@@ -446,6 +451,64 @@ class OutcomeRule(Table):
         return Rule(self.outcome, apis, self.status, self.code, says, self.provider)
 
 
+class Maintenance(Table):
+    """An announced time in which a provider, or a whole route, is not judged."""
+
+    name: Name
+    provider: Name | None = None
+    route: Name | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+    days: tuple[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], ...] = ()
+    begin: time | None = None
+    until: time | None = None
+    timezone: Zone = ""
+    action: Action = Action.MUTE
+    lead: Duration = timedelta(minutes=5)
+    reason: str = ""
+
+    @model_validator(mode="after")
+    def _whom_and_when(self) -> Self:
+        if (self.provider is None) == (self.route is None):
+            raise ValueError("name a provider or a route, one of them")
+        once, weekly = (self.start, self.end), (self.begin, self.until)
+        if not (None not in once and weekly == (None, None) and not self.days) and not (
+            None not in weekly and self.days and once == (None, None)
+        ):
+            raise ValueError(
+                "write start and end (once), or days, begin and until (each week): "
+                'days = ["sun"], begin = 02:00:00, until = 04:00:00'
+            )
+        if self.start and self.end and (self.start.tzinfo is None) != (self.end.tzinfo is None):
+            raise ValueError("start and end: give both an offset, or neither")
+        if self.start and self.end and self.end <= self.start:
+            raise ValueError("end must come after start")
+        if self.action is Action.DRAIN and self.route is not None:
+            raise ValueError('action = "drain" moves away from a provider; name that one')
+        return self
+
+    def window(self, zone: ZoneInfo) -> Window:
+        """With the daemon's `zone` unless it has its own."""
+        when: Once | Weekly
+        if self.start is not None and self.end is not None:
+            when = Once(self.start, self.end)
+        else:
+            assert self.begin is not None
+            assert self.until is not None
+            days = frozenset(DAYS.index(day) for day in self.days)
+            when = Weekly(days, self.begin, self.until)
+        return Window(
+            self.name,
+            when,
+            ZoneInfo(self.timezone) if self.timezone else zone,
+            self.action,
+            self.provider or "",
+            self.route or "",
+            self.lead.total_seconds(),
+            self.reason,
+        )
+
+
 class Defaults(Table):
     """What providers and routes do not say themselves."""
 
@@ -470,6 +533,12 @@ class Config(Table):
     route: tuple[Route, ...] = ()
     alert: tuple[Alert, ...] = ()
     outcome: tuple[OutcomeRule, ...] = ()
+    maintenance: tuple[Maintenance, ...] = ()
+
+    def windows_of(self, route: str, provider: str) -> tuple[Window, ...]:
+        """The maintenance windows that cover a provider in a route."""
+        windows = (row.window(self.daemon.zone) for row in self.maintenance)
+        return tuple(window for window in windows if window.covers(route, provider))
 
     def rules_of(self, provider: Provider) -> tuple[Rule, ...]:
         """The configuration's rows of the outcome table for one provider."""

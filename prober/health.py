@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from prober.evidence import Evidence
 from prober.objective import RECOVERED_AT, Objective
-from prober.sample import Fault, Outcome, Sample
+from prober.sample import Fault, Limits, Outcome, Sample
 from switch.flag import Health, say_duration
 
 BAD_COSTS = 25
@@ -94,6 +94,7 @@ class Tracker:
         self.account_detail = ""
         self.good_in_a_row = 0
         self.last: Sample | None = None
+        self.limits: Limits | None = None
         self.latency_s: float | None = None
         self.quality: float | None = None
         self.changes: list[Change] = []
@@ -167,6 +168,11 @@ class Tracker:
             self._waiting.popleft()
             self._release()
 
+    def discard(self) -> None:
+        """A maintenance window begins or ends: nothing seen so far says how the provider is."""
+        self.forget()
+        self.last = None
+
     def forget(self) -> None:
         """A time gap: half-finished evidence is worth nothing. Latches and learning stay."""
         # What was under way across the gap says nothing when it ends.
@@ -197,6 +203,7 @@ class Tracker:
 
     def _judge(self, sample: Sample) -> None:
         self.last = sample
+        self.limits = sample.limits or self.limits
         ok = sample.ok
         fault = Fault.NONE if ok else sample.fault
         if fault is Fault.ACCOUNT:

@@ -109,8 +109,11 @@ class Judge:
     def ended(self, sample: Sample) -> None:
         """Takes a sample to every route that knows its provider, and wakes the judge."""
         self._mind_the_gap(self._clock.mono())
-        for _, tracker in self.trackers_of(sample.provider):
-            tracker.ended(sample)
+        for state, tracker in self.trackers_of(sample.provider):
+            if sample.provider in state.maintained:
+                tracker.dropped(sample.id)  # inside a maintenance window nothing counts
+            else:
+                tracker.ended(sample)
         if sample.fault is not Fault.PATH:
             self._witness(sample)
         self._wake.set()
@@ -163,6 +166,7 @@ class Judge:
         now_s = self._clock.mono()
         self._mind_the_gap(now_s)
         for state in self.states.values():
+            state.maintain(self._clock.now())
             for tracker in state.trackers.values():
                 tracker.tick(now_s)
         await self._mind_blindness(now_s)

@@ -104,6 +104,16 @@ class Window:
     def covers(self, route: str, provider: str) -> bool:
         return self.provider == provider if self.provider else self.route == route
 
+    def says(self, now: float) -> str:
+        """ "maintenance until 04:00 Europe/Berlin (new gateway)"; "… from 02:00" ahead of it."""
+        span = self.span(now)
+        if span is None:
+            return ""
+        word, at = ("until", span.end) if span.holds(now) else ("from", span.start)
+        clock = datetime.fromtimestamp(at, self.zone).strftime("%H:%M")
+        reason = f" ({self.reason})" if self.reason else ""
+        return f"maintenance {word} {clock} {self.zone.key}{reason}"
+
 
 def _stamp(local: datetime, zone: ZoneInfo, *, last: bool) -> float:
     """A moment with an offset of its own is that moment, whatever the zone."""

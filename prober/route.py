@@ -12,6 +12,7 @@ from prober.config import Config, Provider, Route
 from prober.flips import Memory
 from prober.health import Rules, Tracker
 from prober.journal import Record
+from prober.maintenance import Window
 from prober.objective import objectives_of
 from prober.pace import SUSPICION_FAST_S, SUSPICION_SLOW_S, WATCH_S, Need
 from switch.decide import Action, Alarm, Decision, frozen_until
@@ -74,6 +75,8 @@ class RouteState:
         self.refusals = 0
         self.retry_s = float("-inf")
         self.trackers: dict[str, Tracker] = {}
+        self.windows: dict[str, tuple[Window, ...]] = {}
+        self.maintained: frozenset[str] = frozenset()
         self._leaving_s: float | None = None
         self._watch: tuple[str, float] = ("", float("-inf"))
         self._suspect_s: dict[str, float] = {}
@@ -96,6 +99,8 @@ class RouteState:
             max_flips=failover.max_flips,
             freeze_window_ms=round(failover.freeze_window.total_seconds() * 1000),
         )
+        self.windows = {p.name: config.windows_of(route.name, p.name) for p in self.candidates}
+        self.maintained = frozenset()
         allowed = self.policy.residency
         self.may_serve = frozenset(
             p.name
@@ -175,10 +180,25 @@ class RouteState:
             leaving_for_ms=leaving_ms,
         )
 
+    def maintain(self, now: float) -> None:
+        """Looks which providers are in maintenance at `now` (wall clock).
+
+        What canaries found inside a window is discarded, and what they had found before it too.
+        """
+        inside = frozenset(
+            name for name, ws in self.windows.items() if any(window.runs(now) for window in ws)
+        )
+        for name in inside ^ self.maintained:
+            self.trackers[name].discard()
+        self.maintained = inside
+
     def _provider(self, provider: Provider, standing: Standing) -> ProviderView:
         tracker = self.trackers[provider.name]
         health, why = tracker.health(standing.now_s)
-        if provider.name in standing.shut:
+        announced, drained = self._announced(provider.name, standing.now_ms / 1000)
+        if provider.name in self.maintained:
+            health, why = Health.UNKNOWN, announced
+        elif provider.name in standing.shut:
             health, why = Health.INELIGIBLE, standing.shut[provider.name]
         elif provider.name in standing.spent and not tracker.breached:
             is_primary = provider.name == self.primary
@@ -198,7 +218,34 @@ class RouteState:
             cost_usd=provider.price.input + provider.price.output,
             latency_s=tracker.latency_s,
             quality=tracker.quality,
+            maintenance=announced,
+            drained=drained,
+            short=self._short(provider),
         )
+
+    def _announced(self, name: str, now: float) -> tuple[str, bool]:
+        """What is announced for a provider at `now`, and whether it must be left for that."""
+        for window in self.windows[name]:
+            drains = window.drains(now)
+            if drains or window.runs(now):
+                return window.says(now), drains
+        return "", False
+
+    def _short(self, provider: Provider) -> str:
+        """Why the provider's own rate limits do not carry this route at its peak."""
+        limits = self.trackers[provider.name].limits
+        if limits is None or provider.account == "own":
+            return ""
+        for limit, peak, what in (
+            (limits.requests.limit, self.route.peak_rpm, "requests"),
+            (limits.tokens.limit, self.route.peak_tpm, "tokens"),
+        ):
+            if limit is not None and peak is not None and limit < peak:
+                return (
+                    f"{provider.name} allows {limit:,} {what} a minute and {self.name} "
+                    f"peaks at {peak:,}"
+                )
+        return ""
 
     def _quiet(self, now_ms: int) -> bool:
         """Whether the local time is within the quiet hours, which may pass midnight."""
@@ -262,6 +309,8 @@ class RouteState:
         """
         name = self.primary
         primary = self.trackers.get(name)
+        if any(self.windows.values()):
+            return False
         if primary is None or primary.breached or name not in self.may_serve:
             return False
         stays = self.policy.failback == "manual" or self.route.mode is Mode.PROPOSE
@@ -303,6 +352,8 @@ class RouteState:
             why = "" if view.health in (Health.OK, Health.SUSPECT) else view.health.value
             if provider.name not in self.may_serve:
                 why = "not allowed by residency"
+            elif view.maintenance:
+                why = view.maintenance
             elif not provider.enabled:
                 why = "disabled"
             found.append(

@@ -153,6 +153,9 @@ def _unpinned(view: View, policy: Policy, flag: Flag) -> Decision:
     if refusal := refused_by_residency(primary, policy):
         reason = f"{primary.name} is not allowed here ({refusal})"
         return _leave(view, policy, primary, reason, planned=True, kinds=frozenset())
+    if primary.drained:
+        reason = f"{primary.name} is drained: {primary.maintenance}"
+        return _leave(view, policy, primary, reason, planned=True, kinds=frozenset())
     bad = primary.health in (Health.BREACHED, Health.INELIGIBLE)
     kinds = primary.breached & policy.flip_on
     if bad and kinds:
@@ -196,6 +199,8 @@ def _leave(
             weighed=choice.weighed,
         )
     whole = f"{reason}; {target.name} healthy, {target.proof or 'just proven'}"
+    if target.short:
+        whole += f"; beware: {target.short}"
     if view.mode is Mode.PROPOSE:
         return Decision(
             Action.HOLD, whole, target.name, alarm=Alarm.WOULD_FAIL_OVER, weighed=choice.weighed
@@ -241,6 +246,8 @@ def _failback(view: View, policy: Policy, flag: Flag, primary: ProviderView) -> 
         waiting = f"{say_duration((policy.healthy_for_ms - since) / 1000)} of dwell left"
     elif view.quiet:
         waiting = "quiet hours"
+    elif home.short:
+        waiting = home.short
     if waiting:
         return _hold(f"{fine}; {home.name} is ready, no failback yet: {waiting}", weighed=weighed)
     if policy.failback == "manual" or view.mode is Mode.PROPOSE:
@@ -265,7 +272,11 @@ def _home(view: View, policy: Policy, primary: ProviderView) -> ProviderView | N
     if policy.prefer == "cost":
         settled.sort(key=lambda provider: provider.cost_usd)
     before = settled[: settled.index(primary)]
-    fit = (p for p in before if p.health is Health.OK and not refused_by_residency(p, policy))
+    fit = (
+        p
+        for p in before
+        if p.health is Health.OK and not p.maintenance and not refused_by_residency(p, policy)
+    )
     return next(fit, None)
 
 

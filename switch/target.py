@@ -24,6 +24,9 @@ class ProviderView:
         good_in_a_row: good canaries since the last bad one.
         domains: failure domains, its key's and account's included.
         latency_s: typical time to first text; quality: share of right answers.
+        maintenance: what is announced for it, so that it is no target; empty otherwise.
+        drained: it must be left for that, by plan.
+        short: why it cannot carry the route at its peak; empty when it can, or nobody knows.
     """
 
     name: str
@@ -39,6 +42,9 @@ class ProviderView:
     cost_usd: float = 0.0
     latency_s: float | None = None
     quality: float | None = None
+    maintenance: str = ""
+    drained: bool = False
+    short: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +137,11 @@ def choose(
     shared = leaving.domains if leaving else frozenset()
     order = {provider.name: place for place, provider in enumerate(view.providers)}
 
-    def rank(provider: ProviderView) -> tuple[bool, bool, float, int]:
+    def rank(provider: ProviderView) -> tuple[bool, bool, bool, float, int]:
         doubtful = provider.recent_bad and not provider.proven
         apart = provider.domains.isdisjoint(shared)
-        return doubtful, not apart, _preference(provider, policy.prefer), order[provider.name]
+        preference = _preference(provider, policy.prefer)
+        return doubtful, not apart, bool(provider.short), preference, order[provider.name]
 
     return Choice(min(fit, key=rank, default=None), tuple(weighed))
 
@@ -152,13 +159,16 @@ def _preference(provider: ProviderView, prefer: str) -> float:
 
 def _fitness(provider: ProviderView) -> str:
     if provider.proven:
-        return f"would be taken: {provider.proof}"
+        short = f"; but {provider.short}" if provider.short else ""
+        return f"would be taken: {provider.proof}{short}"
     return "would be proven first" + (f" ({provider.why})" if provider.why else "")
 
 
 def _refused(provider: ProviderView, policy: Policy) -> str:
     if refusal := refused_by_residency(provider, policy):
         return f"not allowed: {refusal}"
+    if provider.maintenance:
+        return provider.maintenance
     if provider.health in (Health.BREACHED, Health.INELIGIBLE, Health.RECOVERING):
         return f"{provider.health}: {provider.why}"
     return ""
