@@ -142,11 +142,13 @@ class AsyncReader:
     async def _report(self) -> None:
         link = AsyncLink(self._report_url)
         try:
-            while not self._closing.is_set():
+            while True:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(FLUSH_S):
                         await self._closing.wait()
                 await self._flush(link)
+                if self._closing.is_set():
+                    return
         finally:
             await link.close()
 

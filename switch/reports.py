@@ -207,23 +207,12 @@ class Tally:
         if len(self._waiting) == MAX_WAITING:
             self._say_once(f"more than {MAX_WAITING} reports in a second; the oldest are lost")
         for _ in range(len(self._waiting)):
-            route, provider, ok, ttft_s = self._waiting.popleft()
-            route = route or self._only
-            if route not in self._keys:
-                self._say_once(
-                    "a report names no route of this reader: "
-                    'write reader.report("anthropic", ok=True, route="chat")'
-                )
-                continue
-            of = sums.setdefault(route, {})
-            if not isinstance(provider, str) or not NAME.match(provider):
-                self._say_once(f"a report on {provider!r} is not counted: no provider's name")
-                dropped[route] += 1
-            elif provider not in of and len(of) >= MAX_PROVIDERS:
-                self._say_once(f"reports on more than {MAX_PROVIDERS} providers are not counted")
-                dropped[route] += 1
-            else:
-                of.setdefault(provider, _Sum()).add(bool(ok), _seconds(ttft_s))
+            note = self._waiting.popleft()
+            try:
+                self._count(note, sums, dropped)
+            except Exception:
+                # Somebody's object that fails to be compared or to be true.
+                self._say_once("a report cannot be counted: give it names and numbers")
         began_at, span_s = self._began_at, now_s - self._began_s
         self._began_s, self._began_at = now_s, now_at
         found = []
@@ -244,6 +233,28 @@ class Tally:
                 )
             )
         return found
+
+    def _count(self, note: Note, sums: dict[str, dict[str, _Sum]], dropped: dict[str, int]) -> None:
+        route, provider, ok, ttft_s = note
+        route = self._only if route is None else route
+        if not isinstance(route, str) or route not in self._keys:
+            self._say_once(
+                "a report names no route of this reader: "
+                'write reader.report("anthropic", ok=True, route="chat")'
+            )
+            return
+        of = sums.setdefault(route, {})
+        if not isinstance(provider, str) or not NAME.match(provider):
+            # Not in its own words: what is no text may fail to describe itself.
+            what = repr(provider[:80]) if type(provider) is str else type(provider).__name__
+            self._say_once(f"a report on {what} is not counted: no provider's name")
+            dropped[route] += 1
+        elif provider not in of and len(of) >= MAX_PROVIDERS:
+            self._say_once(f"reports on more than {MAX_PROVIDERS} providers are not counted")
+            dropped[route] += 1
+        else:
+            good = bool(ok)
+            of.setdefault(str(provider), _Sum()).add(good, _seconds(ttft_s))
 
     def _say_once(self, line: str) -> None:
         if line not in self._told and len(self._told) < MAX_PROVIDERS:
