@@ -60,6 +60,11 @@ class AsyncReader:
 
     # -- for the application ------------------------------------------------------------
 
+    @property
+    def routes(self) -> tuple[str, ...]:
+        """The routes it was built for."""
+        return tuple(self._routes.keys)
+
     def primary(self, route: str) -> str:
         """The provider to call now. Raises UnknownRouteError, or NotReadyError."""
         return self._routes.primary(route)

@@ -112,6 +112,11 @@ class Reader:
 
     # -- for the application ------------------------------------------------------------
 
+    @property
+    def routes(self) -> tuple[str, ...]:
+        """The routes it was built for."""
+        return tuple(self._routes.keys)
+
     def primary(self, route: str) -> str:
         """The provider to call now. Raises UnknownRouteError, or NotReadyError."""
         return self._routes.primary(route)
