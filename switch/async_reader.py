@@ -16,7 +16,7 @@ from switch.agenda import POLL_S
 from switch.belief import Reading
 from switch.flag import DEFAULT_NAMESPACE, Candidate
 from switch.hub import Hub
-from switch.link import AsyncLink, entries
+from switch.link import AsyncLink
 from switch.reports import FLUSH_S, STREAM_LENGTH, Tally, encode_report
 from switch.routes import OnChange, OnUnsupported, Routes, guarded
 
@@ -49,7 +49,8 @@ class AsyncReader:
             default, routes, supported, namespace, poll_s,
             on_change, on_unsupported, snapshot, clock, guarded,
         )  # fmt: skip
-        entries(url)
+        for each in filter(None, (url, report_url)):
+            AsyncLink(each)  # a URL that nobody can read is refused here, not in the worker
         self._url, self._report_url = url, report_url
         self._tally = Tally(self._routes.keys.values(), clock) if report_url else None
         self._ready = asyncio.Event()

@@ -94,8 +94,12 @@ def test_the_constructor_waits_for_no_server_that_never_answers() -> None:
 
 @pytest.mark.parametrize("url", ["", "http://x", "redis+cluster://", "redis+sentinel://h"])
 def test_a_url_that_cannot_be_read_is_refused_at_once(url: str) -> None:
-    with pytest.raises(ValueError, match=r"URL must specify|write redis\+"):
-        Reader(url, {"chat": "a"})
+    for kind in (Reader, AsyncReader):
+        with pytest.raises(ValueError, match=r"URL must specify|write redis\+"):
+            kind(url, {"chat": "a"})
+        if url:
+            with pytest.raises(ValueError, match=r"URL must specify|write redis\+"):
+                kind(NOWHERE, {"chat": "a"}, report_url=url)
 
 
 # -- threads -----------------------------------------------------------------------------------
