@@ -49,7 +49,7 @@ class AsyncReader:
             default, routes, supported, namespace, poll_s,
             on_change, on_unsupported, snapshot, clock, guarded,
         )  # fmt: skip
-        for each in filter(None, (url, report_url)):
+        for each in (url, report_url) if report_url else (url,):
             AsyncLink(each)  # a URL that nobody can read is refused here, not in the worker
         self._url, self._report_url = url, report_url
         self._tally = Tally(self._routes.keys.values(), clock) if report_url else None

@@ -71,6 +71,8 @@ class Routes:
         names = list(dict.fromkeys([*default, *routes, *supported]))
         if not names:
             raise ValueError('name a route: default={"chat": "anthropic"} or routes=["chat"]')
+        if not poll_s > 0:
+            raise ValueError(f"poll_s is {poll_s!r}: give seconds above 0")
         for name, callback in (("on_change", on_change), ("on_unsupported", on_unsupported)):
             if inspect.iscoroutinefunction(callback):
                 raise TypeError(f"{name} is a coroutine function; give a plain one")

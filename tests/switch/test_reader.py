@@ -50,6 +50,12 @@ async def test_a_reader_of_no_route_is_refused(make: Make) -> None:
         make(NOWHERE)
 
 
+@pytest.mark.parametrize("poll_s", [0, -1.0, float("nan")])
+async def test_a_poll_without_a_pause_is_refused(make: Make, poll_s: float) -> None:
+    with pytest.raises(ValueError, match="give seconds above 0"):
+        make(NOWHERE, {"chat": "a"}, poll_s=poll_s)
+
+
 async def test_a_route_that_cannot_be_a_key_is_refused(make: Make) -> None:
     with pytest.raises(ValueError, match="route 'Chat'"):
         make(NOWHERE, {"Chat": "a"})
