@@ -252,7 +252,13 @@ async def test_a_server_that_nobody_vouches_for_is_not_believed(
     await desk.seed("a")
     async with Proxy.before(valkey.socket, tls[1]) as proxy:
         reader = make(f"rediss://127.0.0.1:{proxy.port}", {"chat": "x"}, poll_s=SOON_S)
-        with pytest.raises((redis.RedisError, OSError), match=r"(?i)certificate"):
-            await reader.read_once()
+
+        async def refused() -> bool:
+            # A handshake that is only late on a busy machine proves nothing.
+            with pytest.raises((redis.RedisError, OSError)) as raised:
+                await reader.read_once()
+            return "certificate" in str(raised.value).lower()
+
+        await eventually(refused)
         assert reader.primary("chat") == "x"
         await reader.close()
