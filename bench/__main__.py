@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from rich.console import Console
 
-from bench import adapters, blackbox, first_text, flag_read, probe_cpu
+from bench import adapters, blackbox, fan_out, first_text, flag_read, probe_cpu, report_cost
 from bench.row import Row, SkippedError, table
 
 MEASUREMENTS: dict[str, Callable[[], list[Row]]] = {
@@ -18,6 +18,8 @@ MEASUREMENTS: dict[str, Callable[[], list[Row]]] = {
     "blackbox": blackbox.measure,
     "first_text": first_text.measure,
     "flag_read": flag_read.measure,
+    "report_cost": report_cost.measure,
+    "fan_out": fan_out.measure,
 }
 
 

@@ -6,13 +6,15 @@ and taken back unless `state` confirms it in time.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from switch.flag import Flag
+from switch.flag import Candidate, Flag
+from switch.snapshot import Remembered
 
 CONFIRM_WITHIN_S = 2.0
+ANNOUNCED = "announced, not confirmed yet"
 
 
 class Source(StrEnum):
@@ -30,7 +32,8 @@ class Reading:
     """What `reader.flag(route)` gives.
 
     Attributes:
-        read_age_s: seconds since Redis was last read well; None: never.
+        epoch: of the last confirmed state; a message alone does not move it.
+        read_age_s: seconds since Redis was last read well; None: never by this process.
         checked_age_s: seconds since the daemon was last seen to check; old: it is dead.
         stale: Redis has not been read for three polls.
     """
@@ -55,18 +58,36 @@ class Hint:
 class Belief:
     """One route as one process sees it. Every method takes the monotonic time in seconds."""
 
-    def __init__(self, route: str, default: str = "", supported: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        route: str,
+        default: str = "",
+        supported: Collection[str] = (),
+        remembered: Remembered | None = None,
+    ) -> None:
         self.route = route
         self.default = default
         self.supported = frozenset(supported)
         self.known: set[str] = {default, *supported} - {""}
         self.flag: Flag | None = None
+        self.candidates: tuple[Candidate, ...] = ()
         self.unsupported = ""
         self._served = default
         self._hint: Hint | None = None
         self._read_s: float | None = None
         self._checked_at = 0
         self._checked_s: float | None = None
+        self._snapshot: Remembered | None = None
+        if remembered is not None and self.supports(remembered.provider):
+            # It stands for as long as Redis has not spoken, and fences nothing: a file from
+            # another Redis must not hold out against this one.
+            self._snapshot = remembered
+            self._served = remembered.provider
+            self.known.add(remembered.provider)
+            self.saw_candidates(remembered.candidates)
+
+    def supports(self, provider: str) -> bool:
+        return not self.supported or provider in self.supported
 
     def served(self, now_s: float) -> str:
         """The provider to use now; empty when nothing is known and there is no default."""
@@ -74,9 +95,36 @@ class Belief:
             return self._hint.provider
         return self._served
 
-    def saw_candidates(self, names: Collection[str]) -> None:
-        """The daemon's list of providers: a message naming one of them is believed at once."""
-        self.known.update(names)
+    def fallbacks(self, served: str) -> tuple[str, ...]:
+        """Who may be tried after `served`, in the route's order."""
+        return tuple(
+            c.name
+            for c in self.candidates
+            if c.eligible and c.name != served and self.supports(c.name)
+        )
+
+    @property
+    def hinted(self) -> bool:
+        return self._hint is not None
+
+    def forget_old_hint(self, now_s: float) -> None:
+        if self._hint and now_s >= self._hint.until_s:
+            self._hint = None
+
+    def remember(self) -> Remembered | None:
+        """What the next process may start from; None while Redis has never spoken."""
+        if self.flag is None or not self._served:
+            return self._snapshot
+        return Remembered(self._served, self.flag.epoch, self.flag.reason, self.candidates)
+
+    def saw_candidates(self, candidates: Sequence[Candidate]) -> None:
+        """The daemon's list of providers: a message naming one of them is believed at once.
+
+        An empty list is an emptied Redis, so the one before it stays.
+        """
+        if candidates:
+            self.candidates = tuple(candidates)
+            self.known.update(candidate.name for candidate in candidates)
 
     def saw_state(self, flag: Flag | None, now_s: float) -> None:
         """`state` was read; None: it holds no flag, and what is known stays."""
@@ -91,11 +139,11 @@ class Belief:
         self.known.add(flag.provider)
         if self._hint and flag.epoch >= self._hint.epoch:
             self._hint = None
-        if self.supported and flag.provider not in self.supported:
-            self.unsupported = flag.provider
-        else:
+        if self.supports(flag.provider):
             self.unsupported = ""
             self._served = flag.provider
+        else:
+            self.unsupported = flag.provider
 
     def heard(self, provider: str, epoch: int, decision_id: str, now_s: float) -> bool:
         """A message came; True when `state` should be read back to confirm it."""
@@ -105,21 +153,29 @@ class Belief:
         )
         if epoch < newest:
             return False
-        known = provider in self.known and not (self.supported and provider not in self.supported)
-        if known and epoch > newest:
+        if provider in self.known and self.supports(provider) and epoch > newest:
             self._hint = Hint(provider, epoch, decision_id, now_s + CONFIRM_WITHIN_S)
         return True
 
     def reading(self, now_s: float, poll_s: float) -> Reading:
         read_age = None if self._read_s is None else now_s - self._read_s
         stale = read_age is None or read_age > 3 * poll_s
-        flag = self.flag
-        known = Source.CACHED if stale else Source.LIVE
+        epoch, reason = 0, ""
+        if self.flag:
+            source = Source.CACHED if stale else Source.LIVE
+            epoch, reason = self.flag.epoch, self.flag.reason
+        elif self._snapshot:
+            source = Source.SNAPSHOT
+            epoch, reason = self._snapshot.epoch, self._snapshot.reason
+        else:
+            source = Source.DEFAULT
+        if self._hint and now_s < self._hint.until_s:
+            reason = ANNOUNCED
         return Reading(
             provider=self.served(now_s),
-            epoch=flag.epoch if flag else 0,
-            reason=flag.reason if flag else "",
-            source=known if flag else Source.DEFAULT,
+            epoch=epoch,
+            reason=reason,
+            source=source,
             read_age_s=read_age,
             checked_age_s=None if self._checked_s is None else now_s - self._checked_s,
             stale=stale,

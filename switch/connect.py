@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from inspect import signature
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 import redis
 import redis.asyncio
@@ -12,6 +12,7 @@ import redis.asyncio.sentinel
 import redis.sentinel
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
+from redis.connection import parse_url
 from redis.retry import Retry
 
 SOCKET_TIMEOUT_S = 0.25
@@ -25,14 +26,15 @@ _UNNAMED: dict[str, Any] = (
 
 
 def connect(url: str, *, timeout_s: float = SOCKET_TIMEOUT_S) -> redis.Redis:
-    """A client for threads. `url` is redis://, rediss://, unix:// or redis+sentinel://.
+    """A client for threads. `url` is redis://, rediss://, unix:// or redis[s]+sentinel://.
 
     Nothing is sent yet. Raises ValueError for a URL it cannot read.
     """
     options = _options(timeout_s) | {"retry": Retry(NoBackoff(), 0)}
-    if not url.startswith("redis+sentinel://"):
+    if not _is_sentinel(url):
         return redis.Redis.from_url(url, **options)
-    nodes, name, login = _sentinel(url)
+    nodes, name, tls, login = _sentinel(url)
+    options |= tls
     sentinel: Any = redis.sentinel.Sentinel(  # type: ignore[no-untyped-call]
         nodes, sentinel_kwargs=options, **options
     )
@@ -43,9 +45,10 @@ def connect(url: str, *, timeout_s: float = SOCKET_TIMEOUT_S) -> redis.Redis:
 def connect_async(url: str, *, timeout_s: float = SOCKET_TIMEOUT_S) -> redis.asyncio.Redis:
     """The same for asyncio."""
     options = _options(timeout_s) | {"retry": AsyncRetry(NoBackoff(), 0)}
-    if not url.startswith("redis+sentinel://"):
+    if not _is_sentinel(url):
         return redis.asyncio.Redis.from_url(url, **options)
-    nodes, name, login = _sentinel(url)
+    nodes, name, tls, login = _sentinel(url)
+    options |= tls
     sentinel = redis.asyncio.sentinel.Sentinel(  # type: ignore[no-untyped-call]
         nodes, sentinel_kwargs=options, **options
     )
@@ -75,8 +78,15 @@ def _options(timeout_s: float) -> dict[str, Any]:
     }
 
 
-def _sentinel(url: str) -> tuple[list[tuple[str, int]], str, dict[str, Any]]:
-    """redis+sentinel://[user:password@]host[:port][,host…]/service[?db=0] in its parts."""
+def _is_sentinel(url: str) -> bool:
+    return url.startswith(("redis+sentinel://", "rediss+sentinel://"))
+
+
+def _sentinel(url: str) -> tuple[list[tuple[str, int]], str, dict[str, Any], dict[str, Any]]:
+    """redis+sentinel://[user:password@]host[:port][,host…]/service[?db=0] in its parts.
+
+    The nodes, the service, the options of TLS (for sentinels and servers), the server's login.
+    """
     parts = urlsplit(url)
     place = parts.netloc.rpartition("@")
     name = parts.path.strip("/")
@@ -86,8 +96,15 @@ def _sentinel(url: str) -> tuple[list[tuple[str, int]], str, dict[str, Any]]:
     for node in place[2].split(","):
         host, _, port = node.rpartition(":") if ":" in node else (node, "", "26379")
         nodes.append((host, int(port)))
-    login: dict[str, Any] = {key: int(v) for key, v in parse_qsl(parts.query) if key == "db"}
+    asked = dict(parse_qsl(parts.query))
+    login: dict[str, Any] = {"db": int(asked["db"])} if "db" in asked else {}
     if place[0]:
         user, _, password = place[0].partition(":")
         login |= {"username": unquote(user) or None, "password": unquote(password) or None}
-    return nodes, name, login
+    tls: dict[str, Any] = {}
+    if parts.scheme.startswith("rediss"):
+        # redis-py knows which of its options are numbers and which are not.
+        only = urlencode({key: said for key, said in asked.items() if key.startswith("ssl_")})
+        read: Any = parse_url(f"rediss://host?{only}")  # type: ignore[no-untyped-call]
+        tls = {key: said for key, said in read.items() if key.startswith("ssl_")} | {"ssl": True}
+    return nodes, name, tls, login

@@ -89,6 +89,10 @@ class Keys:
     def lease(self) -> str:
         return self._key("lease")
 
+    @property
+    def reports(self) -> str:
+        return self._key("reports")
+
 
 @dataclass(frozen=True, slots=True)
 class Flag:
@@ -158,7 +162,11 @@ class Flip:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """What applications may know of a provider. Never a secret."""
+    """What applications may know of a provider. Never a secret.
+
+    Attributes:
+        order: its place in the route's list, from 0; a Redis hash keeps none.
+    """
 
     name: str
     api: str
@@ -168,6 +176,7 @@ class Candidate:
     residency: tuple[str, ...] = ()
     eligible: bool = True
     why_not: str = ""
+    order: int = 0
 
 
 def decode_flag(route: str, state: Mapping[str, str]) -> Flag | None:
@@ -251,6 +260,7 @@ def encode_candidate(candidate: Candidate) -> str:
             "residency": list(candidate.residency),
             "eligible": candidate.eligible,
             "why_not": candidate.why_not,
+            "order": candidate.order,
         },
         separators=(",", ":"),
     )
@@ -269,9 +279,16 @@ def decode_candidate(name: str, text: str) -> Candidate | None:
             residency=tuple(str(place) for place in said["residency"]),
             eligible=bool(said["eligible"]),
             why_not=str(said["why_not"]),
+            order=int(said.get("order", 0)),
         )
-    except (KeyError, TypeError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return None
+
+
+def decode_candidates(said: Mapping[str, str]) -> tuple[Candidate, ...]:
+    """The `candidates` hash in the route's order, without what cannot be read."""
+    read = (decode_candidate(name, text) for name, text in said.items() if NAME.match(name))
+    return tuple(sorted((c for c in read if c), key=lambda c: (c.order, c.name)))
 
 
 def decode_changed(message: str) -> tuple[str, int, str] | None:

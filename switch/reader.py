@@ -1,17 +1,15 @@
-"""Reader and AsyncReader: what an application holds. `primary()` is a memory read, always.
+"""Reader: what a threaded application holds. `primary()` is a memory read, always.
 
-A worker (a thread or a task) listens on the routes' channels, reads `state` on every
-(re)subscription and after each message, and polls it besides. When Redis is away the last known
-provider stands; before anything is known, the default.
+A worker thread listens on the routes' channels, reads `state` on every (re)subscription and
+after each message, and polls it besides. When Redis is away the last known provider stands;
+before anything is known, the snapshot, and then the default.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import difflib
 import logging
 import os
+import queue
 import random
 import threading
 import time
@@ -21,173 +19,48 @@ from typing import Any, Self
 
 from redis.exceptions import RedisError
 
-from switch.belief import Belief, Reading, Source
-from switch.connect import connect, connect_async
-from switch.flag import (
-    DEFAULT_NAMESPACE,
-    Keys,
-    MalformedFlagError,
-    decode_changed,
-    decode_flag,
+from switch.agenda import POLL_S, Agenda, Ear
+from switch.async_reader import AsyncReader
+from switch.belief import Reading, Source
+from switch.flag import DEFAULT_NAMESPACE, Candidate, decode_changed
+from switch.link import LOST, Link
+from switch.reports import FLUSH_S, STREAM_LENGTH, Tally, encode_report
+from switch.routes import (
+    Call,
+    NotReadyError,
+    OnChange,
+    OnUnsupported,
+    Routes,
+    UnknownRouteError,
+    guarded,
 )
 
 log = logging.getLogger("switch")
 
-POLL_S = 5.0
-# A thousand readers hear one message; they must not all ask in the same millisecond.
-READ_BACK_WITHIN_S = 0.5
-RETRY_S = (0.2, 2.0)
-_LISTEN_S = 0.25
-
-OnChange = Callable[[str, str, str], None]
-OnUnsupported = Callable[[str, str], None]
+JOIN_S = 2.0
+_CALLS = 1_000
 
 __all__ = ["AsyncReader", "NotReadyError", "Reader", "Reading", "Source", "UnknownRouteError"]
-
-
-class UnknownRouteError(LookupError):
-    """The application asks for a route it did not name when it built the reader."""
-
-
-class NotReadyError(LookupError):
-    """Nothing is known of the route yet, and it has no default."""
-
-
-class _Routes:
-    """The part both readers share: what is believed, what is served, when to ask again."""
-
-    def __init__(
-        self,
-        default: Mapping[str, str] | None,
-        routes: Iterable[str],
-        supported: Mapping[str, Collection[str]] | None,
-        namespace: str,
-        poll_s: float,
-        on_change: OnChange | None,
-        on_unsupported: OnUnsupported | None,
-    ) -> None:
-        default, supported = default or {}, supported or {}
-        names = list(dict.fromkeys([*default, *routes, *supported]))
-        if not names:
-            raise ValueError('name a route: default={"chat": "anthropic"} or routes=["chat"]')
-        self.keys = {name: Keys(name, namespace) for name in names}
-        self.by_channel = {keys.changed: name for name, keys in self.keys.items()}
-        self.beliefs = {
-            name: Belief(name, default.get(name, ""), supported.get(name, ())) for name in names
-        }
-        self.poll_s = poll_s
-        self._on_change, self._on_unsupported = on_change, on_unsupported
-        self._told_unsupported: dict[str, str] = {}
-        self._forced = {
-            name: os.environ[variable]
-            for name in names
-            if os.environ.get(variable := f"PROBER_FORCE_{name.upper().replace('-', '_')}")
-        }
-        # What primary() reads. Only whole strings are ever assigned into it.
-        self.served: dict[str, str] = {}
-        self._due: dict[str, float] = dict.fromkeys(names, 0.0)
-        self._settle(time.monotonic(), first=True)
-
-    def _settle(self, now_s: float, *, first: bool = False) -> None:
-        for name, belief in self.beliefs.items():
-            provider = self._forced.get(name) or belief.served(now_s)
-            before = self.served.get(name, "")
-            if provider and provider != before:
-                self.served[name] = provider
-                if not first:
-                    self._call(self._on_change, name, before, provider)
-            told = self._told_unsupported.get(name, "")
-            if belief.unsupported != told:
-                self._told_unsupported[name] = belief.unsupported
-                if belief.unsupported:
-                    self._call(self._on_unsupported, name, belief.unsupported)
-
-    @staticmethod
-    def _call(callback: Callable[..., None] | None, *args: str) -> None:
-        if callback is None:
-            return
-        try:
-            callback(*args)
-        except Exception:
-            log.exception("a callback of the flag reader failed")
-
-    def primary(self, route: str) -> str:
-        try:
-            return self.served[route]
-        except KeyError:
-            raise self._missing(route) from None
-
-    def _missing(self, route: str) -> LookupError:
-        if route in self.beliefs:
-            return NotReadyError(f"route {route!r} has no flag yet and no default was given")
-        near = difflib.get_close_matches(route, self.beliefs, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(self.beliefs)}"
-        return UnknownRouteError(f"route {route!r} is not one of this reader's{hint}")
-
-    def flag(self, route: str) -> Reading:
-        if route not in self.beliefs:
-            raise self._missing(route)
-        reading = self.beliefs[route].reading(time.monotonic(), self.poll_s)
-        if route in self._forced:
-            return Reading(
-                self._forced[route], reading.epoch, "forced by the environment", Source.FORCED,
-                reading.read_age_s, reading.checked_age_s, reading.stale,
-            )  # fmt: skip
-        return reading
-
-    # -- what the workers do ------------------------------------------------------------
-
-    def due(self, now_s: float) -> list[str]:
-        return [name for name, at_s in self._due.items() if at_s <= now_s]
-
-    def wait_s(self, now_s: float) -> float:
-        """How long nothing has to be asked, as far as one listen may take."""
-        return max(0.0, min(_LISTEN_S, min(self._due.values()) - now_s))
-
-    def ask_now(self) -> None:
-        self._due = dict.fromkeys(self._due, 0.0)
-
-    def took(
-        self, name: str, state: Mapping[str, str], candidates: Mapping[str, str] | None = None
-    ) -> None:
-        now_s = time.monotonic()
-        self.beliefs[name].saw_candidates(candidates or ())
-        try:
-            flag = decode_flag(name, state)
-        except MalformedFlagError as error:
-            log.warning("%s; keeping %s", error, self.served.get(name, "nothing"))
-            flag = None
-        self.beliefs[name].saw_state(flag, now_s)
-        self._due[name] = now_s + self.poll_s * random.uniform(0.8, 1.2)  # noqa: S311
-        self._settle(now_s)
-
-    def heard(self, message: Mapping[str, Any] | None) -> None:
-        now_s = time.monotonic()
-        if message and message.get("type") == "message":
-            name = self.by_channel.get(message["channel"], "")
-            said = decode_changed(message["data"])
-            if name and said and self.beliefs[name].heard(*said, now_s):
-                soon = now_s + random.uniform(0, READ_BACK_WITHIN_S)  # noqa: S311
-                self._due[name] = min(self._due[name], soon)
-        self._settle(now_s)
-
-    @property
-    def ready(self) -> bool:
-        return all(belief.flag is not None for belief in self.beliefs.values())
 
 
 class Reader:
     """The flag for threaded applications; one per process, shared by all threads.
 
     Args:
-        url: redis://, rediss://, unix:// or redis+sentinel://. Needs GET, HGETALL, SUBSCRIBE.
+        url: redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://. Needs HGETALL
+            and SUBSCRIBE.
         default: route -> provider served before anything is known.
         routes: further routes, without a default.
         supported: route -> the providers this build can call; any other name is not served.
-        on_change: called with (route, from, to) from the worker; it cannot break the reader.
-        on_unsupported: called with (route, provider).
+        on_change: called with (route, from, to) from a thread of its own; neither an exception
+            nor a hang in it reaches the reader.
+        on_unsupported: called with (route, provider), likewise.
+        snapshot: a file that keeps the last known flags for a start while Redis is away.
+        report_url: where `report()` sends its counts; without one they go nowhere.
+        clock: monotonic seconds, for tests.
 
-    The constructor never blocks and never raises for a Redis that is away.
+    The constructor waits for nothing but the snapshot file, and never raises for a Redis that is
+    away. It raises ValueError for a URL or a route's name that cannot be.
     """
 
     def __init__(
@@ -201,53 +74,102 @@ class Reader:
         poll_s: float = POLL_S,
         on_change: OnChange | None = None,
         on_unsupported: OnUnsupported | None = None,
+        snapshot: str | os.PathLike[str] | None = None,
+        report_url: str = "",
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._routes = _Routes(
-            default, routes, supported, namespace, poll_s, on_change, on_unsupported
-        )
-        self._url = url
+        self._routes = Routes(
+            default, routes, supported, namespace, poll_s,
+            on_change, on_unsupported, snapshot, clock, self._dispatch,
+        )  # fmt: skip
+        self._by_channel = {keys.changed: keys for keys in self._routes.keys.values()}
+        self._url, self._report_url = url, report_url
+        self._tally = Tally(self._routes.keys.values(), clock) if report_url else None
         self._closed = False
         self._start()
-        # A prefork server loads the application first: neither thread nor socket survives that.
-        mine = weakref.ref(self)
-        os.register_at_fork(after_in_child=lambda: _restart(mine()))
+        _survive_forks(self)
 
     def _start(self) -> None:
-        self._client: Any = connect(self._url)
+        self._link = Link(self._url)
+        self._agenda, self._ear = Agenda(random.uniform), Ear(random.uniform)
+        for keys in self._routes.keys.values():
+            self._agenda.watch(keys, self._routes.poll_s)
+        self._pubsub: Any = None
         self._stopping = threading.Event()
         self._ready = threading.Event()
-        self._worker = threading.Thread(target=self._run, name="prober-reader", daemon=True)
-        self._worker.start()
+        self._routes.on_ready = self._ready.set
+        self._calls: queue.Queue[Call | None] = queue.Queue(_CALLS)
+        self._calling = threading.Lock()
+        self._caller: threading.Thread | None = None
+        self._workers = [threading.Thread(target=self._run, name="prober-reader", daemon=True)]
+        if self._tally:
+            self._reports = Link(self._report_url)
+            self._workers.append(
+                threading.Thread(target=self._report, name="prober-reports", daemon=True)
+            )
+        for worker in self._workers:
+            worker.start()
+
+    # -- for the application ------------------------------------------------------------
+
+    @property
+    def routes(self) -> tuple[str, ...]:
+        """The routes it was built for."""
+        return tuple(self._routes.keys)
 
     def primary(self, route: str) -> str:
         """The provider to call now. Raises UnknownRouteError, or NotReadyError."""
         return self._routes.primary(route)
 
+    def fallbacks(self, route: str) -> tuple[str, ...]:
+        """Who may be tried after the primary now, in the route's order. Raises UnknownRouteError.
+
+        Empty while the daemon's list has never been read.
+        """
+        return self._routes.fallbacks(route)
+
+    def candidates(self, route: str) -> tuple[Candidate, ...]:
+        """All of the route's providers, with model and address. Raises UnknownRouteError."""
+        return self._routes.candidates(route)
+
     def flag(self, route: str) -> Reading:
-        """The same with epoch, reason, source and ages. Raises UnknownRouteError."""
+        """The primary with epoch, reason, source and ages. Raises UnknownRouteError."""
         return self._routes.flag(route)
+
+    def report(
+        self, provider: str, *, ok: bool, ttft_s: float | None = None, route: str | None = None
+    ) -> None:
+        """Counts how a call to `provider` went. Never waits, never raises for what it is given.
+
+        Args:
+            ok: the provider did its part; a bad request of our own is no report at all.
+            ttft_s: seconds to the first text, where one came.
+            route: may be left out where the reader has one route.
+        """
+        if self._tally is not None:
+            self._tally.note((route, provider, ok, ttft_s))
 
     def wait_ready(self, seconds: float) -> bool:
         """Waits until every route has been read from Redis; False when that took too long."""
         return self._ready.wait(seconds)
 
     def read_once(self) -> None:
-        """Reads every route now, in the calling thread. Raises RedisError."""
+        """Reads every route now, in the calling thread. Raises RedisError or OSError."""
         for name, keys in self._routes.keys.items():
-            self._routes.took(name, *self._read(keys))
-
-    def _read(self, keys: Keys) -> list[dict[str, str]]:
-        with self._client.pipeline(transaction=False) as pipe:
-            pipe.hgetall(keys.state)
-            pipe.hgetall(keys.candidates)
-            said: list[dict[str, str]] = pipe.execute()
-            return said
+            self._routes.took(name, *self._link.read(keys))
+        self._routes.save()
 
     def close(self) -> None:
+        """Ends the workers. What was served last is still there to be read."""
         self._closed = True
         self._stopping.set()
-        self._worker.join(timeout=2)
-        self._client.close()
+        for worker in self._workers:
+            if worker is not threading.current_thread():
+                worker.join(JOIN_S)
+        if self._caller is not None and self._caller is not threading.current_thread():
+            self._calls_end()
+            self._caller.join(JOIN_S)
+        self._link.close()
 
     def __enter__(self) -> Self:
         return self
@@ -255,124 +177,157 @@ class Reader:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    # -- the worker ---------------------------------------------------------------------
+
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
-                with self._client.pubsub() as pubsub:
-                    pubsub.subscribe(*self._routes.by_channel)
-                    self._routes.ask_now()
-                    while not self._stopping.is_set():
-                        self._ask()
-                        wait_s = self._routes.wait_s(time.monotonic())
-                        self._routes.heard(pubsub.get_message(timeout=wait_s))
-            except (RedisError, OSError) as error:
-                log.debug("Redis cannot be read: %s", error)
-                self._routes.heard(None)
-                self._stopping.wait(random.uniform(*RETRY_S))  # noqa: S311
+                self._ask()
+                self._listen()
+                self._routes.tick()
+            except Exception:
+                # A fault of ours: the flag goes on being read, and the log tells.
+                log.exception("the flag reader failed; it goes on")
+                self._drop()
+                self._stopping.wait(1.0)
+        self._drop()
 
     def _ask(self) -> None:
-        for name in self._routes.due(time.monotonic()):
-            self._routes.took(name, *self._read(self._routes.keys[name]))
-        if not self._ready.is_set() and self._routes.ready:
-            self._ready.set()
-
-
-def _restart(reader: Reader | None) -> None:
-    if reader is not None and not reader._closed:
-        reader._start()
-
-
-class AsyncReader:
-    """The same for asyncio. Use it as `async with AsyncReader(url, {...}) as reader`."""
-
-    def __init__(
-        self,
-        url: str,
-        default: Mapping[str, str] | None = None,
-        *,
-        routes: Iterable[str] = (),
-        supported: Mapping[str, Collection[str]] | None = None,
-        namespace: str = DEFAULT_NAMESPACE,
-        poll_s: float = POLL_S,
-        on_change: OnChange | None = None,
-        on_unsupported: OnUnsupported | None = None,
-    ) -> None:
-        self._routes = _Routes(
-            default, routes, supported, namespace, poll_s, on_change, on_unsupported
-        )
-        self._client: Any = connect_async(url)
-        self._ready = asyncio.Event()
-        self._worker: asyncio.Task[None] | None = None
-        self._closing = False
-
-    def primary(self, route: str) -> str:
-        """The provider to call now. Raises UnknownRouteError, or NotReadyError."""
-        return self._routes.primary(route)
-
-    def flag(self, route: str) -> Reading:
-        """The same with epoch, reason, source and ages. Raises UnknownRouteError."""
-        return self._routes.flag(route)
-
-    async def wait_ready(self, seconds: float) -> bool:
-        """Waits until every route has been read from Redis; False when that took too long."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._ready.wait()
-        except TimeoutError:
-            return False
-        return True
-
-    async def read_once(self) -> None:
-        """Reads every route now. Raises RedisError."""
-        for name, keys in self._routes.keys.items():
-            self._routes.took(name, *await self._read(keys))
-
-    async def _read(self, keys: Keys) -> list[dict[str, str]]:
-        async with self._client.pipeline(transaction=False) as pipe:
-            pipe.hgetall(keys.state)
-            pipe.hgetall(keys.candidates)
-            said: list[dict[str, str]] = await pipe.execute()
-            return said
-
-    def start(self) -> None:
-        """Starts listening. Never blocks."""
-        if self._worker is None:
-            self._worker = asyncio.create_task(self._run(), name="prober-reader")
-
-    async def close(self) -> None:
-        # The flag besides: redis-py can swallow a cancellation.
-        self._closing = True
-        if self._worker is not None:
-            self._worker.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._worker
-        await self._client.aclose()
-
-    async def __aenter__(self) -> Self:
-        self.start()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
-
-    async def _run(self) -> None:
-        while not self._closing:
+        due = self._agenda.due(self._routes.clock())
+        for keys in due:
+            if self._stopping.is_set():
+                return
             try:
-                async with self._client.pubsub() as pubsub:
-                    await pubsub.subscribe(*self._routes.by_channel)
-                    self._routes.ask_now()
-                    while not self._closing:
-                        await self._ask()
-                        wait_s = self._routes.wait_s(time.monotonic())
-                        self._routes.heard(await pubsub.get_message(timeout=wait_s))
-            except (RedisError, OSError) as error:
+                known = self._link.read(keys)
+            except LOST as error:
                 log.debug("Redis cannot be read: %s", error)
-                self._routes.heard(None)
-                if not self._closing:
-                    await asyncio.sleep(random.uniform(*RETRY_S))  # noqa: S311
+                # One wait for a dead server, not one for every route.
+                self._agenda.failed(due, self._routes.clock())
+                break
+            except RedisError as error:
+                log.debug("route %s cannot be read: %s", keys.route, error)
+                self._agenda.failed([keys], self._routes.clock())
+            else:
+                self._agenda.done(keys, self._routes.clock())
+                self._routes.took(keys.route, *known)
+        if due:
+            self._routes.save()
 
-    async def _ask(self) -> None:
-        for name in self._routes.due(time.monotonic()):
-            self._routes.took(name, *await self._read(self._routes.keys[name]))
-        if not self._ready.is_set() and self._routes.ready:
-            self._ready.set()
+    def _listen(self) -> None:
+        now_s = self._routes.clock()
+        wait_s = self._agenda.wait_s(now_s)
+        if self._pubsub is None and not self._ear.may_open(now_s):
+            self._stopping.wait(wait_s)
+            return
+        try:
+            if self._pubsub is None:
+                self._pubsub = self._link.pubsub()
+                self._pubsub.subscribe(*self._by_channel)
+                self._ear.opened(now_s)
+            elif self._ear.deaf(now_s):
+                raise TimeoutError("the subscription hears nothing any more")
+            elif self._ear.wants_echo(now_s):
+                self._pubsub.subscribe(*self._by_channel)
+                self._ear.asked(now_s)
+            message = self._pubsub.get_message(timeout=wait_s)
+        except (RedisError, OSError) as error:
+            log.debug("Redis cannot be listened to: %s", error)
+            self._drop()
+            self._ear.lost(self._routes.clock())
+            return
+        if message:
+            self._heard(message)
+
+    def _heard(self, message: Mapping[str, Any]) -> None:
+        now_s = self._routes.clock()
+        self._ear.heard(now_s)
+        keys = self._by_channel.get(message["channel"])
+        if keys is None:
+            return
+        if message["type"] == "subscribe":
+            # Only now is nothing missed any more; what came before is read.
+            if self._ear.confirms(keys.changed):
+                self._agenda.at_once(keys)
+        elif message["type"] == "message":
+            said = decode_changed(message["data"])
+            if said and self._routes.heard(keys.route, said):
+                self._agenda.soon(keys, now_s)
+
+    def _drop(self) -> None:
+        if self._pubsub is not None:
+            pubsub, self._pubsub = self._pubsub, None
+            try:
+                pubsub.close()
+            except (RedisError, OSError) as error:
+                log.debug("closing a subscription: %s", error)
+
+    # -- callbacks ----------------------------------------------------------------------
+
+    def _dispatch(self, call: Call) -> None:
+        with self._calling:
+            if self._caller is None:
+                self._caller = threading.Thread(
+                    target=_run_calls, args=(self._calls,), name="prober-callbacks", daemon=True
+                )
+                self._caller.start()
+        try:
+            self._calls.put_nowait(call)
+        except queue.Full:
+            log.warning("a callback of the flag reader hangs; this change is not told")
+
+    def _calls_end(self) -> None:
+        try:
+            self._calls.put_nowait(None)
+        except queue.Full:
+            log.debug("callbacks hang; their thread is left behind")
+
+    # -- reports ------------------------------------------------------------------------
+
+    def _report(self) -> None:
+        stopping = False
+        while not stopping:
+            stopping = self._stopping.wait(FLUSH_S)
+            self._flush()
+        self._reports.close()
+
+    def _flush(self) -> None:
+        if self._tally is None:
+            return
+        try:
+            for keys, report in self._tally.drain():
+                self._reports.add(keys, encode_report(report), STREAM_LENGTH)
+        except (RedisError, OSError) as error:
+            log.debug("reports are lost: %s", error)
+        except Exception:
+            log.exception("reports are lost")
+
+    def _after_fork(self) -> None:
+        if self._closed:
+            return
+        self._routes.after_fork()
+        if self._tally:
+            self._tally.restart()
+        self._start()
+
+
+def _run_calls(calls: queue.Queue[Call | None]) -> None:
+    while (call := calls.get()) is not None:
+        guarded(call)
+
+
+_readers: weakref.WeakSet[Reader] = weakref.WeakSet()
+_hooked = False
+
+
+def _survive_forks(reader: Reader) -> None:
+    """A prefork server loads the application first: neither thread nor socket survives that."""
+    global _hooked
+    _readers.add(reader)
+    if not _hooked:
+        _hooked = True
+        os.register_at_fork(after_in_child=_after_fork)
+
+
+def _after_fork() -> None:
+    for reader in list(_readers):
+        reader._after_fork()

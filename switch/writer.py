@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from importlib.resources import files
 from typing import Any
@@ -246,8 +246,9 @@ class Writer:
         return bool(said)
 
     async def publish(self, keys: Keys, candidates: Iterable[Candidate]) -> None:
-        """Replaces the candidates key in one step. Raises RedisError."""
-        args = [part for c in candidates for part in (c.name, encode_candidate(c))]
+        """Replaces the candidates key in one step, in the order given. Raises RedisError."""
+        placed = (replace(c, order=order) for order, c in enumerate(candidates))
+        args = [part for c in placed for part in (c.name, encode_candidate(c))]
         await self._publish(keys=[keys.candidates], args=args)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from switch.belief import CONFIRM_WITHIN_S, Belief, Source
-from switch.flag import Flag
+from switch.belief import ANNOUNCED, CONFIRM_WITHIN_S, Belief, Source
+from switch.flag import Candidate, Flag
 
 
 def state(provider: str, epoch: int, decision_id: str = "d", checked_at: int = 0) -> Flag:
@@ -14,7 +14,7 @@ def state(provider: str, epoch: int, decision_id: str = "d", checked_at: int = 0
 
 def believing(provider: str = "a", epoch: int = 10, **said: object) -> Belief:
     belief = Belief("chat", "default", **said)  # type: ignore[arg-type]
-    belief.saw_candidates(["a", "b", "c"])
+    belief.saw_candidates([Candidate(name, "openai", "v", "m", "u") for name in "abc"])
     belief.saw_state(state(provider, epoch), 0.0)
     return belief
 
@@ -88,7 +88,8 @@ def test_a_message_serves_a_known_provider_with_a_higher_epoch(
 def test_a_message_never_moves_the_epoch() -> None:
     belief = believing("a", 10)
     belief.heard("b", 10**15, "forged", 1.0)
-    assert belief.reading(1.0, 5.0).epoch == 10
+    reading = belief.reading(1.0, 5.0)
+    assert (reading.provider, reading.epoch, reading.reason) == ("b", 10, ANNOUNCED)
     belief.saw_state(state("c", 11), 1.5)
     assert belief.reading(1.5, 5.0).epoch == 11
 

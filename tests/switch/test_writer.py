@@ -14,7 +14,7 @@ from servers import Valkey
 from switch_redis import KEYS, Desk, eventually
 
 from switch.connect import connect_async
-from switch.flag import Candidate, MalformedFlagError, Op, decode_candidate
+from switch.flag import Candidate, MalformedFlagError, Op, decode_candidate, decode_candidates
 from switch.writer import FlipUnknownError, Status
 
 
@@ -113,6 +113,15 @@ async def test_candidates_are_replaced_whole(desk: Desk) -> None:
     }
     await desk.writer.publish(KEYS, [])
     assert not await desk.client.exists(KEYS.candidates)
+
+
+async def test_candidates_keep_the_order_they_are_given_in(desk: Desk) -> None:
+    names = ["d", "a", "c", "b"]
+    for order in (names, names[::-1]):
+        said = [Candidate(name, "openai", "v", "m", "https://x") for name in order]
+        await desk.writer.publish(KEYS, said)
+        found = decode_candidates(await desk.client.hgetall(KEYS.candidates))
+        assert [candidate.name for candidate in found] == order
 
 
 # -- servers in trouble ------------------------------------------------------------------------

@@ -1,0 +1,360 @@
+// Package proberflag reads the flag: one file, no dependency of its own. Bring the Redis client
+// you trust.
+//
+//	rdb := redis.NewClient(options) // github.com/redis/go-redis/v9
+//	flag, err := proberflag.New(proberflag.Options{
+//		Route:   "chat",
+//		Default: "anthropic",
+//		Read: func(ctx context.Context, key string) (map[string]string, error) {
+//			return rdb.HGetAll(ctx, key).Result()
+//		},
+//	})
+//	go flag.Run(ctx)
+//	go func() {
+//		for message := range rdb.Subscribe(ctx, flag.Keys.Changed).Channel() {
+//			flag.Heard(message.Payload)
+//		}
+//	}()
+//
+//	flag.Primary()   // a memory read: once per request; let open streams finish
+//	flag.Fallbacks() // whom to try after it, in order
+//
+// Only the hash `state` moves the flag. A message on the channel is a hint: served at once for a
+// known provider, and taken back unless `state` confirms it within 2 s.
+package proberflag
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand"
+	"os"
+	"regexp"
+	"sort"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	confirmWithin  = 2 * time.Second
+	readBackWithin = 500 * time.Millisecond
+	readTimeout    = time.Second
+	retryAfter     = 2 * time.Second
+)
+
+var name = regexp.MustCompile(`^[a-z0-9_-]{1,64}$`)
+
+// Keys are the Redis keys of one route. The braces keep them in one Cluster slot.
+type Keys struct{ Primary, State, Candidates, Changed, Reports string }
+
+// KeysOf fails for a name that cannot be one; an empty namespace is not "prober".
+func KeysOf(route, namespace string) (Keys, error) {
+	for what, said := range map[string]string{"route": route, "namespace": namespace} {
+		if !name.MatchString(said) {
+			return Keys{}, fmt.Errorf("%s %q: use a-z, 0-9, - and _ only, at most 64", what, said)
+		}
+	}
+	key := func(last string) string { return namespace + ":{" + route + "}:" + last }
+	return Keys{
+		key("primary"), key("state"), key("candidates"), key("changed"), key("reports"),
+	}, nil
+}
+
+// Message is one on the channel.
+type Message struct {
+	Provider   string
+	Epoch      int64
+	DecisionID string
+}
+
+// DecodeChanged is false for a message that is torn or forged.
+func DecodeChanged(text string) (Message, bool) {
+	var said struct {
+		Provider   *string `json:"provider"`
+		Epoch      *int64  `json:"epoch"`
+		DecisionID *string `json:"decision_id"`
+	}
+	if json.Unmarshal([]byte(text), &said) != nil {
+		return Message{}, false
+	}
+	if said.Provider == nil || said.Epoch == nil || said.DecisionID == nil {
+		return Message{}, false
+	}
+	if !name.MatchString(*said.Provider) {
+		return Message{}, false
+	}
+	return Message{*said.Provider, *said.Epoch, *said.DecisionID}, true
+}
+
+// Options of a Flag.
+type Options struct {
+	Route string
+	// Read is HGETALL: an empty map for no key.
+	Read func(ctx context.Context, key string) (map[string]string, error)
+	// Default is served until Redis has spoken.
+	Default string
+	// Supported is what this build can call; any other name is not served. Empty: every name.
+	Supported []string
+	// Namespace is "prober" when empty.
+	Namespace string
+	// Poll is 5 s when zero.
+	Poll time.Duration
+	// OnChange is called without a lock held.
+	OnChange func(from, to string)
+	// Now is for tests.
+	Now func() time.Time
+}
+
+type candidate struct {
+	name     string
+	eligible bool
+	order    int
+}
+
+type hint struct {
+	Message
+	until time.Time
+}
+
+// Flag is one route's flag in memory; safe for many goroutines.
+type Flag struct {
+	Keys    Keys
+	options Options
+	forced  string
+	soon    chan struct{}
+
+	lock       sync.RWMutex
+	known      map[string]bool
+	supported  map[string]bool
+	served     string
+	epoch      int64
+	hint       *hint
+	candidates []candidate
+	readAt     time.Time
+}
+
+// New fails for a route that cannot be one, or without Read.
+func New(options Options) (*Flag, error) {
+	if options.Namespace == "" {
+		options.Namespace = "prober"
+	}
+	if options.Poll == 0 {
+		options.Poll = 5 * time.Second
+	}
+	if options.Now == nil {
+		options.Now = time.Now
+	}
+	if options.Read == nil {
+		return nil, errors.New("give Read: HGETALL of the Redis client you use")
+	}
+	keys, err := KeysOf(options.Route, options.Namespace)
+	if err != nil {
+		return nil, err
+	}
+	flag := &Flag{
+		Keys:      keys,
+		options:   options,
+		forced:    os.Getenv("PROBER_FORCE_" + strings.ToUpper(strings.ReplaceAll(options.Route, "-", "_"))),
+		soon:      make(chan struct{}, 1),
+		known:     map[string]bool{},
+		supported: map[string]bool{},
+		served:    options.Default,
+	}
+	for _, provider := range options.Supported {
+		flag.supported[provider], flag.known[provider] = true, true
+	}
+	if options.Default != "" {
+		flag.known[options.Default] = true
+	}
+	return flag, nil
+}
+
+// Primary is the provider to call now; "" while nothing is known and there is no default.
+func (f *Flag) Primary() string {
+	f.lock.RLock()
+	defer f.lock.RUnlock()
+	return f.primary()
+}
+
+func (f *Flag) primary() string {
+	if f.forced != "" {
+		return f.forced
+	}
+	if f.hint != nil && f.options.Now().Before(f.hint.until) {
+		return f.hint.Provider
+	}
+	return f.served
+}
+
+// Fallbacks are whom to try after the primary now, in the route's order.
+func (f *Flag) Fallbacks() []string {
+	f.lock.RLock()
+	defer f.lock.RUnlock()
+	served, found := f.primary(), []string{}
+	for _, c := range f.candidates {
+		if c.eligible && c.name != served && f.supports(c.name) {
+			found = append(found, c.name)
+		}
+	}
+	return found
+}
+
+// ReadAge is the time since Redis was last read well; false: never.
+func (f *Flag) ReadAge() (time.Duration, bool) {
+	f.lock.RLock()
+	defer f.lock.RUnlock()
+	return f.options.Now().Sub(f.readAt), !f.readAt.IsZero()
+}
+
+// Refresh reads now. After an error what is known stays.
+func (f *Flag) Refresh(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	state, err := f.options.Read(ctx, f.Keys.State)
+	if err != nil {
+		return err
+	}
+	candidates, err := f.options.Read(ctx, f.Keys.Candidates)
+	if err != nil {
+		candidates = nil // the flag itself is what matters
+	}
+	f.Took(state, candidates)
+	return nil
+}
+
+// Took takes what was read.
+func (f *Flag) Took(state, candidates map[string]string) {
+	f.change(func() {
+		f.readAt = f.options.Now()
+		if list := decodeCandidates(candidates); len(list) > 0 {
+			f.candidates = list
+			for _, c := range list {
+				f.known[c.name] = true
+			}
+		}
+		provider, epoch, good := decodeState(state)
+		if !good || epoch < f.epoch {
+			return
+		}
+		f.epoch, f.known[provider] = epoch, true
+		if f.hint != nil && epoch >= f.hint.Epoch {
+			f.hint = nil
+		}
+		if f.supports(provider) {
+			f.served = provider
+		}
+	})
+}
+
+// Heard takes a message of the channel; true when `state` should be read back: Run does that.
+func (f *Flag) Heard(text string) bool {
+	said, good := DecodeChanged(text)
+	if !good {
+		return false
+	}
+	wanted := false
+	f.change(func() {
+		newest, now := f.epoch, f.options.Now()
+		if f.hint != nil && now.Before(f.hint.until) && f.hint.Epoch > newest {
+			newest = f.hint.Epoch
+		}
+		if wanted = said.Epoch >= newest; !wanted {
+			return
+		}
+		if said.Epoch > newest && f.known[said.Provider] && f.supports(said.Provider) {
+			f.hint = &hint{said, now.Add(confirmWithin)}
+		}
+	})
+	if wanted {
+		select {
+		case f.soon <- struct{}{}:
+		default:
+		}
+	}
+	return wanted
+}
+
+// Run reads now, at every poll and after every message, until the context ends.
+func (f *Flag) Run(ctx context.Context) {
+	for {
+		wait := f.options.Poll*4/5 + between(f.options.Poll/5)
+		if err := f.Refresh(ctx); err != nil && wait > retryAfter {
+			wait = retryAfter/10 + between(retryAfter)
+		}
+		if !f.sleep(ctx, wait) {
+			return
+		}
+	}
+}
+
+func (f *Flag) sleep(ctx context.Context, wait time.Duration) bool {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	case <-f.soon:
+	}
+	// A thousand processes hear it; they must not all ask in the same millisecond.
+	pause := time.NewTimer(between(readBackWithin))
+	defer pause.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-pause.C:
+		return true
+	}
+}
+
+func between(most time.Duration) time.Duration {
+	return time.Duration(rand.Int63n(int64(most) + 1))
+}
+
+func (f *Flag) change(with func()) {
+	f.lock.Lock()
+	before := f.primary()
+	with()
+	after := f.primary()
+	f.lock.Unlock()
+	if f.options.OnChange != nil && before != after {
+		f.options.OnChange(before, after)
+	}
+}
+
+func (f *Flag) supports(provider string) bool {
+	return len(f.supported) == 0 || f.supported[provider]
+}
+
+func decodeState(state map[string]string) (provider string, epoch int64, good bool) {
+	epoch, err := strconv.ParseInt(state["epoch"], 10, 64)
+	_, decided := state["decision_id"]
+	provider = state["provider"]
+	return provider, epoch, err == nil && epoch >= 0 && decided && name.MatchString(provider)
+}
+
+func decodeCandidates(hash map[string]string) []candidate {
+	found := []candidate{}
+	for key, text := range hash {
+		var said struct {
+			Eligible *bool `json:"eligible"`
+			Order    int   `json:"order"`
+		}
+		// Written by a later version or by hand: left out.
+		if json.Unmarshal([]byte(text), &said) != nil || said.Eligible == nil || !name.MatchString(key) {
+			continue
+		}
+		found = append(found, candidate{key, *said.Eligible, said.Order})
+	}
+	sort.Slice(found, func(i, j int) bool {
+		if found[i].order != found[j].order {
+			return found[i].order < found[j].order
+		}
+		return found[i].name < found[j].name
+	})
+	return found
+}

@@ -1,0 +1,3 @@
+module proberflag
+
+go 1.21

@@ -1,0 +1,170 @@
+"""AsyncReader: the same as Reader for asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Self
+
+from redis.exceptions import RedisError
+
+from switch.agenda import POLL_S
+from switch.belief import Reading
+from switch.flag import DEFAULT_NAMESPACE, Candidate
+from switch.hub import Hub
+from switch.link import AsyncLink
+from switch.reports import FLUSH_S, STREAM_LENGTH, Tally, encode_report
+from switch.routes import OnChange, OnUnsupported, Routes, guarded
+
+log = logging.getLogger("switch")
+
+
+class AsyncReader:
+    """Use it as `async with AsyncReader(url, {...}) as reader`. Arguments as for Reader.
+
+    All of one loop on one URL share two connections. Callbacks are called in the loop. Make it
+    after a fork, in the process that runs the loop.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        default: Mapping[str, str] | None = None,
+        *,
+        routes: Iterable[str] = (),
+        supported: Mapping[str, Collection[str]] | None = None,
+        namespace: str = DEFAULT_NAMESPACE,
+        poll_s: float = POLL_S,
+        on_change: OnChange | None = None,
+        on_unsupported: OnUnsupported | None = None,
+        snapshot: str | os.PathLike[str] | None = None,
+        report_url: str = "",
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._routes = Routes(
+            default, routes, supported, namespace, poll_s,
+            on_change, on_unsupported, snapshot, clock, guarded,
+        )  # fmt: skip
+        for each in (url, report_url) if report_url else (url,):
+            AsyncLink(each)  # a URL that nobody can read is refused here, not in the worker
+        self._url, self._report_url = url, report_url
+        self._tally = Tally(self._routes.keys.values(), clock) if report_url else None
+        self._ready = asyncio.Event()
+        self._routes.on_ready = self._ready.set
+        self._hub: Hub | None = None
+        self._reporter: asyncio.Task[None] | None = None
+        self._closing = asyncio.Event()
+
+    # -- for the application ------------------------------------------------------------
+
+    @property
+    def routes(self) -> tuple[str, ...]:
+        """The routes it was built for."""
+        return tuple(self._routes.keys)
+
+    def primary(self, route: str) -> str:
+        """The provider to call now. Raises UnknownRouteError, or NotReadyError."""
+        return self._routes.primary(route)
+
+    def fallbacks(self, route: str) -> tuple[str, ...]:
+        """Who may be tried after the primary now, in the route's order. Raises UnknownRouteError.
+
+        Empty while the daemon's list has never been read.
+        """
+        return self._routes.fallbacks(route)
+
+    def candidates(self, route: str) -> tuple[Candidate, ...]:
+        """All of the route's providers, with model and address. Raises UnknownRouteError."""
+        return self._routes.candidates(route)
+
+    def flag(self, route: str) -> Reading:
+        """The primary with epoch, reason, source and ages. Raises UnknownRouteError."""
+        return self._routes.flag(route)
+
+    def report(
+        self, provider: str, *, ok: bool, ttft_s: float | None = None, route: str | None = None
+    ) -> None:
+        """Counts how a call to `provider` went. Never waits, never raises for what it is given.
+
+        Args:
+            ok: the provider did its part; a bad request of our own is no report at all.
+            ttft_s: seconds to the first text, where one came.
+            route: may be left out where the reader has one route.
+        """
+        if self._tally is not None:
+            self._tally.note((route, provider, ok, ttft_s))
+
+    async def wait_ready(self, seconds: float) -> bool:
+        """Waits until every route has been read from Redis; False when that took too long."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._ready.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def read_once(self) -> None:
+        """Reads every route now. Raises RedisError or OSError."""
+        link = self._hub.link if self._hub else AsyncLink(self._url)
+        try:
+            for name, keys in self._routes.keys.items():
+                self._routes.took(name, *await link.read(keys))
+        finally:
+            if self._hub is None:
+                await link.close()
+        if self._routes.saves:
+            await asyncio.to_thread(self._routes.save)
+
+    def start(self) -> None:
+        """Starts listening. Never blocks."""
+        if self._hub is not None:
+            return
+        self._hub = Hub.join(self._url, self._routes)
+        if self._tally is not None:
+            self._reporter = asyncio.create_task(self._report(), name="prober-reports")
+
+    async def close(self) -> None:
+        """Ends listening. What was served last is still there to be read."""
+        self._closing.set()
+        if self._reporter is not None:
+            await self._reporter
+        if self._hub is not None:
+            hub, self._hub = self._hub, None
+            await hub.leave(self._routes)
+
+    async def __aenter__(self) -> Self:
+        self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    # -- reports ------------------------------------------------------------------------
+
+    async def _report(self) -> None:
+        link = AsyncLink(self._report_url)
+        try:
+            while True:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(FLUSH_S):
+                        await self._closing.wait()
+                await self._flush(link)
+                if self._closing.is_set():
+                    return
+        finally:
+            await link.close()
+
+    async def _flush(self, link: AsyncLink) -> None:
+        if self._tally is None:
+            return
+        try:
+            for keys, report in self._tally.drain():
+                await link.add(keys, encode_report(report), STREAM_LENGTH)
+        except (RedisError, OSError) as error:
+            log.debug("reports are lost: %s", error)
+        except Exception:
+            log.exception("reports are lost")

@@ -1,0 +1,207 @@
+"""What one reader holds in memory: the belief of each route, and whom it tells of changes.
+
+`primary()` is one lookup in a dict. Everything else happens under a lock that is held for
+microseconds and never over a callback, a file or a socket.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import logging
+import os
+import threading
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+
+from switch.belief import Belief, Reading, Source
+from switch.flag import Candidate, Flag, Keys
+from switch.snapshot import Snapshot
+
+log = logging.getLogger("switch")
+
+OnChange = Callable[[str, str, str], None]
+OnUnsupported = Callable[[str, str], None]
+Call = tuple[Callable[..., None], tuple[str, ...]]
+
+
+class UnknownRouteError(LookupError):
+    """The application asks for a route it did not name when it built the reader."""
+
+
+class NotReadyError(LookupError):
+    """Nothing is known of the route yet, and it has no default."""
+
+
+def forced(route: str) -> str:
+    """What the environment forces this route to, or "": PROBER_FORCE_CHAT=openai."""
+    return os.environ.get(f"PROBER_FORCE_{route.upper().replace('-', '_')}", "")
+
+
+def missing(route: str, known: Iterable[str]) -> LookupError:
+    known = list(known)
+    if route in known:
+        return NotReadyError(f"route {route!r} has no flag yet and no default was given")
+    near = difflib.get_close_matches(route, known, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
+    return UnknownRouteError(f"route {route!r} is not one of this reader's{hint}")
+
+
+class Routes:
+    """Beliefs, and what they serve.
+
+    Args:
+        dispatch: takes a callback and its arguments, and sees that it is called.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        default: Mapping[str, str] | None,
+        routes: Iterable[str],
+        supported: Mapping[str, Collection[str]] | None,
+        namespace: str,
+        poll_s: float,
+        on_change: OnChange | None,
+        on_unsupported: OnUnsupported | None,
+        snapshot: str | os.PathLike[str] | None,
+        clock: Callable[[], float],
+        dispatch: Callable[[Call], None],
+    ) -> None:
+        default, supported = default or {}, supported or {}
+        names = list(dict.fromkeys([*default, *routes, *supported]))
+        if not names:
+            raise ValueError('name a route: default={"chat": "anthropic"} or routes=["chat"]')
+        if not poll_s > 0:
+            raise ValueError(f"poll_s is {poll_s!r}: give seconds above 0")
+        for name, callback in (("on_change", on_change), ("on_unsupported", on_unsupported)):
+            if inspect.iscoroutinefunction(callback):
+                raise TypeError(f"{name} is a coroutine function; give a plain one")
+        self.keys = {name: Keys(name, namespace) for name in names}
+        self.poll_s = poll_s
+        self.clock = clock
+        self.on_ready: Callable[[], None] | None = None
+        self._on_change, self._on_unsupported = on_change, on_unsupported
+        self._dispatch = dispatch
+        self._lock = threading.Lock()
+        self._told_unsupported: dict[str, str] = {}
+        self._forced = {name: forced(name) for name in names if forced(name)}
+        self._snapshot = Snapshot(snapshot, namespace, names) if snapshot else None
+        found = self._snapshot.load() if self._snapshot else {}
+        self.beliefs = {
+            name: Belief(name, default.get(name, ""), supported.get(name, ()), found.get(name))
+            for name in names
+        }
+        # What primary() reads. Only whole strings are ever assigned into it.
+        self.served: dict[str, str] = {}
+        self._settle(first=True)
+
+    # -- for the application ------------------------------------------------------------
+
+    def primary(self, route: str) -> str:
+        try:
+            return self.served[route]
+        except KeyError:
+            raise missing(route, self.beliefs) from None
+
+    def flag(self, route: str) -> Reading:
+        belief = self._belief(route)
+        with self._lock:
+            reading = belief.reading(self.clock(), self.poll_s)
+        if route in self._forced:
+            return Reading(
+                self._forced[route], reading.epoch, "forced by the environment", Source.FORCED,
+                reading.read_age_s, reading.checked_age_s, reading.stale,
+            )  # fmt: skip
+        return reading
+
+    def fallbacks(self, route: str) -> tuple[str, ...]:
+        return self._belief(route).fallbacks(self.served.get(route, ""))
+
+    def candidates(self, route: str) -> tuple[Candidate, ...]:
+        return self._belief(route).candidates
+
+    def _belief(self, route: str) -> Belief:
+        try:
+            return self.beliefs[route]
+        except KeyError:
+            raise missing(route, self.beliefs) from None
+
+    # -- for the worker -----------------------------------------------------------------
+
+    def took(self, name: str, flag: Flag | None, candidates: Sequence[Candidate]) -> None:
+        """`state` and `candidates` were read."""
+        with self._lock:
+            belief = self.beliefs[name]
+            belief.saw_candidates(candidates)
+            belief.saw_state(flag, self.clock())
+            calls = self._settle()
+        self._call(calls)
+        if self.on_ready and self.ready:
+            self.on_ready()
+
+    def heard(self, name: str, said: tuple[str, int, str]) -> bool:
+        """A message came; True when `state` should be read back."""
+        with self._lock:
+            wanted = self.beliefs[name].heard(*said, self.clock())
+            calls = self._settle()
+        self._call(calls)
+        return wanted
+
+    def tick(self) -> None:
+        """Takes back what was served on a message alone for too long."""
+        if not any(belief.hinted for belief in self.beliefs.values()):
+            return
+        with self._lock:
+            calls = self._settle()
+        self._call(calls)
+
+    def save(self) -> None:
+        """Writes the snapshot where there is something new. Blocks on the disk."""
+        if self._snapshot is None:
+            return
+        with self._lock:
+            known = {name: belief.remember() for name, belief in self.beliefs.items()}
+        self._snapshot.save({name: said for name, said in known.items() if said})
+
+    @property
+    def saves(self) -> bool:
+        return self._snapshot is not None
+
+    @property
+    def ready(self) -> bool:
+        return all(belief.flag is not None for belief in self.beliefs.values())
+
+    def after_fork(self) -> None:
+        """In the child: the lock may have been held by a thread that is not here."""
+        self._lock = threading.Lock()
+
+    def _settle(self, *, first: bool = False) -> list[Call]:
+        now_s = self.clock()
+        calls: list[Call] = []
+        for name, belief in self.beliefs.items():
+            belief.forget_old_hint(now_s)
+            provider = self._forced.get(name) or belief.served(now_s)
+            before = self.served.get(name, "")
+            if provider and provider != before:
+                self.served[name] = provider
+                if not first and self._on_change:
+                    calls.append((self._on_change, (name, before, provider)))
+            told = self._told_unsupported.get(name, "")
+            if belief.unsupported != told:
+                self._told_unsupported[name] = belief.unsupported
+                if belief.unsupported and self._on_unsupported:
+                    calls.append((self._on_unsupported, (name, belief.unsupported)))
+        return calls
+
+    def _call(self, calls: list[Call]) -> None:
+        for call in calls:
+            self._dispatch(call)
+
+
+def guarded(call: Call) -> None:
+    """Calls it; whatever it raises ends in the log, SystemExit too: it must not end a worker."""
+    callback, args = call
+    try:
+        callback(*args)
+    except BaseException:
+        log.exception("a callback of the flag reader failed")

@@ -1,0 +1,87 @@
+"""AsyncReaders of one loop share their connections."""
+
+from __future__ import annotations
+
+import asyncio
+
+from reader_stage import (
+    NEVER_S,
+    NOWHERE,
+    Clock,
+    know,
+)
+from servers import Valkey
+from switch_redis import Desk, eventually
+
+from switch import AsyncReader
+from switch.flag import Keys
+from switch.hub import Hub
+
+
+async def test_a_hundred_async_readers_share_two_connections(
+    own_desk: Desk, own_valkey: Valkey
+) -> None:
+    answer = await own_desk.seed("a")
+    await know(own_desk, "a", "b")
+    before = len(await own_desk.client.client_list())
+    readers = [
+        AsyncReader(own_valkey.url, {"chat": "x"}, routes=["mail"] * (n % 2), poll_s=NEVER_S)
+        for n in range(100)
+    ]
+    for reader in readers:
+        reader.start()
+    await eventually(lambda: all(r.flag("chat").epoch == answer.epoch for r in readers))
+
+    async def two() -> bool:
+        return len(await own_desk.client.client_list()) - before == 2
+
+    await eventually(two)
+    await own_desk.flip("b")
+    await eventually(lambda: all(r.primary("chat") == "b" for r in readers))
+    for reader in readers[:99]:
+        await reader.close()
+    await own_desk.flip("a")
+    await eventually(lambda: readers[99].primary("chat") == "a")
+    assert {r.primary("chat") for r in readers[:99]} == {"b"}, "a closed reader hears no more"
+    await readers[99].close()
+
+    async def alone() -> bool:
+        return len(await own_desk.client.client_list()) == before
+
+    await eventually(alone)
+
+
+async def test_a_reader_that_joins_later_hears_its_own_routes(desk: Desk, valkey: Valkey) -> None:
+    mail = await Desk(desk.client, Keys("mail")).ready()
+    await desk.seed("a")
+    await mail.seed("m")
+    async with AsyncReader(valkey.url, {"chat": "x"}, poll_s=NEVER_S) as first:
+        assert await first.wait_ready(20)
+        async with AsyncReader(valkey.url, {"mail": "m", "chat": "x"}, poll_s=NEVER_S) as second:
+            assert await second.wait_ready(20)
+            await mail.flip("n")
+            await eventually(lambda: second.primary("mail") == "n")
+        await desk.flip("b")
+        await eventually(lambda: first.primary("chat") == "b")
+
+
+async def test_readers_of_other_servers_and_clocks_share_nothing(valkey: Valkey) -> None:
+    readers = [
+        AsyncReader(valkey.url, {"chat": "x"}),
+        AsyncReader(NOWHERE, {"chat": "x"}),
+        AsyncReader(valkey.url, {"chat": "x"}, clock=Clock()),
+    ]
+    hubs = {Hub.join(r._url, r._routes) for r in readers}
+    assert len(hubs) == 3
+    for reader, hub in zip(readers, list(hubs), strict=True):
+        reader._hub = None
+        await hub._end()
+
+
+def test_each_loop_has_connections_of_its_own(valkey: Valkey) -> None:
+    async def once() -> bool:
+        async with AsyncReader(valkey.url, {"chat": "x"}) as reader:
+            await eventually(lambda: reader.flag("chat").read_age_s is not None)
+            return True
+
+    assert [asyncio.run(once()) for _ in range(3)] == [True] * 3
