@@ -25,24 +25,22 @@ from prober.objective import Objective
 from prober.pace import Purpose, Rhythm
 from prober.route import RouteState, Standing, vouched_by
 from prober.sample import Fault, Outcome, Phases, Sample, Tokens
+from prober.simulate import virtual
 from prober.simulate.scenario import Scenario
+from prober.simulate.virtual import NoLease
 from prober.simulate.world import Found, World
 from switch.decide import Action, decide
-from switch.flag import Flag, Flip, Mode, Op
-from switch.writer import Observed
+from switch.flag import Flag, Flip, Mode
 
 # 2026-01-01, a Thursday; only quiet hours and the budget's days look at it.
 EPOCH_S = 1_767_225_600
 TICK_S = 1.0
 FIRST_STAGGER_S = 0.05
-# Flips older than the newest of these bear on no decision: automatic ones freeze long before.
-REMEMBERED = 100
 SAY_EVERY = 20_000
 _END, _TICK, _START = 0, 1, 2
 _FIRST = -1
 # Times that are sums of others are equal only nearly.
 NEARLY_S = 1e-6
-ACTOR = "prober@simulated"
 TOKENS = Tokens(input=30, output=8)
 
 Progress = Callable[[float], None]
@@ -74,18 +72,6 @@ class Course:
     breaches: dict[str, list[tuple[str, float, float]]] = field(default_factory=dict)
     probes: dict[str, int] = field(default_factory=dict)
     cost_usd: float = 0.0
-
-
-class _NoLease:
-    """Nobody else is there."""
-
-    nonce = "simulated"
-
-    async def hold(self) -> bool:
-        return True
-
-    async def release(self) -> None:
-        return None
 
 
 class _Watched:
@@ -203,7 +189,7 @@ class Engine:
         self._duration_s = scenario.duration_s
         self._every_second = every_second
         self.course = Course()
-        self.states = [RouteState(config, route, _NoLease(), Memory()) for route in config.route]
+        self.states = [RouteState(config, route, NoLease(), Memory()) for route in config.route]
         for state in self.states:
             state.leased = True
             self._show(state, 0.0, None, ())
@@ -443,37 +429,8 @@ class Engine:
         state.decided(decision, standing)
 
     def _move(self, state: RouteState, at_s: float, target: str, kind: str, reason: str) -> None:
-        """The flip script's part: the flag moves, and the stream knows of it."""
-        assert state.seen is not None
-        before, now_ms = state.seen.flag, state.seen.time_ms
-        source = before.provider if before else ""
-        id = f"{state.name}-{now_ms}-{len(self.course.moves)}"
-        flip = Flip(
-            route=state.name,
-            op=Op.AUTO if before else Op.SEED,
-            epoch=now_ms,
-            decision_id=id,
-            parent=before.decision_id if before else "",
-            from_provider=source,
-            to_provider=target,
-            reason=reason,
-            actor=ACTOR,
-            at_ms=now_ms,
-        )
-        flag = Flag(
-            route=state.name,
-            provider=target,
-            epoch=now_ms,
-            decision_id=id,
-            parent=flip.parent,
-            previous=source,
-            reason=reason,
-            actor=ACTOR,
-            changed_at=now_ms,
-            checked_at=now_ms,
-        )
-        self._show(state, at_s, flag, (*state.seen.flips, flip)[-REMEMBERED:])
-        self.course.moves.append(Move(at_s, state.name, source, target, kind, reason))
+        flip = virtual.move(state, target, reason)
+        self.course.moves.append(Move(at_s, state.name, flip.from_provider, target, kind, reason))
         # As in the daemon, a flag that exists only here is not watched.
         if flip.moved and state.route.mode is not Mode.OBSERVE:
             state.moved_to(target, at_s)
@@ -481,17 +438,7 @@ class Engine:
     def _show(
         self, state: RouteState, at_s: float, flag: Flag | None, flips: tuple[Flip, ...]
     ) -> None:
-        state.seen = Observed(
-            time_ms=round((EPOCH_S + at_s) * 1000),
-            replication_id="",
-            writable=True,
-            replicas=0,
-            flag=flag,
-            pin=None,
-            primary=flag.provider if flag else None,
-            lease=None,
-            flips=flips,
-        )
+        virtual.show(state, round((EPOCH_S + at_s) * 1000), flag, flips)
 
     # -- the schedule --------------------------------------------------------------------------
 
