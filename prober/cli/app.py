@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from prober import __version__
-from prober.cli import alert, backtest, db, demo, look, move, probe, run, simulate
+from prober.cli import alert, backtest, db, demo, look, move, probe, run, simulate, tune
 
 app = typer.Typer(
     name="prober",
@@ -42,6 +42,7 @@ app.command(rich_help_panel=TRY)(demo.demo)
 app.command(rich_help_panel=TRY)(demo.emulate)
 app.command(rich_help_panel=TRY)(simulate.simulate)
 app.command("backtest", rich_help_panel=TRY)(backtest.replay)
+app.command(rich_help_panel=TRY)(tune.tune)
 app.command(rich_help_panel=RUN)(run.check)
 app.command(rich_help_panel=RUN)(run.run)
 app.add_typer(db.app, name="db", rich_help_panel=RUN)
