@@ -31,7 +31,7 @@ from prober.simulate.scenario import Scenario
 OURS = ("calm", "normal", "eager")
 PEERS = ("consecutive-3", "for-5m", "half-of-minute", "burn-14.4")
 ORACLE = "oracle"
-ORACLE_NATS = 10.0
+ORACLE_NATS = 12.0
 RELATIVE = "relative ttft"
 
 # What happens, and how long a rule has to notice.

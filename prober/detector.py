@@ -74,6 +74,7 @@ class Fresh:
     __slots__ = (
         "_cap",
         "_p0",
+        "_span_s",
         "_streak_s",
         "breached",
         "dials",
@@ -90,7 +91,7 @@ class Fresh:
         self.points = 0.0
         self.streak = 0
         self.breached = False
-        self._streak_s = 0.0
+        self._streak_s = self._span_s = 0.0
         # Past half of p1 the likelihood ratio would turn on its head.
         self._cap = max(dials.p0, min(LEARN_CAP, dials.p1 / 2))
         self._p0 = -1.0
@@ -109,7 +110,12 @@ class Fresh:
 
     @property
     def level(self) -> float:
-        return 1.0 if self.breached else self.points / self.threshold
+        if self.breached:
+            return 1.0
+        points = self.points / self.threshold
+        if self.streak < STREAK_COUNTS:
+            return points
+        return max(points, self._span_s / self.dials.min_span_s)
 
     def event(self, bad: bool, started_s: float, ended_s: float, base_rate: bool) -> None:
         over = self.dials.learn_over if base_rate and self.points == 0 else 0
@@ -129,9 +135,9 @@ class Fresh:
         elif self.streak <= STREAK_COUNTS:
             self.points += self.fresh / 3
         self.points = min(self.points, self.threshold)
-        long_streak = (
-            self.streak >= STREAK_COUNTS and ended_s - self._streak_s >= self.dials.min_span_s
-        )
+        # Events come in the order of their starts; an earlier one may have ended later.
+        self._span_s = max(self._span_s if self.streak > 1 else 0.0, ended_s - self._streak_s)
+        long_streak = self.streak >= STREAK_COUNTS and self._span_s >= self.dials.min_span_s
         if self.points >= self.threshold or long_streak:
             self.breached = True
 
@@ -155,6 +161,7 @@ class Fresh:
             "points": self.points,
             "streak": self.streak,
             "streak_s": self._streak_s,
+            "span_s": self._span_s,
             "breached": self.breached,
         }
 
@@ -165,6 +172,7 @@ class Fresh:
         self.points = float(state.get("points", 0.0))
         self.streak = int(state.get("streak", 0))
         self._streak_s = float(state.get("streak_s", 0.0))
+        self._span_s = float(state.get("span_s", 0.0))
         self.breached = bool(state.get("breached", False))
 
 

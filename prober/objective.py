@@ -82,7 +82,8 @@ class Objective:
             case Kind.HALF_OF_MINUTE:
                 return WindowShare(0.5, 60.0, 5)
             case Kind.BURN:
-                return Burn(self.allowed, 14.4, 3_600.0, 300.0, config.min_samples)
+                # An hour of which the half was never seen says nothing about an hour.
+                return Burn(self.allowed, 14.4, 3_600.0, 300.0, round(1_800 / interval_s))
         assert self.dials is not None
         over = int(LEARN_DAYS * DAY_S / interval_s) if config.learn else 0
         dials = self.dials

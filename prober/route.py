@@ -19,7 +19,8 @@ from switch.flag import Candidate, Flag, Health, Keys, Mode
 from switch.target import Policy, ProviderView, View
 from switch.writer import Observed
 
-# Proving a target may begin once the evidence passes what any single blip can weigh.
+# Proving a target may begin once the evidence passes what any single blip can weigh, or a streak
+# has lasted half as long as it must to breach alone: then no flip waits for its proof.
 PREPARE_AT = 0.51
 
 

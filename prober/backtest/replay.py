@@ -23,9 +23,10 @@ from prober.objective import Objective
 from prober.route import RouteState, Standing, vouched_by
 from prober.sample import Fault, Outcome, Sample
 from prober.simulate import virtual
+from prober.simulate.watched import EPOCH_S
 from prober.store.queries import Taken
 from switch.decide import Action, Alarm, Decision, decide
-from switch.flag import Flip, Mode, Op
+from switch.flag import Mode
 
 # Others' rules look at their base rate throughout; half-of-minute needs what it can get.
 AT_BASE_RATE = frozenset({Kind.CONSECUTIVE_3, Kind.FOR_5M, Kind.BURN})
@@ -112,12 +113,8 @@ class Replay:
         self.gaps: list[tuple[float, float]] = []
         self.state = state = RouteState(config, played, virtual.NoLease(), Memory())
         state.leased = True
-        start_ms = round(start_at * 1000)
-        first = Flip(
-            route.name, Op.SEED, 1, f"{route.name}-start", "", "", primary, "the record begins",
-            virtual.ACTOR, start_ms,
-        )  # fmt: skip
-        virtual.show(state, start_ms, virtual.placed(first), ())
+        virtual.show(state, start_at - EPOCH_S, None, ())
+        virtual.move(state, start_at - EPOCH_S, primary, "the record begins")
         self._watched = {
             p.name: _Watched(p.name, state.trackers.get(p.name)) for p in config.provider
         }
@@ -237,9 +234,9 @@ class Replay:
         state = self.state
         seen = state.seen
         assert seen is not None
-        now_ms = round(at * 1000)
-        virtual.show(state, now_ms, seen.flag, seen.flips)
-        standing = Standing(now_s=at, now_ms=now_ms, shut=self._silent(at))
+        # The virtual flag counts from the simulator's first second.
+        virtual.show(state, at - EPOCH_S, seen.flag, seen.flips)
+        standing = Standing(now_s=at, now_ms=round(at * 1000), shut=self._silent(at))
         decision = decide(state.view(standing), state.policy)
         if decision.action is Action.FLIP:
             self._flip(decision, at)
@@ -253,7 +250,7 @@ class Replay:
         lenient, target.tracker.rules = target.tracker.rules, target.strict
         recorded = target.tracker.proven(at)
         target.tracker.rules = lenient
-        flip = virtual.move(self.state, decision.target, decision.reason)
+        flip = virtual.move(self.state, at - EPOCH_S, decision.target, decision.reason)
         source = flip.from_provider
         self.turns.append(
             Turn(at, source, decision.target, decision.kind, decision.reason, recorded)

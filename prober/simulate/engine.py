@@ -16,24 +16,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from heapq import heappop, heappush, heapreplace
 
-from prober.baseline import Baseline
 from prober.budget import Budget
-from prober.config import Config, Provider
+from prober.config import Config
 from prober.flips import Memory
 from prober.health import Change, Tracker
-from prober.objective import Objective
-from prober.pace import Purpose, Rhythm
+from prober.pace import Purpose
 from prober.route import RouteState, Standing, vouched_by
-from prober.sample import Fault, Outcome, Phases, Sample, Tokens
-from prober.simulate import virtual
+from prober.sample import Fault, Outcome, Sample
 from prober.simulate.scenario import Scenario
-from prober.simulate.virtual import NoLease
+from prober.simulate.virtual import NoLease, move, show
+from prober.simulate.watched import EPOCH_S, Watched
 from prober.simulate.world import Found, World
 from switch.decide import Action, decide
-from switch.flag import Flag, Flip, Mode
+from switch.flag import Mode
 
-# 2026-01-01, a Thursday; only quiet hours and the budget's days look at it.
-EPOCH_S = 1_767_225_600
 TICK_S = 1.0
 FIRST_STAGGER_S = 0.05
 SAY_EVERY = 20_000
@@ -41,7 +37,6 @@ _END, _TICK, _START = 0, 1, 2
 _FIRST = -1
 # Times that are sums of others are equal only nearly.
 NEARLY_S = 1e-6
-TOKENS = Tokens(input=30, output=8)
 
 Progress = Callable[[float], None]
 """(seconds of virtual time that have passed)."""
@@ -74,110 +69,6 @@ class Course:
     cost_usd: float = 0.0
 
 
-class _Watched:
-    """A provider as the schedule and the judge see it."""
-
-    __slots__ = (
-        "cost_usd",
-        "name",
-        "passed",
-        "probes",
-        "quiet",
-        "relative",
-        "rhythm",
-        "taught",
-        "text_baselines",
-        "text_limit_s",
-        "timer",
-        "total_baselines",
-        "total_limit_s",
-        "trackers",
-        "vouches",
-        "world",
-    )  # fmt: skip
-
-    def __init__(self, provider: Provider, world: World, trackers: list[Tracker]) -> None:
-        canary = provider.canary
-        self.name = provider.name
-        self.world = world
-        self.trackers = trackers
-        self.rhythm = Rhythm(
-            canary.interval.total_seconds(), canary.suspect_interval.total_seconds(), 0.0
-        )
-        self.cost_usd = provider.worst_cost_usd
-        self.vouches: list[Tracker] = []
-        # Nothing is suspected of it, and nobody looks at it closely.
-        self.quiet = False
-        self.timer = 0
-        self.probes = 0
-        # Good canaries of a calm, not told to the trackers yet.
-        self.passed: list[_Passed] = []
-        # How many of them have taught their baselines.
-        self.taught = 0
-        self.text_limit_s = self.total_limit_s = math.inf
-        self.text_baselines: list[Baseline] = []
-        self.total_baselines: list[Baseline] = []
-        for tracker in trackers:
-            for evidence in tracker.evidence:
-                if evidence.baseline is None:
-                    self._limit(evidence.objective)
-                elif evidence.objective.name == "ttft":
-                    self.text_baselines.append(evidence.baseline)
-                else:
-                    self.total_baselines.append(evidence.baseline)
-        self.relative = bool(self.text_baselines or self.total_baselines)
-
-    def _limit(self, objective: Objective) -> None:
-        """Sets what no canary of a calm may pass; a limit that is not a time allows none."""
-        limit_s = objective.limit_s if objective.limit_s is not None else -math.inf
-        match objective.name:
-            case "availability" | "quality":
-                return
-            case "total":
-                self.total_limit_s = min(self.total_limit_s, limit_s)
-            case "ttft":
-                self.text_limit_s = min(self.text_limit_s, limit_s)
-            case _:
-                self.total_limit_s = -math.inf
-
-    def teach(self) -> None:
-        """The good canaries of a calm have ended."""
-        for _, _, found in self.passed[self.taught :]:
-            for baseline in self.text_baselines:
-                baseline.learn(found[2] or 0.0)
-            for baseline in self.total_baselines:
-                baseline.learn(found[3])
-        self.taught = len(self.passed)
-
-    def slow(self, found: Found) -> bool:
-        """Slower than is usual; or nobody knows yet what is."""
-        return any(
-            not baseline.ready or (found[2] or 0.0) > baseline.limit_s
-            for baseline in self.text_baselines
-        ) or any(
-            not baseline.ready or found[3] > baseline.limit_s for baseline in self.total_baselines
-        )
-
-    def draw(self, at_s: float, number: int, base_rate: bool, found: Found) -> Sample:
-        outcome, byte_s, text_s, total_s = found
-        return Sample(
-            str(number),
-            self.name,
-            "simulated",
-            "simulated",
-            EPOCH_S + at_s,
-            at_s,
-            outcome,
-            Phases(first_byte_s=byte_s, first_text_s=text_s, total_s=total_s),
-            tokens=TOKENS,
-            cost_usd=self.cost_usd,
-            base_rate=base_rate,
-        )
-
-
-_Passed = tuple[float, float, Found]
-"""(started_s, ended_s, what it found)."""
-
 _Event = tuple[float, int, int, int, Sample | None]
 """(when, what, which provider, timer or number, the sample that ends)."""
 
@@ -192,9 +83,9 @@ class Engine:
         self.states = [RouteState(config, route, NoLease(), Memory()) for route in config.route]
         for state in self.states:
             state.leased = True
-            self._show(state, 0.0, None, ())
+            show(state, 0.0, None, ())
         enabled = [p for p in config.provider if p.enabled and p.name in scenario.providers]
-        self._watched: list[_Watched] = []
+        self._watched: list[Watched] = []
         for provider in enabled:
             canary = provider.canary
             world = World(
@@ -205,7 +96,7 @@ class Engine:
                 canary.timeout.total_seconds(),
             )
             trackers = [t for s in self.states if (t := s.trackers.get(provider.name))]
-            self._watched.append(_Watched(provider, world, trackers))
+            self._watched.append(Watched(provider, world, trackers))
         for watched in self._watched:
             names = vouched_by(config, watched.name)
             watched.vouches = [t for w in self._watched if w.name in names for t in w.trackers]
@@ -343,7 +234,7 @@ class Engine:
         if watched.rhythm.bucket.ready_s > at_s:
             self._tick_soon(at_s)  # that was the last fast one for a while
 
-    def _pay(self, watched: _Watched, at_s: float, purpose: Purpose) -> bool:
+    def _pay(self, watched: Watched, at_s: float, purpose: Purpose) -> bool:
         if watched.cost_usd <= 0:
             return True
         now = EPOCH_S + at_s
@@ -419,7 +310,7 @@ class Engine:
 
     def _decide(self, state: RouteState, at_s: float) -> None:
         assert state.seen is not None
-        self._show(state, at_s, state.seen.flag, state.seen.flips)
+        show(state, at_s, state.seen.flag, state.seen.flips)
         standing = Standing(
             now_s=at_s, now_ms=round((EPOCH_S + at_s) * 1000), shut={}, spent=self._spent
         )
@@ -429,16 +320,12 @@ class Engine:
         state.decided(decision, standing)
 
     def _move(self, state: RouteState, at_s: float, target: str, kind: str, reason: str) -> None:
-        flip = virtual.move(state, target, reason)
-        self.course.moves.append(Move(at_s, state.name, flip.from_provider, target, kind, reason))
+        source = state.seen.flag.provider if state.seen and state.seen.flag else ""
+        flip = move(state, at_s, target, reason)
+        self.course.moves.append(Move(at_s, state.name, source, target, kind, reason))
         # As in the daemon, a flag that exists only here is not watched.
         if flip.moved and state.route.mode is not Mode.OBSERVE:
             state.moved_to(target, at_s)
-
-    def _show(
-        self, state: RouteState, at_s: float, flag: Flag | None, flips: tuple[Flip, ...]
-    ) -> None:
-        virtual.show(state, round((EPOCH_S + at_s) * 1000), flag, flips)
 
     # -- the schedule --------------------------------------------------------------------------
 
@@ -467,7 +354,7 @@ class Engine:
             if start_s is not None:
                 watched.timer += 1
                 heappush(self._heap, (start_s, _START, index, watched.timer, None))
-            watched.quiet = not low and _quiet(watched)
+            watched.quiet = not low and watched.is_quiet()
         self._spent = frozenset(spent)
         return short or bool(spent)
 
@@ -481,7 +368,7 @@ class Engine:
             after_s = at_s - NEARLY_S
             turn_s = min(
                 min(state.turn_s(after_s) for state in self.states),
-                min(_turn_s(watched.rhythm, after_s) for watched in self._watched),
+                min(watched.turn_s(after_s) for watched in self._watched),
             )
             if turn_s == math.inf:
                 return
@@ -491,16 +378,3 @@ class Engine:
             self._heap,
             (self._ticks_from_s + tick * TICK_S, _TICK, 0, self._tick_is, None),
         )
-
-
-def _quiet(watched: _Watched) -> bool:
-    """Nothing is suspected of the provider, and no route looks at it closely."""
-    return watched.rhythm.pace.purpose is Purpose.BASE and not any(
-        tracker.suspect or tracker.breached or tracker.resumed for tracker in watched.trackers
-    )
-
-
-def _turn_s(rhythm: Rhythm, at_s: float) -> float:
-    """When the schedule would act although nothing was learned."""
-    turns = (rhythm.silent_s, rhythm.bucket.ready_s)
-    return min((turn_s for turn_s in turns if turn_s > at_s), default=math.inf)

@@ -1,8 +1,9 @@
-"""A route's flag that exists only here: what Redis, its flip script and its stream would hold."""
+"""A route's flag that exists only here: the flip script's part."""
 
 from __future__ import annotations
 
 from prober.route import RouteState
+from prober.simulate.watched import EPOCH_S
 from switch.flag import Flag, Flip, Op
 from switch.writer import Observed
 
@@ -23,10 +24,10 @@ class NoLease:
         return None
 
 
-def show(state: RouteState, now_ms: int, flag: Flag | None, flips: tuple[Flip, ...]) -> None:
-    """The route is told what stands in Redis."""
+def show(state: RouteState, at_s: float, flag: Flag | None, flips: tuple[Flip, ...]) -> None:
+    """What the route would read from Redis now."""
     state.seen = Observed(
-        time_ms=now_ms,
+        time_ms=round((EPOCH_S + at_s) * 1000),
         replication_id="",
         writable=True,
         replicas=0,
@@ -38,41 +39,33 @@ def show(state: RouteState, now_ms: int, flag: Flag | None, flips: tuple[Flip, .
     )
 
 
-def move(state: RouteState, target: str, reason: str) -> Flip:
-    """The flip script's part, at the time the route was shown last: the flag moves."""
+def move(state: RouteState, at_s: float, target: str, reason: str) -> Flip:
+    """The flag moves, and the stream knows of it. The first one is a seed."""
     assert state.seen is not None
-    before, now_ms, flips = state.seen.flag, state.seen.time_ms, state.seen.flips
-    source = before.provider if before else ""
-    # Two flips in a millisecond are two all the same.
-    epoch = max(now_ms, before.epoch + 1 if before else 0)
-    id = f"{state.name}-{epoch}"
+    before, now_ms = state.seen.flag, state.seen.time_ms
     flip = Flip(
         route=state.name,
         op=Op.AUTO if before else Op.SEED,
-        epoch=epoch,
-        decision_id=id,
+        epoch=now_ms,
+        decision_id=f"{state.name}-{now_ms}",
         parent=before.decision_id if before else "",
-        from_provider=source,
+        from_provider=before.provider if before else "",
         to_provider=target,
         reason=reason,
         actor=ACTOR,
         at_ms=now_ms,
     )
-    show(state, now_ms, placed(flip), (*flips, flip)[-REMEMBERED:])
-    return flip
-
-
-def placed(flip: Flip) -> Flag:
-    """The flag that a flip leaves behind."""
-    return Flag(
-        route=flip.route,
-        provider=flip.to_provider,
-        epoch=flip.epoch,
+    flag = Flag(
+        route=state.name,
+        provider=target,
+        epoch=now_ms,
         decision_id=flip.decision_id,
         parent=flip.parent,
         previous=flip.from_provider,
-        reason=flip.reason,
-        actor=flip.actor,
-        changed_at=flip.at_ms,
-        checked_at=flip.at_ms,
+        reason=reason,
+        actor=ACTOR,
+        changed_at=now_ms,
+        checked_at=now_ms,
     )
+    show(state, at_s, flag, (*state.seen.flips, flip)[-REMEMBERED:])
+    return flip

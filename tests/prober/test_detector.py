@@ -85,6 +85,17 @@ def test_an_unbroken_streak_breaches_when_it_spans_the_minimum() -> None:
     assert detector.breached
 
 
+def test_how_near_a_breach_is_counts_the_span_of_a_streak_too() -> None:
+    detector = Fresh(NORMAL)
+    feed(detector, "x" * 8, took_s=0.3)
+    assert detector.points / detector.threshold < 0.5
+    assert detector.level == pytest.approx((7 * 3 + 0.3) / 45, abs=0.03)
+    feed(detector, "x" * 10, took_s=0.3)
+    assert detector.level < 1
+    detector.event(False, 30, 31, False)
+    assert detector.level < 0.5
+
+
 @pytest.mark.parametrize(("count", "breached"), [(3, False), (4, True)])
 def test_a_long_streak_needs_four_failures_too(count: int, breached: bool) -> None:
     detector = Fresh(NORMAL)

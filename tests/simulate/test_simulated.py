@@ -55,6 +55,13 @@ def test_an_outage_is_left_in_about_a_minute_and_come_back_from_when_it_is_over(
     assert found.flips[1].at_s > HOUR_S * 1.5 + 600, "healthy for ten minutes first"
 
 
+@pytest.mark.parametrize("how", [{}, {"hang": True}])
+def test_a_flip_out_of_an_outage_does_not_wait_for_its_proof(how: dict[str, Any]) -> None:
+    """The target was proven while the streak was growing."""
+    [incident] = run(trouble(**how), seed=4).incidents
+    assert incident.flipped_s == incident.detected_s
+
+
 def test_a_third_of_the_requests_is_found() -> None:
     [incident] = run(trouble(error_rate=0.3), seed=3).incidents
     assert incident.flipped_s is not None
