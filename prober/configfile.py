@@ -34,24 +34,37 @@ class ConfigError(Exception):
 
 def load(path: Path) -> Config:
     """The configuration in the file at `path`. Raises ConfigError with every problem."""
+    return build(read(path), str(path))
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The tables in the file at `path`, not checked yet. Raises ConfigError."""
     try:
         text = path.read_text("utf-8")
     except OSError as error:
         raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from error
     except UnicodeDecodeError as error:
         raise ConfigError([f"{path}: is not UTF-8 text"]) from error
-    return parse(text, str(path))
+    return _tables(text, str(path))
 
 
 def parse(text: str, name: str = "prober.toml") -> Config:
     """The configuration in `text`. Raises ConfigError with every problem."""
+    return build(_tables(text, name), name)
+
+
+def _tables(text: str, name: str) -> dict[str, Any]:
     try:
-        raw = tomllib.loads(text)
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         hint = "; an inline table must stay on one line" if _left_open(text, str(error)) else ""
         if "overwrite" in str(error):
             hint = "; write [[provider]], [[route]] and [[alert]] with two brackets"
         raise ConfigError([f"{name}: {error}{hint}"]) from error
+
+
+def build(raw: dict[str, Any], name: str) -> Config:
+    """The configuration that the tables make. Raises ConfigError with every problem."""
     problems: list[str] = []
     try:
         config = Config.model_validate(raw)

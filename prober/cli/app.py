@@ -8,7 +8,19 @@ from typing import Annotated
 import typer
 
 from prober import __version__
-from prober.cli import alert, cost, db, demo, look, move, probe, run, simulate
+from prober.cli import (
+    alert,
+    backtest,
+    cost,
+    db,
+    demo,
+    look,
+    move,
+    probe,
+    run,
+    simulate,
+    tune,
+)
 
 app = typer.Typer(
     name="prober",
@@ -41,6 +53,8 @@ RUN, LOOK, ACT, TRY = "Run it", "Look", "Act", "Try"
 app.command(rich_help_panel=TRY)(demo.demo)
 app.command(rich_help_panel=TRY)(demo.emulate)
 app.command(rich_help_panel=TRY)(simulate.simulate)
+app.command("backtest", rich_help_panel=TRY)(backtest.replay)
+app.command(rich_help_panel=TRY)(tune.tune)
 app.command(rich_help_panel=RUN)(run.check)
 app.command(rich_help_panel=RUN)(run.run)
 app.add_typer(db.app, name="db", rich_help_panel=RUN)

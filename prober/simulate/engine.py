@@ -24,7 +24,7 @@ from prober.pace import Pace, Purpose
 from prober.route import RouteState, Standing, vouched_by
 from prober.sample import Fault, Outcome, Sample
 from prober.simulate.scenario import Scenario
-from prober.simulate.virtual import move, show
+from prober.simulate.virtual import NoLease, move, show
 from prober.simulate.watched import EPOCH_S, Watched
 from prober.simulate.world import Found, World
 from switch.decide import Action, decide
@@ -69,18 +69,6 @@ class Course:
     cost_usd: float = 0.0
 
 
-class _NoLease:
-    """Nobody else is there."""
-
-    nonce = "simulated"
-
-    async def hold(self) -> bool:
-        return True
-
-    async def release(self) -> None:
-        return None
-
-
 _Event = tuple[float, int, int, int, Sample | None]
 """(when, what, which provider, timer or number, the sample that ends)."""
 
@@ -92,7 +80,7 @@ class Engine:
         self._duration_s = scenario.duration_s
         self._every_second = every_second
         self.course = Course()
-        self.states = [RouteState(config, route, _NoLease(), Memory()) for route in config.route]
+        self.states = [RouteState(config, route, NoLease(), Memory()) for route in config.route]
         for state in self.states:
             state.leased = True
             show(state, 0.0, None, ())

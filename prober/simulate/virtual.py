@@ -12,6 +12,18 @@ ACTOR = "prober@simulated"
 REMEMBERED = 100
 
 
+class NoLease:
+    """Nobody else is there."""
+
+    nonce = "simulated"
+
+    async def hold(self) -> bool:
+        return True
+
+    async def release(self) -> None:
+        return None
+
+
 def show(state: RouteState, at_s: float, flag: Flag | None, flips: tuple[Flip, ...]) -> None:
     """What the route would read from Redis now."""
     state.seen = Observed(

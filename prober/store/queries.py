@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Engine, Table, case, desc, func, select
+from sqlalchemy import Engine, Table, and_, case, desc, func, or_, select
 
 from prober.store import tables
 from switch.flag import Flip, Op, Pin
@@ -58,6 +58,90 @@ def spending(engine: Engine, since: Sequence[float]) -> list[Spending]:
     with engine.connect() as connection:
         rows = connection.execute(query).all()
     return [Spending(row[0], row[1], tuple(float(usd) for usd in row[2:])) for row in rows]
+
+
+class Taken(NamedTuple):
+    """One recorded canary, as far as judging goes; `started_at` in seconds since the epoch."""
+
+    id: str
+    provider: str
+    started_at: float
+    outcome: str
+    first_byte_s: float | None
+    first_text_s: float | None
+    total_s: float
+    output_tokens: int | None
+    reasoning_tokens: int | None
+    base_rate: bool
+    detail: str
+
+
+def sample_batches(
+    engine: Engine,
+    *,
+    vantage: str,
+    since: float,
+    until: float,
+    size: int = 10_000,
+) -> Iterator[list[Taken]]:
+    """What one vantage took from `since` to before `until`, oldest first, `size` at a time."""
+    table = tables.sample
+    wanted = (
+        select(*(table.c[name] for name in Taken._fields))
+        # No provider is asked for: the index by time then gives the order, without sorting.
+        .where(table.c.vantage == vantage, table.c.started_at < until)
+        .order_by(table.c.started_at, table.c.id)
+        .limit(size)
+    )
+    after = table.c.started_at >= since
+    while True:
+        # A statement for each batch: a long one would hold the writer's log, or time out.
+        with engine.connect() as connection:
+            batch = list(map(Taken._make, connection.execute(wanted.where(after)).fetchall()))
+        if batch:
+            yield batch
+        if len(batch) < size:
+            return
+        at, id = batch[-1].started_at, batch[-1].id
+        after = and_(table.c.started_at >= at, or_(table.c.started_at > at, table.c.id > id))
+
+
+def vantages(engine: Engine, since: float) -> dict[str, int]:
+    """Who took samples since then: vantage -> how many."""
+    table = tables.sample
+    query = select(table.c.vantage, func.count()).where(table.c.started_at >= since)
+    with engine.connect() as connection:
+        return {row[0]: row[1] for row in connection.execute(query.group_by(table.c.vantage))}
+
+
+def incidents_between(
+    engine: Engine, route: str, since: float, until: float
+) -> list[dict[str, Any]]:
+    """Incidents of a route that touch the period, oldest first."""
+    table = tables.incident
+    lasting = or_(table.c.closed_at.is_(None), table.c.closed_at > since)
+    query = select(table).where(table.c.route == route, table.c.opened_at < until, lasting)
+    return _rows(engine, query.order_by(table.c.opened_at, table.c.id))
+
+
+def flips_between(engine: Engine, route: str, since: float, until: float) -> list[Flip]:
+    """What moved a route's flag in the period, oldest first."""
+    table = tables.flip
+    query = select(table).where(
+        table.c.route == route,
+        table.c.from_provider != table.c.to_provider,
+        table.c.at >= since,
+        table.c.at < until,
+    )
+    return [_flip(row) for row in _rows(engine, query.order_by(table.c.epoch))]
+
+
+def flag_at(engine: Engine, route: str, at: float) -> Flip | None:
+    """What had moved a route's flag last by then."""
+    table = tables.flip
+    query = select(table).where(table.c.route == route, table.c.at <= at)
+    found = _rows(engine, query.order_by(desc(table.c.epoch)).limit(1))
+    return _flip(found[0]) if found else None
 
 
 def flips(

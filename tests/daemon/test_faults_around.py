@@ -133,7 +133,8 @@ async def test_a_misbehaving_provider_is_an_outcome_and_disturbs_nobody(
         await until(lambda: get(valkey) == "b", "it is left")
         # A slow machine may add timeouts of its own.
         assert outcome in tracker.evidence[0].outcomes
-        assert daemon.judge.states["chat"].trackers["b"].health(daemon.clock.mono())[0] == "ok"
+        # Timeouts of the slow machine may make it suspect; what a does must not breach it.
+        assert not daemon.judge.states["chat"].trackers["b"].breached
 
 
 async def test_without_our_own_network_no_flag_moves_and_the_lease_is_given_up(

@@ -1,0 +1,232 @@
+"""`prober backtest`: what other settings would have made of recorded history."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, NoReturn
+
+import typer
+from rich.markup import escape
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+from rich.table import Table
+from sqlalchemy.exc import SQLAlchemyError
+
+from prober import configfile, configset
+from prober.backtest.history import Found, NoHistoryError, Progress, backtest
+from prober.cli.common import (
+    BAD_USAGE,
+    ConfigOption,
+    JsonOption,
+    RouteOption,
+    Setup,
+    err,
+    fail,
+    out,
+    print_json,
+    say_time,
+    setup,
+)
+from prober.config import Config, parse_duration
+from prober.configfile import ConfigError
+from prober.store.schema import open_engine
+from switch.flag import say_duration
+
+IN_FORCE, TRIED = "in_force", "tried"
+SHOWN = {IN_FORCE: "in force", TRIED: "tried"}
+SinceOption = Annotated[str, typer.Option("--since", help='How far back, like "30d" or "12h".')]
+
+
+def replay(
+    since: SinceOption = "30d",
+    route: RouteOption = None,
+    sets: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE",
+            help="A key of prober.toml to try, like route.chat.objectives.availability=0.995.",
+        ),
+    ] = None,
+    detector: Annotated[
+        str | None,
+        typer.Option("--detector", help="A kind of detector to try, like calm, eager or for-5m."),
+    ] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:  # fmt: skip
+    """Replay recorded canaries: the settings in force, and others beside them."""
+    found = setup(config)
+    name = found.route(route).name
+    until = time.time()
+    from_at = until - since_s(since)
+    configs = [found.config]
+    tried = bool(sets or detector)
+    if tried:
+        configs.append(_tried(found, name, detector, sets or []))
+    with history(found), reading(from_at, until, as_json) as progress:
+        engine = open_engine(found.resolved.database_url)
+        result = backtest(engine, configs, name, from_at, until, progress)
+        engine.dispose()
+    names = [IN_FORCE, TRIED][: len(configs)]
+    told = limits(found.config, result)
+    if as_json:
+        said = {"detector": detector, "set": sets or []} if tried else None
+        print_json({**result.plain(names), "settings": said, "limits": told})
+        return
+    _show(found.config, result, [SHOWN[n] for n in names], told)
+
+
+def since_s(text: str) -> float:
+    """Seconds of a --since, or out."""
+    try:
+        return parse_duration(text).total_seconds()
+    except ValueError as error:
+        fail(f"--since {text}: {error}", BAD_USAGE)
+
+
+def _tried(found: Setup, route: str, detector: str | None, sets: list[str]) -> Config:
+    try:
+        config = configset.changed(configfile.read(found.path), route, detector=detector, sets=sets)
+        if config.find_route(route) is None:
+            fail(f"--set: no route {route!r} is left", BAD_USAGE)
+        return config
+    except ConfigError as error:
+        for problem in error.problems:
+            err.print(f"prober: {problem}", markup=False)
+        raise typer.Exit(BAD_USAGE) from None
+
+
+@contextmanager
+def history(found: Setup) -> Iterator[None]:
+    """What can be wrong with history, as one line."""
+    if found.resolved.database_url == "":
+        fail(found.resolved.problems[0] if found.resolved.problems else "no [database] url")
+    try:
+        yield
+    except NoHistoryError as error:
+        fail(str(error))
+    except SQLAlchemyError as error:
+        _away(error)
+
+
+def _away(error: SQLAlchemyError) -> NoReturn:
+    reason = str(getattr(error, "orig", None) or error).splitlines()[0]
+    if any(sign in reason for sign in ("no such table", "unable to open", 'relation "sample"')):
+        fail("there is no history yet; it begins with: prober run")
+    fail(f"history cannot be read: {reason}")
+
+
+@contextmanager
+def reading(since: float, until: float, silent: bool) -> Iterator[Progress | None]:
+    """A bar over the time that is read."""
+    if silent:
+        yield None
+        return
+    columns = TextColumn("reading history"), BarColumn(), TextColumn("{task.percentage:.0f} %")
+    with Bar(*columns, TimeRemainingColumn(), console=err, transient=True) as bar:
+        task = bar.add_task("", total=until - since)
+        yield lambda at: bar.update(task, completed=at - since)
+
+
+# -- what is said -------------------------------------------------------------------------------
+
+
+def limits(config: Config, found: Found) -> list[str]:
+    """What such a replay cannot know, one sentence each."""
+    told = [
+        "An incident of history is what the daemon recorded, or a stretch of five-minute windows "
+        "in which at least 3 canaries were bad, for more of the time than the share worth a flip "
+        "(settings in force). Nobody knows the truth.",
+        "Canaries were taken at the paces of the settings then in force; others would have looked "
+        "more or less often. Rules of others (consecutive-3, for-5m, burn-14.4) see the base rate.",
+        "A target counts as proven when its newest four recorded canaries were good and at most "
+        "four base intervals old (≈: without the four within 15 s that the daemon asks for); "
+        "without canaries in that moment it is unproven.",
+        "Played in mode auto; people fail back as soon as they may; pins, operators' flips and "
+        "the canary budget are left out.",
+    ]
+    if found.silent_s > 0:
+        told.append(
+            f"For {say_duration(found.silent_s)} nobody looked; evidence starts clean after that."
+        )
+    if config.network.controls:
+        told.append(
+            "Answers of [network] controls are not recorded: path failures count only where "
+            "another provider answered."
+        )
+    return told
+
+
+def _show(config: Config, found: Found, names: list[str], told: list[str]) -> None:
+    canaries = ", ".join(f"{count} of {name}" for name, count in sorted(found.samples.items()))
+    out.print(
+        f"{found.route}, {say_time(config, found.since)} to {say_time(config, found.until)}: "
+        f"{canaries} replayed; the flag begins at {found.primary}",
+        markup=False,
+    )
+    out.print(_figures(found, names))
+    if found.incidents:
+        out.print()
+        out.print(_incidents(config, found, names))
+    turns = sorted(
+        (turn.at, name, turn, flipped)
+        for name, column in zip(names, found.columns, strict=True)
+        for turns, flipped in ((column.turns, True), (column.unproven, False))
+        for turn in turns
+    )
+    if turns:
+        out.print()
+    for at, name, turn, flipped in turns:
+        near = "" if turn.recorded else " ≈"
+        what = f"{turn.source} → {turn.target}{near}" if flipped else f"{turn.source}, no flip"
+        label = f"{name:<8}  " if len(names) > 1 else ""
+        out.print(f"{say_time(config, at)}  {label}{what}: {turn.reason}", markup=False)
+    out.print()
+    for line in told:
+        out.print(f"[dim]{escape(line)}[/]")
+
+
+def _figures(found: Found, names: list[str]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("")
+    for name in names:
+        table.add_column(name, justify="right", no_wrap=True)
+    columns = found.columns
+    real = sum(flip.automatic for flip in found.recorded)
+    table.add_row(f"flips (the record has {real} automatic)", *(str(len(c.turns)) for c in columns))
+    table.add_row("  false: no incident then", *(str(c.false_flips) for c in columns))
+    table.add_row("  wanted, but nobody was proven", *(str(len(c.unproven)) for c in columns))
+    table.add_row("incidents found", *(f"{c.found} of {len(c.seen)}" for c in columns))
+    table.add_row(
+        "  in, on average",
+        *("–" if c.mean_detected_s is None else say_duration(c.mean_detected_s) for c in columns),
+    )
+    rows = {
+        "bad service, had the flag never moved": [c.stayed_s for c in columns],
+        "  with these flips": [c.served_s for c in columns],
+        "  avoided": [c.avoided_s for c in columns],
+        "  added": [c.added_s for c in columns],
+    }
+    for what, seconds in rows.items():
+        table.add_row(what, *(f"{value / 60:.1f} min" for value in seconds))
+    return table
+
+
+def _incidents(config: Config, found: Found, names: list[str]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for heading in ("incident of", "from", "lasted", "known by"):
+        table.add_column(heading, no_wrap=True)
+    for name in names:
+        table.add_column(f"found, flipped: {name}", justify="right", no_wrap=True)
+    for at, past in enumerate(found.incidents):
+        seen = [column.seen[at] for column in found.columns]
+        cells = [", ".join(_after(s) for s in (one.detected_s, one.flipped_s)) for one in seen]
+        lasted = say_duration(past.end - past.start)
+        table.add_row(past.provider, say_time(config, past.start), lasted, past.source, *cells)
+    return table
+
+
+def _after(seconds: float | None) -> str:
+    return "–" if seconds is None else say_duration(seconds)

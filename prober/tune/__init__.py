@@ -1,0 +1,1 @@
+"""Searching a route's dials: how soon outages are found, against how often it cries wolf."""
