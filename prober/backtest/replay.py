@@ -122,7 +122,7 @@ class Replay:
             names = vouched_by(config, watched.name)
             watched.vouches = [t for n in names if (t := state.trackers.get(n)) is not None]
         self._thin = route.detector.kind in AT_BASE_RATE
-        self._gap_s = max(t.rules.stale_after_s for t in state.trackers.values())
+        self._gap_s = max(t.rules.stale_after_s(0.0) for t in state.trackers.values())
         self._flying: list[tuple[float, int, _Watched, Sample]] = []
         self._number = 0
         self._newest_at = start_at
@@ -278,7 +278,7 @@ class Replay:
         found = {}
         for name, tracker in self.state.trackers.items():
             last = tracker.last
-            if last is None or at - last.ended_s > tracker.rules.stale_after_s:
+            if last is None or at - last.ended_s > tracker.rules.stale_after_s(0.0):
                 found[name] = "no canary of it was recorded then"
         return found
 

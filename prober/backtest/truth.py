@@ -173,9 +173,10 @@ def measured(taken: Taken) -> Sample:
     phases = Phases(
         first_byte_s=taken.first_byte_s, first_text_s=taken.first_text_s, total_s=taken.total_s
     )
+    tokens = Tokens(output=taken.output_tokens, reasoning=taken.reasoning_tokens)
     return Sample(
-        taken.id, taken.provider, "", "", at, at, Outcome(taken.outcome), phases,
-        Tokens(output=taken.output_tokens, reasoning=taken.reasoning_tokens), base_rate=taken.base_rate, detail=taken.detail,
+        taken.id, taken.provider, "", "", at, at, Outcome(taken.outcome), phases, tokens,
+        base_rate=taken.base_rate, detail=taken.detail,
     )  # fmt: skip
 
 
