@@ -22,7 +22,7 @@ def known(samples: list[Sample], *recorded: tuple[float, float | None]) -> tuple
     truth.feed(
         [
             Taken(s.id, s.provider, s.started_at, s.outcome.value, 0.2, s.phases.first_text_s,
-                  s.phases.total_s, 8, s.base_rate, "")
+                  s.phases.total_s, 8, None, s.base_rate, "")
             for s in samples
         ]
     )  # fmt: skip

@@ -145,7 +145,7 @@ def recorded(length_s: float, rate: float, outage: bool) -> tuple[Recorder, list
     recorder.feed(
         [
             Taken(s.id, s.provider, s.started_at, s.outcome.value, 0.2, s.phases.first_text_s,
-                  s.phases.total_s, 8, s.base_rate, "")
+                  s.phases.total_s, 8, None, s.base_rate, "")
             for s in canaries(length_s, fails, providers="a")
         ]
     )  # fmt: skip
