@@ -164,6 +164,7 @@ class Daemon:
         self.http = await asyncio.to_thread(new_client)
         built.push_async_callback(self.http.aclose)
         self.incidents = Incidents(self.journal, self.store)
+        self.journal.heard = self.incidents.heard
         self.outbox = Outbox(
             self.config.alert,
             apprise_sender(self.resolved.alert_urls),
@@ -241,6 +242,7 @@ class Daemon:
         saved = await asyncio.to_thread(memento.read, self.folder / "detectors.json")
         memento.load(saved, states, self.clock.mono())
         startup.resume_incidents(self.judge)
+        await self.judge.retire(())
         await startup.tell_missed(self._past, self.judge)
         await self._control.start()
         built.push_async_callback(self._control.close)
@@ -321,11 +323,11 @@ class Daemon:
                 "**You:** mend the file, try `prober check`, then reload again.",
             )
         else:
-            self._take(config, resolved)
+            await self._take(config, resolved)
         self._notifier.ready("reload refused, see the log" if problems else "reloaded")
         return not problems
 
-    def _take(self, config: Config, resolved: Resolved) -> None:
+    async def _take(self, config: Config, resolved: Resolved) -> None:
         for table in ("daemon", "redis", "database"):
             if getattr(config, table) != getattr(self.config, table):
                 log.warning("[%s] has changed; that takes a restart", table)
@@ -339,12 +341,14 @@ class Daemon:
             else:
                 state.configure(self.config, route)
             states[route.name] = state
+        gone = [state for name, state in self.judge.states.items() if name not in states]
         self.judge.states, self.judge.config = states, self.config
         self.judge.shut = resolved.shut
         self.crier.configure(self.config)
         self.outbox.configure(self.config.alert, apprise_sender(resolved.alert_urls))
         self._budget.configure(self._limits())
         self.schedule.configure(self._targets())
+        await self.judge.retire(gone)
         log.info("configuration reloaded")
 
 

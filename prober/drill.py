@@ -14,7 +14,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from prober.clock import in_hours, local_time
-from switch.decide import Action, Decision
+from switch.decide import MACHINE, Action, Decision
 from switch.flag import Flip, Health, Mode, Op, say_duration
 from switch.target import Policy, ProviderView, View, choose, refused_by_residency
 
@@ -290,15 +290,24 @@ def _bad_state(view: View, policy: Policy) -> str:
     if primary.health is not Health.OK:
         return f"{primary.name} is {primary.health} ({primary.why}); drill when all is well"
     last = _last(view.flips)
-    if last is not None and last.automatic and last.evidence.get("kind") != "failback":
+    ours = last.automatic if last is not None else view.flag.actor.startswith(MACHINE)
+    home = _home(view, policy)
+    if ours and home != primary.name:
         # Going home by itself asks who placed the flag; a drill would be the answer.
-        moved = f"{route} failed over to {primary.name} and is not home yet"
-        return f"{moved}; `prober failback {route}` first"
+        placed = f"automation put {route} on {primary.name}, and its home is {home}"
+        return f"{placed}; `prober failback {route}` first"
     if fallback(view, policy) is None:
         weighed = choose(view, policy, primary).weighed
         said = "; ".join(f"{w.name}: {w.why}" for w in weighed) or "there is no other candidate"
         return f"nobody could carry {route}: {said}"
     return ""
+
+
+def _home(view: View, policy: Policy) -> str:
+    """Whom the flag belongs to by configuration when all are well."""
+    if policy.prefer == "cost":
+        return min(view.providers, key=lambda provider: provider.cost_usd).name
+    return view.providers[0].name
 
 
 def fallback(view: View, policy: Policy) -> ProviderView | None:

@@ -28,6 +28,8 @@ PROOF_MAX_AGE_S = 15.0
 REMEMBERED = 400
 RELAPSE_WITHIN_S = 6 * 3600.0
 PENALTY_CAP = 8
+# Of the score: worth a word to people, long before it is a recovery.
+SIGNS_OF_LIFE = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,7 @@ class Change(StrEnum):
     """What people are told about."""
 
     BREACHED = "breached"
+    RECOVERING = "recovering"
     RECOVERED = "recovered"
     ACCOUNT = "account"
     ACCOUNT_WELL = "account_well"
@@ -267,6 +270,8 @@ class Tracker:
             self.latched_why = self._clauses() or self.latched_why
         elif good:
             self.score += 1
+            if self.score == SIGNS_OF_LIFE and self.latched:
+                self.changes.append(Change.RECOVERING)
         if self.score < RECOVERED_AT:
             return
         if self.latched:

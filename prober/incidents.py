@@ -177,22 +177,28 @@ class Incidents:
     def restore(self, journal: Iterable[Record], sql: Iterable[dict[str, Any]], last: int) -> None:
         """Takes up the open incidents of an earlier run; `last` is the highest number in SQL."""
         rows = {row["id"]: Incident(**row) for row in sql}
-        closed: dict[str, float] = {}
-        for incident in rows.values():
-            self.heard({"kind": "incident", **asdict(incident)})
+        closed: dict[str, Record] = {}
+        told: set[str] = set()
         for record in journal:
             self.heard(record)
             if record["kind"] == "incident":
                 values = {key: value for key, value in record.items() if key != "kind"}
                 rows[record["id"]] = Incident(**values)
+                told.add(record["id"])
             elif record["kind"] == "incident_closed":
-                closed[record["id"]] = record["at"]
+                closed[record["id"]] = record
+        for incident in rows.values():
+            if incident.id not in told:
+                # Only SQL knows it. Last, or older flips would be taken for its story.
+                self.heard({"kind": "incident", **asdict(incident)})
+                if incident.id in closed:
+                    self.heard(closed[incident.id])
         self._last_number = max([last, *(incident.number for incident in rows.values())])
         for incident in rows.values():
             # SQL may have missed either; writing both again is harmless.
             self._to_sql(incident)
             if incident.id in closed:
-                ended = replace(incident, closed_at=closed[incident.id])
+                ended = replace(incident, closed_at=closed[incident.id]["at"])
                 self._to_sql(ended, "closed_at")
             else:
                 self._open[incident.route, incident.provider] = incident

@@ -65,7 +65,7 @@ class Writer:
         incident: int | None = None,
     ) -> Event:
         body = "\n".join(line for line in [*lines, self._foot(route, incident)] if line)
-        return Event(key, kind, route, severity, title, body, at)
+        return Event(key, kind, route, severity, title, body, at, incident)
 
     # -- the flag moved --------------------------------------------------------------------
 
@@ -234,7 +234,9 @@ class Writer:
             incident,
         )
 
-    def pinned_while_bad(self, route: str, key: str, at: float, *, pin: Pin, why: str) -> Event:
+    def pinned_while_bad(
+        self, route: str, key: str, at: float, *, pin: Pin, why: str, incident: int | None = None
+    ) -> Event:
         return self._event(
             "pin",
             key,
@@ -249,6 +251,7 @@ class Writer:
                 f"{self.when(pin.until_ms / 1000)}.",
                 f"**You:** `prober unpin {route}` lets me fail over.",
             ],
+            incident,
         )
 
     def stays(
@@ -297,7 +300,15 @@ class Writer:
         )
 
     def failback_ready(
-        self, route: str, key: str, at: float, *, home: str, why: str, extra_usd: float
+        self,
+        route: str,
+        key: str,
+        at: float,
+        *,
+        home: str,
+        why: str,
+        extra_usd: float,
+        incident: int | None = None,
     ) -> Event:
         cost = (
             f"Staying costs {extra_usd:g} USD more per million tokens in and out."
@@ -317,6 +328,7 @@ class Writer:
                 cost,
                 f"**You, when it suits:** `prober failback {route}`",
             ],
+            incident,
         )
 
     # -- providers -------------------------------------------------------------------------
@@ -385,6 +397,17 @@ class Writer:
                 "This is the account's trouble, not an outage of the provider.",
                 f"**You:** {fix}.",
             ],
+        )
+
+    def account_well(self, route: str, key: str, at: float, provider: str) -> Event:
+        return self._event(
+            "account",
+            key,
+            route,
+            Severity.INFO,
+            at,
+            f"{provider}: the account is well again",
+            [self.when(at), "Its canaries are answered.", "**Nothing to do.**"],
         )
 
     def canary(self, route: str, key: str, at: float, *, provider: str, detail: str) -> Event:

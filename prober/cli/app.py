@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from prober import __version__
-from prober.cli import alert, db, demo, look, move, probe, run, simulate
+from prober.cli import alert, db, demo, drill, incident, look, move, probe, run, simulate
 
 app = typer.Typer(
     name="prober",
@@ -48,12 +48,14 @@ app.add_typer(alert.app, name="alert", rich_help_panel=RUN)
 app.command(rich_help_panel=LOOK)(look.status)
 app.command(rich_help_panel=LOOK)(look.why)
 app.command(rich_help_panel=LOOK)(look.history)
+app.add_typer(incident.app, name="incident", rich_help_panel=LOOK)
 app.command(rich_help_panel=LOOK)(look.contract)
 app.command(rich_help_panel=LOOK)(probe.probe)
 app.command(rich_help_panel=ACT)(move.pin)
 app.command(rich_help_panel=ACT)(move.unpin)
 app.command(rich_help_panel=ACT)(move.failover)
 app.command(rich_help_panel=ACT)(move.failback)
+app.command(rich_help_panel=ACT)(drill.drill)
 app.command(rich_help_panel=ACT)(move.pause)
 app.command(rich_help_panel=ACT)(move.resume)
 app.command(rich_help_panel=ACT)(move.ack)

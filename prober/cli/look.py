@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
@@ -112,6 +114,12 @@ def _show_daemon(said: dict[str, Any], redis: str | None) -> None:
         notes.append("[red]BLIND: our own network seems to be gone[/]")
     if said["sql"] != "ok":
         notes.append(f"[red]history waits ({said['rows_waiting']} rows): {escape(said['sql'])}[/]")
+    for count, what in (
+        (said["journal_failed"], "not written to the journal"),
+        (said["journal_late"], "late on disk, by over 200 ms"),
+    ):
+        if count:
+            notes.append(f"[yellow]records {what}: {count}[/]")
     if said["alerts_unsent"]:
         notes.append(f"[yellow]{said['alerts_unsent']} alerts not delivered yet[/]")
     out.print(f"prober {said['version']}: {', '.join(notes)}")
@@ -137,6 +145,8 @@ def _show_route(found: Setup, route: dict[str, Any]) -> None:
     if route["frozen_until"]:
         out.print(f"  [yellow]frozen until {say_time(found.config, route['frozen_until'])}[/]; "
                   f"`prober ack {route['route']}` ends it")  # fmt: skip
+    if drill := _drill_line(found, route):
+        out.print(f"  {drill}", markup=False)
     table = Table(box=None, pad_edge=False, padding=(0, 2), show_header=False)
     for provider in route["providers"]:
         colour = COLOURS[provider["health"]]
@@ -148,6 +158,19 @@ def _show_route(found: Setup, route: dict[str, Any]) -> None:
             f"[dim]{provider['pace']}[/]",
         )
     out.print(table)
+
+
+def _drill_line(found: Setup, route: dict[str, Any]) -> str:
+    """Since when it is known that a failover would carry."""
+    if drill := route["drill"]:
+        until = f" until {say_time(found.config, drill['until'])}" if drill["until"] else ""
+        state = "going back" if drill["going_back"] else f"on {drill['away']}{until}"
+        return f"drill by {drill['by']}: {state}, home is {drill['home']}"
+    if route["drilled"]:
+        return str(route["drilled"]["sentence"])
+    if route["mode"] == "observe" or len(route["providers"]) < 2:
+        return ""
+    return f"never drilled: `prober drill {route['route']}` shows that a failover carries"
 
 
 def why(
@@ -196,6 +219,20 @@ def _show_evidence(provider: dict[str, Any], *, primary: bool) -> None:
         out.print(f"    {evidence['objective']}: {clause}{evidence['explain']}", markup=False)
 
 
+@contextmanager
+def asking_history() -> Iterator[None]:
+    """Leaves with one clear line when SQL cannot be read."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        reason = str(getattr(error, "orig", error)).splitlines()[0]
+        if "incident_event" in reason:
+            fail("the database has no stories of incidents yet; run: prober db upgrade")
+        if "no such table" in reason or "unable to open" in reason:
+            fail("there is no history yet; it begins with: prober run")
+        fail(f"history cannot be read: {reason}")
+
+
 def history(
     route: RouteOption = None,
     provider: Annotated[
@@ -212,7 +249,7 @@ def history(
     if provider is not None and found.config.find_provider(provider) is None:
         known = ", ".join(p.name for p in found.config.provider)
         fail(f"no provider {provider!r}; there are: {known}", BAD_USAGE)
-    try:
+    with asking_history():
         engine = open_engine(found.resolved.database_url)
         if samples or provider:
             rows = queries.samples(engine, provider=provider, limit=limit)
@@ -221,11 +258,6 @@ def history(
         flips = queries.flips(engine, route=name, limit=limit)
         incidents = queries.incidents(engine, route=name, limit=limit)
         refusals = queries.refusals(engine, route=name, limit=limit)
-    except SQLAlchemyError as error:
-        reason = str(getattr(error, "orig", error)).splitlines()[0]
-        if "no such table" in reason or "unable to open" in reason:
-            fail("there is no history yet; it begins with: prober run")
-        fail(f"history cannot be read: {reason}")
     if as_json:
         print_json({"flips": flips, "incidents": incidents, "refusals": refusals})
         return

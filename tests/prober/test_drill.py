@@ -278,7 +278,11 @@ OVER = replace(flipped(NOW - HOUR), evidence={"kind": "failover"})
         ({"providers": (proven("a"), bad("b"))}, "nobody could carry chat: b: breached: 9 of 24"),
         ({"providers": (proven("a"),)}, "nobody could carry chat: there is no other candidate"),
         ({"providers": (proven("b"),)}, "a, which serves chat, may not serve it any more"),
-        ({"flips": (OVER,), "flag": flag("b")}, "failed over to b and is not home yet"),
+        (
+            {"flips": (OVER,), "flag": flag("b")},
+            "automation put chat on b, and its home is a; `prober failback chat` first",
+        ),
+        ({"flag": flag("b", actor="prober@eu-1")}, "automation put chat on b"),
     ],
 )
 def test_a_bad_state_refuses_it_in_one_line(said: dict[str, Any], words: str) -> None:
@@ -289,6 +293,17 @@ def test_a_bad_state_refuses_it_in_one_line(said: dict[str, Any], words: str) ->
 
 def test_an_open_incident_refuses_it() -> None:
     assert "incident 7 of chat is open" in refusal(at_home(), POLICY, WISH, 7)
+
+
+def test_where_people_put_the_flag_is_its_home() -> None:
+    assert refusal(at_home(flips=(moved(NOW, "a", "b"),), primary="b"), POLICY, WISH, None) == ""
+
+
+def test_by_cost_the_cheapest_is_home() -> None:
+    cheap = replace(POLICY, prefer="cost")
+    dear = view(proven("a", cost_usd=2.0), proven("b", cost_usd=1.0), flips=(OVER,), primary="b")
+    assert refusal(dear, cheap, WISH, None) == ""
+    assert "its home is a" in refusal(dear, POLICY, WISH, None)
 
 
 def test_after_a_failback_one_may_begin_again() -> None:

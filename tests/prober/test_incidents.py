@@ -205,3 +205,19 @@ async def test_a_shortened_journal_keeps_its_order_and_whom_the_flag_left(
     again.restore(kept, [], last=2)
     assert again.away("chat", "a") == second.number == 2
     assert again.open == ()
+
+
+async def test_flips_from_before_an_incident_are_not_its_story(
+    journal: Journal, rows: Rows
+) -> None:
+    """SQL gives open incidents without the order in which the journal has them."""
+    await journal.append("done", **to_record(flip(1, "a")))
+    incident = await begin(Incidents(journal, None))
+    again = telling(journal, rows)
+    again.restore(written(journal), [asdict(incident)], last=1)
+    assert [kind for _, kind, _ in lines(rows)] == ["suspect", "breached"]
+    elsewhere = Rows()
+    other = Incidents(journal, elsewhere.store)
+    records = [record for record in written(journal) if record["kind"] != "incident"]
+    other.restore(records, [asdict(incident)], last=1)
+    assert [kind for _, kind, _ in lines(elsewhere)] == ["suspect", "breached"]
