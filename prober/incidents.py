@@ -12,7 +12,7 @@ from typing import Any
 
 from prober.journal import Journal, Record
 from prober.store.writer import Row, Store
-from prober.timeline import Entry, Kind, Timeline, note_of
+from prober.timeline import Entry, Kind, Note, Timeline, note_of
 from switch.decide import Decision
 
 # The same remark about an incident is worth another line only after this long.
@@ -52,6 +52,7 @@ class Incidents:
         self._last_number = 0
         self._timeline = Timeline()
         self._noted: dict[str, _Noted] = {}
+        self._remarks: dict[str, dict[tuple[str, str], tuple[Kind, str, float]]] = {}
 
     def find(self, route: str, provider: str) -> Incident | None:
         return self._open.get((route, provider))
@@ -157,20 +158,34 @@ class Incidents:
         """Only remarks about incidents that are still followed can be repeated."""
         self._noted = {id: noted for id, noted in self._noted.items() if self._timeline.knows(id)}
 
+    def remark(
+        self, route: str, provider: str, kind: Kind, sentence: str, at: float, about: str = ""
+    ) -> None:
+        """The same as `note`, put down once no flip is waited for: see `decided`."""
+        waiting = self._remarks.setdefault(route, {})
+        waiting.setdefault((provider, about or kind.value), (kind, sentence, at))
+
     async def decided(
         self, route: str, primary: str, decision: Decision, at: float, *, observing: bool
     ) -> None:
-        """Why the flag did not move although an incident is open, or could go home again."""
+        """Why the flag did not move although an incident is open, or could go home again.
+
+        While a target is being proven nothing is put down: the flip that follows shall not wait
+        for the disk.
+        """
         note = note_of(decision, observing=observing)
-        if note is None:
+        if note is not None and self._concerned(route, primary, decision, note):
+            about = decision.target if note.kind is Kind.READY else primary
+            self.remark(route, about, note.kind, note.sentence, at, note.about)
+        if note is not None and note.kind is Kind.PROVING:
             return
+        for (provider, said), (kind, sentence, then) in self._remarks.pop(route, {}).items():
+            await self.note(route, provider, kind, sentence, then, said)
+
+    def _concerned(self, route: str, primary: str, decision: Decision, note: Note) -> bool:
         if note.kind is Kind.READY:
-            if self._timeline.away(route, decision.target) is None:
-                return
-            primary = decision.target
-        elif self.find(route, primary) is None:
-            return
-        await self.note(route, primary, note.kind, note.sentence, at, note.about)
+            return self._timeline.away(route, decision.target) is not None
+        return self.find(route, primary) is not None
 
     # -- across a restart ----------------------------------------------------------------------
 

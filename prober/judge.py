@@ -260,7 +260,7 @@ class Judge:
             await self._crier.recovery(state, tracker.provider, closed)
         elif change is Change.RECOVERING:
             said = f"{tracker.provider} answers again: {tracker.good_in_a_row} good in a row"
-            await self.incidents.note(state.name, tracker.provider, Kind.RECOVERING, said, now)
+            self.incidents.remark(state.name, tracker.provider, Kind.RECOVERING, said, now)
         elif change is Change.ACCOUNT:
             await self._crier.account(state, tracker)
         elif change is Change.ACCOUNT_WELL:

@@ -189,7 +189,8 @@ class Timeline:
         followed = self._followed.get((record["route"], leaving))
         if followed is None or not followed.open or leaving == wanted:
             return []
-        at = max(record["at"], followed.breached_at)
+        # Records of an earlier version bear no time; such a one belongs after the breach.
+        at = max(record.get("at", 0.0), followed.breached_at)
         status = record["status"]
         said = f"Redis did not take the flip to {wanted} ({status.replace('_', ' ')})"
         # Once for each kind of refusal: the same one is tried again and again.

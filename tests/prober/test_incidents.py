@@ -153,6 +153,22 @@ async def test_a_remark_that_still_holds_is_made_once(journal: Journal, rows: Ro
     ]
 
 
+async def test_no_remark_makes_a_flip_wait_for_the_disk(journal: Journal, rows: Rows) -> None:
+    """While a target is proven nothing is written; afterwards, with the time it was so."""
+    incidents = telling(journal, rows)
+    await begin(incidents)
+    incidents.remark("chat", "a", Kind.RECOVERING, "a answers again", 30.0)
+    for at in (31.0, 32.0):
+        await incidents.decided("chat", "a", PROVING, at, observing=False)
+        assert len(written(journal)) == 1
+    over = Decision(Action.FLIP, "a is bad", "b", kind="failover")
+    await incidents.decided("chat", "a", over, 33.0, observing=False)
+    assert lines(rows)[2:] == [
+        (30.0, "recovering", "a answers again"),
+        (31.0, "proving", "proving b before moving to it"),
+    ]
+
+
 async def test_remarks_need_an_incident(journal: Journal, rows: Rows) -> None:
     incidents = telling(journal, rows)
     await incidents.decided("chat", "a", HELD, 30.0, observing=False)
