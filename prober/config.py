@@ -39,6 +39,8 @@ from prober.secret import (
 from switch.flag import DEFAULT_NAMESPACE, NAME, Mode
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+# Local hours, like "22:00-07:00".
+HOURS = r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d\Z"
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)\Z")
 
 
@@ -396,7 +398,7 @@ class Failover(Table):
     @field_validator("quiet_hours")
     @classmethod
     def _hours(cls, value: str) -> str:
-        if value and not re.match(r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d\Z", value):
+        if value and not re.match(HOURS, value):
             raise ValueError('write quiet hours like "22:00-07:00"')
         return value
 
@@ -417,7 +419,7 @@ class Route(Table):
 EventName = Literal[
     "failed_over", "failed_back", "failback_ready", "breach", "recovery", "no_candidate", "blind",
     "account", "model", "canary", "budget", "break_glass", "pin", "propose", "frozen", "flag",
-    "daemon",
+    "daemon", "drill",
 ]  # fmt: skip
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from prober.alerts import drills
 from prober.alerts.event import Event
 from prober.alerts.outbox import Outbox
 from prober.alerts.text import Writer
 from prober.clock import Clock
 from prober.config import Config
+from prober.drill import Drill
 from prober.health import Tracker
 from prober.incidents import Incident, Incidents
 from prober.reconcile import Mend
@@ -66,6 +68,8 @@ class Crier:
             return self._text.break_glass(
                 flip.route, flip.decision_id, at, flip.to_provider, outcome
             )
+        if evidence.get("drill"):
+            return drills.moved(self._text, flip, told)
         if flip.op is Op.MANUAL:
             return self._text.by_hand(flip)
         if flip.op is Op.AUTO:
@@ -111,9 +115,11 @@ class Crier:
 
         An automatic one of our own is news to us when a kill came before the journal.
         """
-        if flip.op is Op.MANUAL and flip.actor != BREAK_GLASS:
+        ours = actor_of(self._config) in (flip.actor, flip.evidence.get("vantage"))
+        by_hand = flip.op is Op.MANUAL and flip.actor != BREAK_GLASS
+        if by_hand and not flip.evidence.get("drill"):
             await self.tell(state, flip, 0)
-        elif flip.actor == actor_of(self._config):
+        elif ours:
             await self.missed(state, flip, round(self._clock.now() * 1000))
 
     async def unresolved(self, flip: Flip) -> None:
@@ -128,6 +134,9 @@ class Crier:
                 "since; the flag is judged afresh",
             )
         )
+
+    async def drill_stuck(self, state: RouteState, drill: Drill, why: str) -> None:
+        await self._post(drills.stuck(self._text, state.name, drill, why, self._clock.now()))
 
     async def refused(self, state: RouteState, why: str) -> None:
         now = self._clock.now()
@@ -194,8 +203,9 @@ class Crier:
             case Alarm.FROZEN:
                 return self._text.frozen(route, key, now, why=why, incident=number)
             case Alarm.PINNED_WHILE_BAD if state.seen and state.seen.live_pin:
+                pin = state.seen.live_pin
                 return self._text.pinned_while_bad(
-                    route, key, now, pin=state.seen.live_pin, why=why
+                    route, key, now, pin=pin, why=why, incident=number
                 )
             case Alarm.BREACH_STAYS | Alarm.PAUSED_WHILE_BAD:
                 return self._text.stays(
@@ -215,6 +225,7 @@ class Crier:
                     home=decision.target,
                     why=why,
                     extra_usd=self._extra(state.primary, decision.target),
+                    incident=self._incidents.away(route, decision.target),
                 )
             case _:
                 return None
@@ -268,6 +279,15 @@ class Crier:
                 provider=tracker.provider,
                 outcome=tracker.account.value,
                 detail=tracker.account_detail,
+            )
+        )
+
+    async def account_well(self, state: RouteState, tracker: Tracker) -> None:
+        now = self._clock.now()
+        # Every route of the provider notices; people are told once.
+        await self._post(
+            self._text.account_well(
+                state.name, f"well/{tracker.provider}/{int(now // HOUR_S)}", now, tracker.provider
             )
         )
 

@@ -166,6 +166,7 @@ class Daemon:
         self.network = await self._open_network()
         built.push_async_callback(lambda: self.network.aclose())
         self.incidents = Incidents(self.journal, self.store)
+        self.journal.heard = self.incidents.heard
         self.outbox = Outbox(
             self.config.alert,
             apprise_sender(self.resolved.alert_urls),
@@ -265,6 +266,7 @@ class Daemon:
         saved = await asyncio.to_thread(memento.read, self.folder / "detectors.json")
         memento.load(saved, states, self.clock.mono())
         startup.resume_incidents(self.judge)
+        await self.judge.retire(())
         await startup.tell_missed(self._past, self.judge)
         await self._control.start()
         built.push_async_callback(self._control.close)
@@ -352,11 +354,11 @@ class Daemon:
                 "**You:** mend the file, try `prober check`, then reload again.",
             )
         else:
-            self._take(config, resolved)
+            await self._take(config, resolved)
         self._notifier.ready("reload refused, see the log" if problems else "reloaded")
         return not problems
 
-    def _take(self, config: Config, resolved: Resolved) -> None:
+    async def _take(self, config: Config, resolved: Resolved) -> None:
         for table in ("daemon", "redis", "database"):
             if getattr(config, table) != getattr(self.config, table):
                 log.warning("[%s] has changed; that takes a restart", table)
@@ -370,6 +372,7 @@ class Daemon:
             else:
                 state.configure(self.config, route)
             states[route.name] = state
+        gone = [state for name, state in self.judge.states.items() if name not in states]
         self.judge.states, self.judge.config = states, self.config
         self.judge.shut = resolved.shut
         self.crier.configure(self.config)
@@ -377,6 +380,7 @@ class Daemon:
         self._budget.configure(self._limits())
         self.schedule.configure(self._targets())
         self.catalogues.configure(resolved.plans, resolved.scrub)
+        await self.judge.retire(gone)
         log.info("configuration reloaded")
 
 

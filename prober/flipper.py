@@ -145,7 +145,11 @@ class Flipper:
     async def _refused(self, meant: Flip, status: str, reason: str) -> None:
         log.warning("%s: the flip to %s was refused: %s", meant.route, meant.to_provider, status)
         await self._journal.append(
-            "refusal", decision_id=meant.decision_id, route=meant.route, status=status
+            "refusal",
+            decision_id=meant.decision_id,
+            route=meant.route,
+            status=status,
+            at=meant.at_ms / 1000,
         )
         if self._store is not None:
             values = {

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from prober.drill import Drilled, drilled
 from prober.journal import Record
 from prober.reconcile import Known
 from prober.store.tables import flip_row, pin_row
@@ -68,6 +69,7 @@ class Memory:
     flip: Flip | None = None
     pin: Pin | None = None
     lineage: dict[str, str] = field(default_factory=dict)
+    drilled: Drilled | None = None
 
     def learn(self, flip: Flip) -> None:
         """Takes one flip up; an older one adds to the lineage only."""
@@ -77,6 +79,7 @@ class Memory:
         if self.flip is not None and flip.epoch <= self.flip.epoch:
             return
         self.flip = flip
+        self.drilled = drilled(self.drilled, flip)
         if flip.pin is not None:
             self.pin = flip.pin
         elif flip.pin_cleared:

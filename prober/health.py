@@ -29,6 +29,8 @@ RELAPSE_WITHIN_S = 6 * 3600.0
 PENALTY_CAP = 8
 # A budget may slow canaries down; past this many intervals silence is silence.
 SLOWEST_BELIEVED = 20
+# Of the score: worth a word to people, long before it is a recovery.
+SIGNS_OF_LIFE = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ class Change(StrEnum):
     """What people are told about."""
 
     BREACHED = "breached"
+    RECOVERING = "recovering"
     RECOVERED = "recovered"
     ACCOUNT = "account"
     ACCOUNT_WELL = "account_well"
@@ -284,6 +287,8 @@ class Tracker:
             self.latched_why = self._clauses() or self.latched_why
         elif good:
             self.score += 1
+            if self.score == SIGNS_OF_LIFE and self.latched:
+                self.changes.append(Change.RECOVERING)
         if self.score < self._recovered_at:
             return
         if self.latched:

@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -30,12 +30,14 @@ class Journal:
     Attributes:
         late: appends that were not on disk within 200 ms.
         failed: appends that the disk refused.
+        heard: told of every record once it is on disk, or late; must be quick.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.late = 0
         self.failed = 0
+        self.heard: Callable[[Record], None] | None = None
         self._file: int | None = None
         self._torn = False
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="prober-journal")
@@ -55,7 +57,8 @@ class Journal:
 
     async def append(self, kind: str, **fields: Any) -> None:
         """Puts one record on disk, or goes on after 200 ms with the write still under way."""
-        line = encode({"kind": kind, **fields})
+        record: Record = {"kind": kind, **fields}
+        line = encode(record)
         loop = asyncio.get_running_loop()
         written = loop.run_in_executor(self._disk, self._write, line)
         try:
@@ -64,6 +67,8 @@ class Journal:
         except TimeoutError:
             self.late += 1
             log.warning("the disk took over %g ms for a journal record", FSYNC_WAIT_S * 1000)
+        if self.heard is not None:
+            self.heard(record)
 
     def append_now(self, kind: str, **fields: Any) -> None:
         """The same without an event loop."""

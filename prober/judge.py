@@ -18,6 +18,7 @@ from prober.checks import on_loopback
 from prober.clock import Clock
 from prober.config import Config
 from prober.crier import Crier, actor_of
+from prober.drills import Drills
 from prober.flipper import Done, Flipper
 from prober.health import Change, Tracker
 from prober.incidents import Incidents
@@ -25,8 +26,10 @@ from prober.mender import Mender
 from prober.pace import Need
 from prober.route import RouteState, Standing, vouched_by
 from prober.sample import Fault, Sample
+from prober.timeline import Kind
 from switch.decide import Action, Decision, decide
 from switch.flag import Flag, Flip, MalformedFlagError, Mode, Op
+from switch.target import View
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +73,7 @@ class Judge:
         self.incidents = incidents
         self._flipper = flipper
         self._mender = Mender(config, flipper, crier)
+        self._drills = Drills(flipper, crier, actor_of(config))
         self._crier = crier
         self._clock = clock
         self._wake = asyncio.Event()
@@ -267,8 +271,13 @@ class Judge:
         elif change is Change.RECOVERED:
             closed = await self.incidents.end(state.name, tracker.provider, now)
             await self._crier.recovery(state, tracker.provider, closed)
+        elif change is Change.RECOVERING:
+            said = f"{tracker.provider} answers again: {tracker.good_in_a_row} good in a row"
+            self.incidents.remark(state.name, tracker.provider, Kind.RECOVERING, said, now)
         elif change is Change.ACCOUNT:
             await self._crier.account(state, tracker)
+        elif change is Change.ACCOUNT_WELL:
+            await self._crier.account_well(state, tracker)
         elif change is Change.CANARY:
             await self._crier.canary(state, tracker)
 
@@ -291,11 +300,17 @@ class Judge:
         while any(tracker.changes for tracker in state.trackers.values()):
             await self._changes(state)
         standing = self.standing()
-        decision = decide(state.view(standing), state.policy)
+        view, primary = state.view(standing), state.primary
+        decision = decide(view, state.policy)
         if _gist(decision) != _gist(state.decision):
             log.info("%s: %s: %s", state.name, decision.action, decision.reason)
-        await self._act(state, decision, standing)
+        if not await self._drill(state, view, decision):
+            await self._act(state, decision, standing)
         state.decided(decision, standing)
+        observing = state.route.mode is Mode.OBSERVE
+        await self.incidents.decided(
+            state.name, primary, decision, self._clock.now(), observing=observing
+        )
         await self._crier.alarm(state, decision)
         await self._beat(state, standing)
 
@@ -329,6 +344,17 @@ class Judge:
                 await state.lease.release()
             except (RedisError, OSError) as error:
                 log.info("%s: the lease could not be given up: %s", state.name, error)
+
+    async def _drill(self, state: RouteState, view: View, decision: Decision) -> bool:
+        """Gives a drill under way its step; True when that was this tick's flip."""
+        if not self._may_try(state):
+            return False
+        tried, done = await self._drills.step(state, view, decision)
+        if tried:
+            await self._tried(state)
+        if done is not None:
+            await self._flipped(state, done)
+        return tried
 
     async def _act(self, state: RouteState, decision: Decision, standing: Standing) -> None:
         if decision.action not in (Action.FLIP, Action.SEED):
@@ -372,12 +398,13 @@ class Judge:
         leaving = state.trackers.get(state.primary)
         target = state.trackers[decision.target]
         incident = self.incidents.find(state.name, state.primary)
+        number = incident.number if incident else self.incidents.away(state.name, decision.target)
         return {
             "kind": decision.kind,
             "why": leaving.health(standing.now_s)[1] if leaving else decision.reason,
             "since": leaving.onset_at if leaving else None,
             "proof": target.proof(),
-            "incident": incident.number if incident else None,
+            "incident": number,
         }
 
     async def _flipped(self, state: RouteState, done: Done) -> None:
@@ -431,6 +458,16 @@ class Judge:
     async def missed(self, state: RouteState, flip: Flip) -> None:
         """After a restart: tells of a flip whose alert may never have been written down."""
         await self._crier.missed(state, flip, round(self._clock.now() * 1000))
+
+    async def retire(self, gone: Iterable[RouteState]) -> None:
+        """Routes that a reload removed, and incidents of whoever is watched no longer."""
+        for state in gone:
+            await self._release(state)
+        for incident in self.incidents.open:
+            watched = self.states.get(incident.route)
+            if watched is None or incident.provider not in watched.trackers:
+                why = f"{incident.provider} is not watched for {incident.route} any more"
+                await self.incidents.end(incident.route, incident.provider, self._clock.now(), why)
 
     async def release_all(self) -> None:
         """Gives every lease up, at shutdown."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import uuid
 from typing import TYPE_CHECKING, Any
 
 from prober import __version__
+from prober.drill import Drill, Wish, fallback, refusal
 from prober.route import RouteState
+from prober.timeline import Kind
 from prober.web import answers
 from prober.web.control import Controls, RefusedError
 
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
     from prober.daemon import Daemon
 
 PROVE_S = 60.0
+DRILL_BEGINS_S = 35.0
 
 
 class Operators:
@@ -30,6 +34,7 @@ class Operators:
             prove=self.prove,
             pause=self.pause,
             acknowledge=self.acknowledge,
+            drill=self.drill,
         )
 
     async def status(self, said: dict[str, Any]) -> dict[str, Any]:
@@ -50,6 +55,7 @@ class Operators:
             "rows_waiting": self._daemon.store.waiting,
             "rows_lost": self._daemon.store.lost,
             "journal_failed": self._daemon.journal.failed,
+            "journal_late": self._daemon.journal.late,
             "alerts_unsent": len(self._daemon.outbox.unsent),
             "alerts_delivered": self._daemon.outbox.delivered,
         }
@@ -112,8 +118,83 @@ class Operators:
         if state is None:
             raise RefusedError(f"no open incident and no route {about!r}")
         self._daemon.crier.acknowledge(route)
+        who, now = said.get("actor", "an operator"), self._daemon.clock.now()
+        meant = (
+            [incident] if incident else [i for i in self._daemon.incidents.open if i.route == route]
+        )
+        for one in meant:
+            words, about = f"acknowledged by {who}: no reminders for 1 h", f"ack/{who}"
+            await self._daemon.incidents.note(
+                route, one.provider, Kind.ACKNOWLEDGED, words, now, about
+            )
         frozen = state.frozen_until
         if frozen and not incident and state.seen is not None:
             state.acknowledged_ms = state.seen.time_ms
             await self._daemon.journal.append("ack", route=route, at_ms=state.acknowledged_ms)
         return {"route": route, "unfrozen": bool(frozen and not incident)}
+
+    # -- drills --------------------------------------------------------------------------------
+
+    async def drill(self, said: dict[str, Any]) -> dict[str, Any]:
+        """Begins a drill once its fallback is proven, and answers when the flag has moved."""
+        state, judge = self._route_state(said), self._daemon.judge
+        wish = Wish(
+            for_ms=int(said["for_ms"]),
+            zone=state.zone,
+            window=said.get("window", ""),
+            quiet_hours=state.route.failover.quiet_hours,
+        )
+        away = self._drillable(state, wish)
+        proof = await self.prove({"route": state.name, "provider": away})
+        if not proof["proven"]:
+            raise RefusedError(
+                f"{away} is not proven ({proof['proof']}); {state.name} stays on {state.primary}"
+            )
+        if self._drillable(state, wish) != away:
+            raise RefusedError(f"{away} is no longer the best fallback; try again")
+        answer = {
+            "route": state.name,
+            "from": state.primary,
+            "to": away,
+            "for_s": wish.for_ms / 1000,
+            "proof": proof["proof"],
+            "dry_run": said.get("dry_run") == "true",
+        }
+        if answer["dry_run"]:
+            return answer
+        now_ms = state.view(judge.standing()).now_ms
+        by = said.get("actor", "an operator")
+        drill = Drill(uuid.uuid4().hex, state.primary, away, by, wish.for_ms, now_ms)
+        state.drill, state.drill_over = drill, ""
+        await self._begun(state, drill)
+        return {**answer, "drill": drill.id}
+
+    def _drillable(self, state: RouteState, wish: Wish) -> str:
+        """The provider that a drill would move to. Raises RefusedError."""
+        judge = self._daemon.judge
+        view = state.view(judge.standing())
+        if state.drill is not None:
+            raise RefusedError(f"a drill of {state.name} is under way, by {state.drill.by}")
+        opened = next((i.number for i in judge.incidents.open if i.route == state.name), None)
+        if why := refusal(view, state.policy, wish, opened):
+            raise RefusedError(why)
+        target = fallback(view, state.policy)
+        assert target is not None  # refusal() asks for it
+        return target.name
+
+    async def _begun(self, state: RouteState, drill: Drill) -> None:
+        until_s = self._daemon.clock.mono() + DRILL_BEGINS_S
+        while state.drill is not None and not state.drill.left_ms:
+            if self._daemon.clock.mono() > until_s:
+                state.drill = None
+                raise RefusedError(f"{state.name} could not be moved; see `prober why`")
+            await self._daemon.schedule.adjust()
+            await asyncio.sleep(0.05)
+        if state.drill is None and not _moved_for(state, drill):
+            raise RefusedError(f"the drill did not begin: {state.drill_over}")
+
+
+def _moved_for(state: RouteState, drill: Drill) -> bool:
+    """Whether the flag left for a drill that may be over already."""
+    flips = state.seen.flips if state.seen else ()
+    return any(flip.evidence.get("drill") == drill.id for flip in flips)

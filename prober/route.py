@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Protocol
 
 from prober.checks import domains_of, on_loopback
+from prober.clock import in_hours
 from prober.config import Config, Provider, Route
+from prober.drill import Drill
 from prober.flips import Memory
 from prober.health import Rules, Tracker
 from prober.journal import Record
@@ -74,6 +75,8 @@ class RouteState:
         self.refused = ""
         self.refusals = 0
         self.retry_s = float("-inf")
+        self.drill: Drill | None = None
+        self.drill_over = ""
         self.trackers: dict[str, Tracker] = {}
         self.windows: dict[str, tuple[Window, ...]] = {}
         self.maintained: frozenset[str] = frozenset()
@@ -252,9 +255,7 @@ class RouteState:
         hours = self.route.failover.quiet_hours
         if not hours:
             return False
-        begin, _, end = hours.partition("-")
-        now = datetime.fromtimestamp(now_ms / 1000, self.zone).strftime("%H:%M")
-        return begin <= now < end if begin <= end else now >= begin or now < end
+        return in_hours(hours, now_ms / 1000, self.zone)
 
     def decided(self, decision: Decision, standing: Standing) -> None:
         """Keeps what a decision means for the next looks."""
@@ -282,14 +283,16 @@ class RouteState:
             self._suspect_s.pop(provider, None)
         since = self._suspect_s.get(provider)
         # A proof ends with its first bad canary; from then on it is suspicion, which slows down.
-        wanted = provider in (self.proving, self._next(provider))
+        drill = self.drill
+        wanted = provider in (self.proving, self._next(provider), drill.wants if drill else "")
         watched, until_s = self._watch
+        drilled = drill is not None and provider in (drill.home, drill.away)
         return Need(
             suspect_for_s=None if since is None else now_s - since,
             latched=bool(tracker.breached) or tracker.resumed,
             score=tracker.score,
             proving=asked or (wanted and not tracker.recent_bad()),
-            watched=watched == provider and now_s < until_s,
+            watched=drilled or (watched == provider and now_s < until_s),
             witness=witness,
         )
 

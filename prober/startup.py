@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from prober.alerts.outbox import Outbox
 from prober.config import Config
+from prober.drill import drilled
 from prober.flips import Memory, Remembered, remember
 from prober.incidents import Incidents
 from prober.journal import COMPACT_BYTES, Journal, Record
@@ -66,6 +67,9 @@ def _from_sql(past: Past, store: Store, config: Config) -> None:
         if memory.flip is None or flip.epoch > memory.flip.epoch:
             memory.learn(flip)
             memory.pin = queries.standing_pin(store.engine, flip.route)
+        if memory.drilled is None:
+            for one in queries.last_drill(store.engine, flip.route):
+                memory.drilled = drilled(memory.drilled, one)
 
 
 def restore(past: Past, judge: Judge, outbox: Outbox, incidents: Incidents) -> None:
@@ -131,6 +135,7 @@ def stranded(judge: Judge, config: Config) -> list[str]:
 def compacted(records: list[Record], now: float) -> list[Record]:
     """What of a journal must be kept once SQL has all the rest."""
     last_done: dict[str, list[Record]] = {}
+    last_incident: dict[tuple[str, str], Record] = {}
     kept: list[Record] = []
     controls: dict[tuple[str, str], Record] = {}
     sent = {record["id"] for record in records if record["kind"] == "sent"}
@@ -150,12 +155,19 @@ def compacted(records: list[Record], now: float) -> list[Record]:
                 kept.append(record)
             case "sent" if now - record["at"] < RECENT_S:
                 kept.append(record)
-            case "incident" if record["id"] not in closed:
-                kept.append(record)
+            case "incident":
+                # The last of each is followed until the flag is home again.
+                last_incident[record["route"], record["provider"]] = record
+                if record["id"] not in closed:
+                    kept.append(record)
             case "pause" | "ack":
                 controls[record["kind"], record.get("route", "")] = record
     lines = [record for records in last_done.values() for record in records[-50:]]
-    return [*lines, *controls.values(), *kept]
+    followed = {record["id"] for record in last_incident.values()}
+    ends = [r for r in records if r["kind"] == "incident_closed" and r["id"] in followed]
+    chosen = [*lines, *controls.values(), *last_incident.values(), *ends, *kept]
+    stay = {id(record) for record in chosen}
+    return [record for record in records if id(record) in stay]
 
 
 def compact_if_large(journal: Journal, now: float) -> None:

@@ -30,6 +30,7 @@ class Event:
         key: the same for the same happening (a decision_id, an incident): sent once.
         kind: a name that [[alert]].events can list.
         title, body: Markdown; secrets never get this far.
+        incident: the number of the incident it belongs to, if any.
     """
 
     key: str
@@ -39,6 +40,7 @@ class Event:
     title: str
     body: str
     at: float
+    incident: int | None = None
 
     @property
     def headline(self) -> str:
@@ -73,6 +75,7 @@ def to_record(item: Letter) -> dict[str, Any]:
         "title": event.title,
         "body": event.body,
         "created_at": event.at,
+        "incident": event.incident,
     }
 
 
@@ -86,5 +89,6 @@ def from_record(record: Mapping[str, Any]) -> Letter:
         title=record["title"],
         body=record["body"],
         at=record["created_at"],
+        incident=record.get("incident"),
     )
     return Letter(record["id"], record["channel"], event)

@@ -94,7 +94,7 @@ class Outbox:
         if self._store is None:
             return
         values: dict[str, Any] = to_record(item)
-        del values["key"]
+        del values["key"], values["incident"]
         values |= {"vantage": self._vantage, "sent_at": sent_at}
         changes = ("sent_at",) if sent_at is not None else ()
         self._store.put(Row("outbox", values, changes))

@@ -66,7 +66,7 @@ class Writer:
         incident: int | None = None,
     ) -> Event:
         body = "\n".join(line for line in [*lines, self._foot(route, incident)] if line)
-        return Event(key, kind, route, severity, title, body, at)
+        return Event(key, kind, route, severity, title, body, at, incident)
 
     # -- the flag moved --------------------------------------------------------------------
 
@@ -235,7 +235,9 @@ class Writer:
             incident,
         )
 
-    def pinned_while_bad(self, route: str, key: str, at: float, *, pin: Pin, why: str) -> Event:
+    def pinned_while_bad(
+        self, route: str, key: str, at: float, *, pin: Pin, why: str, incident: int | None = None
+    ) -> Event:
         return self._event(
             "pin",
             key,
@@ -250,6 +252,7 @@ class Writer:
                 f"{self.when(pin.until_ms / 1000)}.",
                 f"**You:** `prober unpin {route}` lets me fail over.",
             ],
+            incident,
         )
 
     def stays(
@@ -298,7 +301,15 @@ class Writer:
         )
 
     def failback_ready(
-        self, route: str, key: str, at: float, *, home: str, why: str, extra_usd: float
+        self,
+        route: str,
+        key: str,
+        at: float,
+        *,
+        home: str,
+        why: str,
+        extra_usd: float,
+        incident: int | None = None,
     ) -> Event:
         cost = (
             f"Staying costs {extra_usd:g} USD more per million tokens in and out."
@@ -318,6 +329,7 @@ class Writer:
                 cost,
                 f"**You, when it suits:** `prober failback {route}`",
             ],
+            incident,
         )
 
     # -- providers -------------------------------------------------------------------------
@@ -419,6 +431,17 @@ class Writer:
                 "**You:** put its successor into [[provider]].model, here and in the application, "
                 f"then `systemctl reload prober` and `prober probe {provider}`.",
             ],
+        )
+
+    def account_well(self, route: str, key: str, at: float, provider: str) -> Event:
+        return self._event(
+            "account",
+            key,
+            route,
+            Severity.INFO,
+            at,
+            f"{provider}: the account is well again",
+            [self.when(at), "Its canaries are answered.", "**Nothing to do.**"],
         )
 
     def canary(self, route: str, key: str, at: float, *, provider: str, detail: str) -> Event:

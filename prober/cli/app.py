@@ -14,6 +14,8 @@ from prober.cli import (
     cost,
     db,
     demo,
+    drill,
+    incident,
     look,
     move,
     probe,
@@ -63,12 +65,14 @@ app.command(rich_help_panel=LOOK)(look.status)
 app.command(rich_help_panel=LOOK)(look.why)
 app.command(rich_help_panel=LOOK)(look.history)
 app.command(rich_help_panel=LOOK)(cost.cost)
+app.add_typer(incident.app, name="incident", rich_help_panel=LOOK)
 app.command(rich_help_panel=LOOK)(look.contract)
 app.command(rich_help_panel=LOOK)(probe.probe)
 app.command(rich_help_panel=ACT)(move.pin)
 app.command(rich_help_panel=ACT)(move.unpin)
 app.command(rich_help_panel=ACT)(move.failover)
 app.command(rich_help_panel=ACT)(move.failback)
+app.command(rich_help_panel=ACT)(drill.drill)
 app.command(rich_help_panel=ACT)(move.pause)
 app.command(rich_help_panel=ACT)(move.resume)
 app.command(rich_help_panel=ACT)(move.ack)

@@ -124,6 +124,8 @@ def past(found: Setup) -> Iterator[Engine]:
         yield engine
     except SQLAlchemyError as error:
         reason = str(getattr(error, "orig", None) or error).splitlines()[0]
+        if "incident_event" in reason:
+            fail("the database has no stories of incidents yet; run: prober db upgrade")
         absent = "relation" in reason and "does not exist" in reason
         if absent or "no such table" in reason or "unable to open" in reason:
             fail(nothing)

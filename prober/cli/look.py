@@ -111,6 +111,12 @@ def _show_daemon(said: dict[str, Any], redis: str | None) -> None:
         notes.append("[red]BLIND: our own network seems to be gone[/]")
     if said["sql"] != "ok":
         notes.append(f"[red]history waits ({said['rows_waiting']} rows): {escape(said['sql'])}[/]")
+    for count, what in (
+        (said["journal_failed"], "not written to the journal"),
+        (said["journal_late"], "late on disk, by over 200 ms"),
+    ):
+        if count:
+            notes.append(f"[yellow]records {what}: {count}[/]")
     if said["alerts_unsent"]:
         notes.append(f"[yellow]{said['alerts_unsent']} alerts not delivered yet[/]")
     out.print(f"prober {said['version']}: {', '.join(notes)}")
@@ -136,6 +142,8 @@ def _show_route(found: Setup, route: dict[str, Any]) -> None:
     if route["frozen_until"]:
         out.print(f"  [yellow]frozen until {say_time(found.config, route['frozen_until'])}[/]; "
                   f"`prober ack {route['route']}` ends it")  # fmt: skip
+    if drill := _drill_line(found, route):
+        out.print(f"  {drill}", markup=False)
     table = Table(box=None, pad_edge=False, padding=(0, 2), show_header=False)
     for provider in route["providers"]:
         colour = COLOURS[provider["health"]]
@@ -158,6 +166,19 @@ def _provider_notes(provider: dict[str, Any]) -> list[str]:
     if (model := provider.get("model")) and model["warning"]:
         notes.append(f"[yellow]{escape(model['warning'])}[/]")
     return notes
+
+
+def _drill_line(found: Setup, route: dict[str, Any]) -> str:
+    """Since when it is known that a failover would carry."""
+    if drill := route["drill"]:
+        until = f" until {say_time(found.config, drill['until'])}" if drill["until"] else ""
+        state = "going back" if drill["going_back"] else f"on {drill['away']}{until}"
+        return f"drill by {drill['by']}: {state}, home is {drill['home']}"
+    if route["drilled"]:
+        return str(route["drilled"]["sentence"])
+    if route["mode"] == "observe" or len(route["providers"]) < 2:
+        return ""
+    return f"never drilled: `prober drill {route['route']}` shows that a failover carries"
 
 
 def why(

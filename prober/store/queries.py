@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -155,6 +155,58 @@ def incidents(
     engine: Engine, *, route: str | None = None, since: float = 0.0, limit: int = 50
 ) -> list[dict[str, Any]]:
     return _of_route(engine, tables.incident, "opened_at", route, since, limit)
+
+
+def incident(engine: Engine, number: int) -> dict[str, Any] | None:
+    """The newest incident of a number: daemons that share a database may give one twice."""
+    table = tables.incident
+    query = select(table).where(table.c.number == number).order_by(desc(table.c.opened_at))
+    return next(iter(_rows(engine, query.limit(1))), None)
+
+
+def incident_events(engine: Engine, ids: Iterable[str]) -> list[dict[str, Any]]:
+    """The lines of some incidents, oldest first; those of one moment in no order."""
+    table = tables.incident_event
+    query = select(table).where(table.c.incident_id.in_(list(ids)))
+    return _rows(engine, query.order_by(table.c.at))
+
+
+def outcomes(engine: Engine, provider: str, since: float, until: float) -> dict[str, int]:
+    """How many canaries of a provider ended how, most first; both ends of the time belong to it."""
+    table = tables.sample
+    count = func.count().label("count")
+    query = (
+        select(table.c.outcome, count)
+        .where(table.c.provider == provider, table.c.started_at.between(since, until))
+        .group_by(table.c.outcome)
+        .order_by(desc(count), table.c.outcome)
+    )
+    return {row["outcome"]: row["count"] for row in _rows(engine, query)}
+
+
+def served(engine: Engine, route: str, since: float, until: float) -> list[dict[str, Any]]:
+    """What the flag named in a time: the flip that stood at its begin, then those within it."""
+    table = tables.flip
+    of_route = select(table).where(table.c.route == route)
+    before = of_route.where(table.c.at <= since).order_by(desc(table.c.epoch)).limit(1)
+    within = of_route.where(table.c.at > since, table.c.at <= until).order_by(table.c.epoch)
+    return [*_rows(engine, before), *_rows(engine, within)]
+
+
+def last_drill(engine: Engine, route: str) -> list[Flip]:
+    """The flips of a route's last drill: out, and what ended it."""
+    table = tables.flip
+    of_route = select(table).where(table.c.route == route)
+    drills = of_route.where(table.c.actor.startswith("drill of ")).order_by(desc(table.c.epoch))
+    out = next((r for r in _rows(engine, drills.limit(2)) if _is_out(r)), None)
+    if out is None:
+        return []
+    later = of_route.where(table.c.epoch > out["epoch"], table.c.op.in_(["auto", "manual"]))
+    return [_flip(row) for row in [out, *_rows(engine, later.order_by(table.c.epoch).limit(1))]]
+
+
+def _is_out(row: dict[str, Any]) -> bool:
+    return bool(row["evidence"].get("phase") == "out")
 
 
 def refusals(

@@ -92,6 +92,18 @@ incident = Table(
     Index("incident_by_time", "opened_at"),
 )
 
+# What happened in an incident, line by line; see prober.timeline.
+incident_event = Table(
+    "incident_event",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("incident_id", String(32), nullable=False),
+    Column("at", Double, nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("sentence", Text, nullable=False),
+    Index("incident_event_by_incident", "incident_id", "at"),
+)
+
 pin = Table(
     "pin",
     metadata,

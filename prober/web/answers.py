@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from prober.drill import Drill
 from prober.judge import Judge
 from prober.route import RouteState
 from prober.sample import Limits, Room, Sample
@@ -43,6 +44,8 @@ def _route(judge: Judge, state: RouteState) -> dict[str, Any]:
         },
         "frozen_until": state.frozen_until / 1000 if state.frozen_until > view.now_ms else None,
         "decision": _decision(state.decision),
+        "drill": _drill(state.drill),
+        "drilled": _drilled(state, view.now_ms),
         "incident": incident.number if incident else None,
         "flips": 0 if seen is None else sum(flip.moved for flip in seen.flips),
         "providers": [_provider(state, provider, standing.now_s) for provider in view.providers],
@@ -52,6 +55,34 @@ def _route(judge: Judge, state: RouteState) -> dict[str, Any]:
 def _last_known(state: RouteState) -> str | None:
     """What applications go on with while Redis cannot be read."""
     return state.memory.flip.to_provider if state.memory.flip and not state.reads else None
+
+
+def _drill(drill: Drill | None) -> dict[str, Any] | None:
+    if drill is None:
+        return None
+    until = (drill.left_ms + drill.for_ms) / 1000 if drill.left_ms else None
+    return {
+        "id": drill.id,
+        "home": drill.home,
+        "away": drill.away,
+        "by": drill.by,
+        "until": until,
+        "going_back": drill.result is not None,
+    }
+
+
+def _drilled(state: RouteState, now_ms: int) -> dict[str, Any] | None:
+    """The last drill: when a failover was last proven to carry."""
+    last = state.memory.drilled
+    if last is None:
+        return None
+    return {
+        "at": last.at_ms / 1000,
+        "provider": last.provider,
+        "result": last.result.value if last.result else None,
+        "lasted_s": last.lasted_s,
+        "sentence": last.sentence(now_ms),
+    }
 
 
 def _decision(decision: Decision) -> dict[str, Any]:

@@ -45,6 +45,7 @@ class Controls:
     prove: Ask
     pause: Ask
     acknowledge: Ask
+    drill: Ask
 
 
 def app(controls: Controls) -> Starlette:
@@ -65,6 +66,7 @@ def app(controls: Controls) -> Starlette:
             Route("/prove", endpoint(controls.prove), methods=["POST"]),
             Route("/pause", endpoint(controls.pause), methods=["POST"]),
             Route("/ack", endpoint(controls.acknowledge), methods=["POST"]),
+            Route("/drill", endpoint(controls.drill), methods=["POST"]),
         ]
     )
 

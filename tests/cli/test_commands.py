@@ -39,6 +39,18 @@ async def test_status_shows_who_serves_and_leaves_with_0(
         assert parsed["routes"][0]["primary"] == "a"
 
 
+async def test_status_says_when_the_journal_s_disk_is_slow_or_full(
+    config: Path, valkey: Valkey, prober: Prober
+) -> None:
+    async with running(config) as daemon:
+        await until(lambda: primary(valkey) == "a")
+        daemon.journal.late, daemon.journal.failed = 3, 2
+        said = (await prober("status")).output
+        assert "records not written to the journal: 2" in said
+        assert "records late on disk, by over 200 ms: " in said
+        assert json.loads((await prober("status", "--json")).stdout)["journal_late"] >= 3
+
+
 async def test_status_without_a_daemon_reads_the_flag_where_applications_do(
     config: Path, valkey: Valkey, prober: Prober
 ) -> None:
@@ -218,7 +230,7 @@ async def test_check_lists_every_error_and_leaves_with_2(
 
 
 async def test_db_upgrade_makes_the_tables_once(config: Path, prober: Prober) -> None:
-    assert "The schema is at 0002 now" in (await prober("db", "upgrade")).output
+    assert "The schema is at 0003 now" in (await prober("db", "upgrade")).output
     assert "already" in (await prober("db", "upgrade")).output
 
 

@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from stage import Hook, hook, running, until, write_config
 from prober.emulator import Emulator, started
 from prober.journal import decode
 from prober.store import queries
+from prober.web.control import RefusedError, ask
 
 CRASHING = Path(__file__).parent / "crashing.py"
 POINTS = ("intent", "script", "done", "incident", "alert", "delivery")
@@ -92,6 +94,8 @@ async def test_one_flip_and_its_alert_survive_a_kill(
         assert await asyncio.to_thread(daemon.store.wait_written, 10)
         flips = await asyncio.to_thread(queries.flips, daemon.store.engine)
         incidents = await asyncio.to_thread(queries.incidents, daemon.store.engine)
+        ids = [incident["id"] for incident in incidents]
+        lines = await asyncio.to_thread(queries.incident_events, daemon.store.engine, ids)
     with own_valkey.client() as client:
         events = client.xrange("prober:{chat}:events")
     assert [entry["to"] for _, entry in events] == ["a", "b"], "one seed, one flip"
@@ -100,6 +104,11 @@ async def test_one_flip_and_its_alert_survive_a_kill(
         entry["decision_id"] for _, entry in events
     ), "SQL has each flip once"
     assert len(incidents) == 1, "the incident is one, and it is not forgotten"
+    story = Counter(line["kind"] for line in lines)
+    for kind in ("suspect", "breached", "proven", "failed_over"):
+        assert story[kind] == 1, f"the story has {kind} once"
+    told_of = [line["sentence"] for line in lines if line["kind"] == "alert"]
+    assert sum("failed over: a → b" in sentence for sentence in told_of) == 1
     told = sum("failed over: a → b" in title for title in oncall.titles)
     assert 1 <= told <= 2, "at least once; twice only when killed after delivery"
     if point != "delivery":
@@ -140,3 +149,33 @@ async def test_learned_and_open_things_are_in_sql_after_a_kill(
         rows = connection.execute("select provider, closed_at from incident").fetchall()
     connection.close()
     assert rows[0][0] == "a"
+
+
+async def test_killed_in_the_middle_of_a_drill_it_goes_back(
+    tmp_path: Path, own_valkey: Valkey, emulator: Emulator, oncall: Hook
+) -> None:
+    path = write_config(tmp_path / "prober.toml", emulator=emulator.url, redis=own_valkey.url)
+    # One slow answer ends a drill, so a busy machine must not make one.
+    path.write_text(path.read_text().replace('"400ms"', '"4s"').replace('"800ms"', '"8s"'))
+    daemon = subprocess.Popen(
+        [sys.executable, str(CRASHING), str(path), "never"], stdout=subprocess.DEVNULL
+    )
+    try:
+        await until(lambda: look(own_valkey)[0] == "a", "the first flag")
+        wish = {"route": "chat", "for_ms": "600000", "actor": "ann@desk"}
+        for _ in range(40):
+            try:
+                await asyncio.to_thread(ask, tmp_path, "POST", "/drill", wish, 60.0)
+                break
+            except RefusedError:
+                await asyncio.sleep(0.25)  # not all well yet
+        assert look(own_valkey)[0] == "b"
+    finally:
+        daemon.kill()
+        daemon.wait()
+    async with running(path) as again:
+        memory = again.judge.states["chat"].memory
+        await until(lambda: memory.drilled is not None and memory.drilled.result == "cut")
+        assert look(own_valkey)[0] == "a"
+        await until(lambda: any("chat drill over: b → a" in t for t in oncall.titles))
+    assert sum("chat drill: a → b" in title for title in oncall.titles) == 1

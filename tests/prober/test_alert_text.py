@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, get_args
 from zoneinfo import ZoneInfo
@@ -10,9 +11,11 @@ from zoneinfo import ZoneInfo
 import pytest
 from prober_values import flip
 
+from prober.alerts import drills
 from prober.alerts.event import Event, Severity
 from prober.alerts.text import Writer, plain
 from prober.config import EventName
+from prober.drill import Drill
 from switch.flag import Op, Pin
 from switch.target import Weighed
 
@@ -23,6 +26,13 @@ BERLIN = Writer(ZoneInfo("Europe/Berlin"), {"chat": RUNBOOK})
 PLAIN = Writer(ZoneInfo("UTC"), {})
 OVER = flip(
     2, "openai", from_provider="anthropic", at_ms=round(AT * 1000), reason="anthropic breached"
+)
+
+DRILL_OUT = replace(
+    OVER,
+    op=Op.MANUAL,
+    actor="drill of ann",
+    evidence={"drill": "x", "phase": "out", "by": "ann", "for_s": 120.0, "proof": "4 of 4"},
 )
 
 
@@ -149,6 +159,12 @@ SAID: dict[str, tuple[Callable[[], Event], str, Severity, str]] = {
         "chat failed back: anthropic → openai, 02:12:41 UTC",
         Severity.INFO,
         "Now: openai 4 of 4. 2 readers told.",
+    ),
+    "drill": (
+        lambda: drills.moved(PLAIN, DRILL_OUT, 2),
+        "chat drill: anthropic → openai",
+        Severity.INFO,
+        "Asked for by ann; 2 min at most.",
     ),
     "break_glass": (
         lambda: PLAIN.break_glass("chat", "k", AT, "openai", "I took it over."),
@@ -356,3 +372,34 @@ def test_hostile_text_is_neutralised_in_every_event_that_quotes_it() -> None:
             assert "\x1b" not in text
             assert "`rm" not in text
             assert len(text) < 2_000
+
+
+def over(result: str, reason: str) -> Event:
+    evidence = {"drill": "x", "phase": "back", "result": result}
+    home = {"from_provider": "openai", "to_provider": "anthropic"}
+    return drills.moved(PLAIN, replace(DRILL_OUT, evidence=evidence, reason=reason, **home), 2)
+
+
+def test_a_drill_that_carried_is_good_news_and_one_that_failed_is_a_warning() -> None:
+    carried = over("carried", "drill over: openai carried 2 min; anthropic healthy, 4 of 4")
+    assert carried.headline == "🟢 chat drill over: openai → anthropic"
+    assert "**Nothing to do.**" in carried.body
+    failed = over("failed", "drill over: openai failed after 40 s; anthropic healthy, 4 of 4")
+    assert failed.headline == "🟠 chat drill FAILED: openai → anthropic"
+    assert "**You:** find out why openai cannot carry chat" in failed.body
+    assert {carried.kind, failed.kind} == {"drill"}
+
+
+def test_a_drill_that_cannot_go_back_says_how_to_stay() -> None:
+    drill = Drill("x", "anthropic", "openai", "ann", 1, 1)
+    event = drills.stuck(PLAIN, "chat", drill, "drill over; back to anthropic once", AT)
+    assert event.headline == "🟠 chat drill: no way back to anthropic yet"
+    assert "`prober pin openai --route chat --for 1h`" in event.body
+
+
+def test_an_account_that_is_well_again_is_told() -> None:
+    event = PLAIN.account_well("chat", "k", AT, "anthropic")
+    assert (event.kind, event.headline) == (
+        "account",
+        "🟢 anthropic: the account is well again",
+    )

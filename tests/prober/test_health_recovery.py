@@ -41,9 +41,9 @@ def test_recovery_takes_a_score_of_65() -> None:
     good(track, 64, 3)
     assert track.score == 64
     assert track.latched
-    assert track.changes == []
+    assert track.changes == [Change.RECOVERING], "signs of life, at 20"
     track.ended(sample(at_s=300))
-    assert track.changes == [Change.RECOVERED]
+    assert track.changes == [Change.RECOVERING, Change.RECOVERED]
     assert (track.latched, track.latched_why, track.score, track.level) == (frozenset(), "", 0, 0)
 
 

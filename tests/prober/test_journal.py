@@ -37,6 +37,15 @@ async def test_what_was_appended_is_there_after_a_restart(journal: Journal) -> N
     assert stat.S_IMODE(journal.path.stat().st_mode) == 0o600
 
 
+async def test_whoever_listens_hears_every_record_in_its_order(journal: Journal) -> None:
+    heard: list[dict[str, Any]] = []
+    journal.heard = heard.append
+    await journal.append("intent", decision_id="d1")
+    await journal.append("done", n=2)
+    assert heard == [{"kind": "intent", "decision_id": "d1"}, {"kind": "done", "n": 2}]
+    assert written(journal) == heard
+
+
 def test_a_new_journal_is_empty_and_makes_its_folder(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "deep" / "er" / "journal")
     assert (journal.load(), journal.size) == ([], 0)

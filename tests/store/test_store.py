@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from alembic import command
 from sqlalchemy import Engine, select
 
 from prober.flips import rows as flip_rows
 from prober.sample import Outcome, Phases, Sample
-from prober.store import queries, tables
+from prober.store import queries, schema, tables
 from prober.store.schema import Version, open_engine, upgrade, version
 from prober.store.writer import Row, Store
 from switch.flag import Flip, Op, Pin
@@ -138,3 +139,87 @@ def test_spending_is_summed_by_provider_from_each_moment_on(engine: Engine, tmp_
     ]
     assert queries.spending(engine, (99.0,)) == []
     store.close()
+
+
+def line(id: str, at: float, kind: str = "held", incident: str = "i1") -> Row:
+    values = {"id": id, "incident_id": incident, "at": at, "kind": kind, "sentence": f"said {id}"}
+    return Row("incident_event", values)
+
+
+def test_the_lines_of_an_incident_are_kept_once_and_told_in_their_order(
+    engine: Engine, tmp_path: Path
+) -> None:
+    store = Store(engine, tmp_path / "spool")
+    store.start()
+    changed = Row("incident_event", {**line("1", 1.0).values, "sentence": "another"})
+    store.put(line("2", 2.0), line("1", 1.0), changed, line("3", 3.0, incident="i2"))
+    assert store.wait_written(20)
+    told = queries.incident_events(engine, ["i1"])
+    assert [(row["id"], row["sentence"]) for row in told] == [("1", "said 1"), ("2", "said 2")]
+    assert [row["id"] for row in queries.incident_events(engine, ["i1", "i2"])] == ["1", "2", "3"]
+    assert queries.incident_events(engine, []) == []
+    assert Row.decode(line("1", 1.0).encode()) == line("1", 1.0), "and through the spool"
+    store.close()
+
+
+def incident(id: str, number: int, opened_at: float) -> Row:
+    values = {
+        "id": id, "number": number, "route": "chat", "provider": "a", "opened_at": opened_at,
+        "breached_at": opened_at, "closed_at": None, "objectives": "availability", "summary": "s",
+    }  # fmt: skip
+    return Row("incident", values)
+
+
+def test_what_surrounds_an_incident_is_found(engine: Engine, tmp_path: Path) -> None:
+    """Its number, the outcomes in its time, and who served."""
+    store = Store(engine, tmp_path / "spool")
+    store.start()
+    well = sample("ok")
+    well.values["outcome"] = "ok"
+    late = sample("late")
+    late.values["started_at"] += 100.0
+    store.put(incident("old", 7, 1.0), incident("new", 7, 2.0))
+    store.put(sample("1"), sample("2"), well, late)
+    moves = [flip(e, at_ms=e * 1000, from_provider="x", to_provider=f"p{e}") for e in (1, 2, 5, 9)]
+    store.put(*(row for one in moves for row in flip_rows(one)))
+    assert store.wait_written(20)
+    found = queries.incident(engine, 7)
+    assert found is not None
+    assert found["id"] == "new", "of two the newest"
+    assert queries.incident(engine, 8) is None
+    start = 1_700_000_000.0
+    assert queries.outcomes(engine, "a", start, start + 10) == {"overloaded": 2, "ok": 1}
+    assert queries.outcomes(engine, "b", start, start + 10) == {}
+    served = queries.served(engine, "chat", 3.0, 8.0)
+    assert [row["to_provider"] for row in served] == ["p2", "p5"]
+    store.close()
+
+
+def test_the_last_drill_is_its_way_out_and_what_ended_it(engine: Engine, tmp_path: Path) -> None:
+    store = Store(engine, tmp_path / "spool")
+    store.start()
+    drill = {"op": Op.MANUAL, "actor": "drill of ann"}
+    out, back = {"drill": "x", "phase": "out"}, {"drill": "x", "phase": "back"}
+    flips = [
+        flip(1, **drill, evidence={**out, "drill": "old"}),
+        flip(2, **drill, evidence={**back, "drill": "old"}),
+        flip(3, **drill, evidence=out),
+        flip(4, op=Op.REPAIR),
+        flip(5, **drill, evidence=back),
+        flip(6),
+    ]
+    store.put(*(row for one in flips for row in flip_rows(one)))
+    assert store.wait_written(20)
+    assert [one.epoch for one in queries.last_drill(engine, "chat")] == [3, 5]
+    assert queries.last_drill(engine, "other") == []
+    store.close()
+
+
+def test_a_database_of_the_first_version_gains_the_stories(engine: Engine) -> None:
+    command.upgrade(schema._alembic(engine), "0001")
+    assert version(engine) is Version.OLD
+    upgrade(engine)
+    assert version(engine) is Version.CURRENT
+    assert queries.incident_events(engine, ["i1"]) == []
+    command.downgrade(schema._alembic(engine), "0001")
+    assert version(engine) is Version.OLD
