@@ -141,7 +141,7 @@ def objectives_of(route: Route) -> tuple[Objective, ...]:
             route.detector,
             count_rate_limited=route.failover.count_rate_limited,
             dials=_dials(route.detector, said.availability, AVAILABILITY_BAD_SHARE),
-            allowed=1 - said.availability,
+            allowed=_rest(said.availability),
         )
     ]
     for name in ("ttft", "total", "tokens_per_s"):
@@ -157,15 +157,20 @@ def objectives_of(route: Route) -> tuple[Objective, ...]:
                     limit_s=limit.under.total_seconds() if limit.under else None,
                     least=limit.over,
                     dials=_dials(config, limit.share, usual, p1),
-                    allowed=1 - limit.share,
+                    allowed=_rest(limit.share),
                     usual_share=limit.share if limit.relative else None,
                 )
             )
     if said.quality is not None:
         dials = _dials(route.detector, said.quality, LATENCY_BAD_SHARE, LATENCY_BAD_SHARE)
-        allowed = 1 - said.quality
+        allowed = _rest(said.quality)
         found.append(Objective("quality", route.detector, dials=dials, allowed=allowed))
     return tuple(found)
+
+
+def _rest(share: float) -> float:
+    """1 - share; in binary 1 - 0.9 is a little under 0.1, and one in ten would be too many."""
+    return round(1 - share, 12)
 
 
 def _dials(

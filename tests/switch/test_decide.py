@@ -24,7 +24,7 @@ from switch_views import (
 
 from switch.decide import Action, Alarm, decide
 from switch.flag import Health, Mode
-from switch.target import View, Weighed
+from switch.target import ProviderView, View, Weighed
 
 OUTAGE = view(bad("a"), proven("b"))
 WHY = f"a breached availability: {FAILED}; b healthy, {PROOF}"
@@ -81,6 +81,14 @@ def test_of_two_reasons_to_hold_the_earlier_rule_speaks(first: int) -> None:
 def test_observing_decides_whoever_leads_and_whatever_is_paused(change: dict[str, Any]) -> None:
     decision = decide(replace(OUTAGE, mode=Mode.OBSERVE, **change), POLICY)
     assert (decision.action, decision.target) == (Action.FLIP, "b")
+
+
+@pytest.mark.parametrize("home", [proven("a"), provider("a", Health.UNKNOWN)])
+def test_a_pause_that_keeps_nobody_in_trouble_is_no_news(home: ProviderView) -> None:
+    away = view(home, proven("b"), primary="b", flips=(flipped(NOW - HOUR),), paused=True)
+    decision = decide(away, replace(POLICY, failback="auto"))
+    assert (decision.action, decision.alarm) == (Action.HOLD, None)
+    assert decision.reason == "paused by an operator"
 
 
 @pytest.mark.parametrize(

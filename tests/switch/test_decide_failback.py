@@ -149,6 +149,13 @@ def test_the_cheapest_provider_is_at_home_when_cost_is_preferred() -> None:
     assert (decision.action, decision.reason) == (Action.HOLD, "c is ok")
 
 
+def test_of_two_at_the_same_cost_the_one_configured_first_is_home() -> None:
+    equal = (proven("a", cost_usd=1.0), provider("b", cost_usd=1.0))
+    policy = replace(AUTO, prefer="cost")
+    assert decide(replace(AWAY, providers=equal), policy).target == "a"
+    assert decide(replace(AWAY, providers=equal[::-1]), policy).action is Action.HOLD
+
+
 def test_a_suspect_primary_may_still_go_home() -> None:
     home: tuple[ProviderView, ...] = (proven("a"), provider("b", Health.SUSPECT))
     assert decide(replace(AWAY, providers=home), AUTO).action is Action.FLIP

@@ -253,6 +253,22 @@ def test_a_freeze_holds_all_but_the_way_out_of_an_outage(
         assert decision.reason == why
 
 
+def test_an_outage_that_is_slow_too_is_an_outage_for_the_freeze() -> None:
+    given = view(
+        bad("a", "availability", "ttft", latency_s=2.0), STEADY, frozen_until=NOW + HOUR,
+        flips=(LONG_AGO,),
+    )  # fmt: skip
+    assert decide(given, POLICY).action is Action.FLIP
+
+
+@pytest.mark.parametrize("op", [Op.AUTO, Op.MANUAL])
+def test_whoever_moved_the_flag_lately_the_freeze_waits_after_it(op: Op) -> None:
+    moved = flipped(NOW - MINUTE, origin="c", to="a", op=op)
+    given = view(bad("a"), STEADY, frozen_until=NOW + HOUR, flips=(LONG_AGO, moved))
+    decision = decide(given, POLICY)
+    assert (decision.action, decision.alarm) == (Action.HOLD, Alarm.FROZEN)
+
+
 def test_a_freeze_ends_at_its_moment() -> None:
     given = view(bad("a"), SHAKY, frozen_until=NOW)
     assert decide(given, POLICY).action is Action.FLIP

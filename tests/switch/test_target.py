@@ -65,6 +65,16 @@ def test_another_failure_domain_comes_before_preference() -> None:
     assert chosen.target == apart
 
 
+def test_another_failure_domain_comes_before_room_for_the_peak_and_that_before_preference() -> None:
+    primary = bad("a", domains=frozenset({"us-east"}))
+    near = proven("b", domains=frozenset({"us-east"}))
+    short = proven("c", short="c allows too little", cost_usd=1.0)
+    policy = replace(POLICY, prefer="cost")
+    assert choose(view(primary, near, short), policy, primary).target == short
+    roomy = proven("d", cost_usd=9.0)
+    assert choose(view(primary, near, short, roomy), policy, primary).target == roomy
+
+
 def test_a_shared_failure_domain_is_better_than_nothing() -> None:
     primary = bad("a", domains=frozenset({"us-east"}))
     near = proven("b", domains=frozenset({"us-east"}))
