@@ -24,7 +24,7 @@ from prober.cli.common import (
     print_json,
     run_async,
     say_time,
-    setup,
+    setup_in_force,
 )
 from prober.cli.snippets import snippets
 from prober.store import queries
@@ -41,7 +41,7 @@ COLOURS = {
 
 def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Which provider serves each route, and how every candidate is."""
-    found = setup(config)
+    found = setup_in_force(config)
     try:
         said = ask(found.folder, "GET", "/status")
     except NotRunningError as error:
@@ -166,7 +166,7 @@ def why(
     as_json: JsonOption = False,
 ) -> None:
     """Why the flag is where it is: the decision in force, and the evidence behind it."""
-    found = setup(config)
+    found = setup_in_force(config)
     chosen = found.route(route)
     try:
         said = ask(found.folder, "GET", "/why", {"route": chosen.name})
@@ -217,7 +217,7 @@ def history(
     as_json: JsonOption = False,
 ) -> None:
     """What happened: flips, incidents and refusals; or the samples."""
-    found = setup(config)
+    found = setup_in_force(config)
     name = found.route(route).name if route else None
     if provider is not None and found.config.find_provider(provider) is None:
         known = ", ".join(p.name for p in found.config.provider)
@@ -274,7 +274,7 @@ def contract(
     as_json: JsonOption = False,
 ) -> None:
     """The exact line that reads the flag in Python, Node, Go and shell."""
-    found = setup(config)
+    found = setup_in_force(config)
     chosen = found.route(route)
     lines = snippets(chosen, found.config)
     if as_json:

@@ -52,7 +52,8 @@ def test_a_replay_by_the_settings_in_force_gives_the_flips_there_were(
         [
             Taken(
                 s.id, s.provider, s.started_at, s.outcome.value, s.phases.first_byte_s,
-                s.phases.first_text_s, s.phases.total_s, s.tokens.output, None, s.base_rate, s.detail,
+                s.phases.first_text_s, s.phases.total_s, s.tokens.output, None, s.base_rate,
+                s.detail,
             )
             for s in sorted(recorded, key=lambda s: s.started_at)
         ]
