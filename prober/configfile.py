@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from prober.checks import cross_check
 from prober.config import Config
-from prober.secret import may_hold_password
+from prober.secret import looks_secret, may_hold_password
 from switch.flag import NAME
 
 VANTAGE = "PROBER_VANTAGE"
@@ -186,8 +186,17 @@ def _may_be_secret(key: str, value: Any) -> bool:
     if value is _ABSENT or isinstance(value, dict) or key == WHOLE:
         return True
     parts = value if isinstance(value, list) else [value]
-    dubious = any(isinstance(p, dict) or may_hold_password(str(p)) for p in parts)
-    return dubious or bool(_SECRET_KEYS & set(key.split(".")))
+    return bool(_SECRET_KEYS & set(key.split("."))) or any(_dubious(key, part) for part in parts)
+
+
+def _dubious(key: str, value: Any) -> bool:
+    """Whether a login may stand in it: in a URL, under its name, or by the value's looks."""
+    if isinstance(value, dict):
+        return True
+    if not isinstance(value, str):
+        return False
+    url = "/" in value and ("?" in value or "@" in value or "#" in value)
+    return url or may_hold_password(value) or looks_secret(key.rpartition(".")[2], value)
 
 
 WHOLE = "the table"

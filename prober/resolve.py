@@ -18,7 +18,8 @@ from prober.credentials import authorizer, missing_extra
 from prober.probe import Plan
 from prober.providers.base import Target, merged
 from prober.providers.outcomes import Rule
-from prober.secret import LONG, MissingSecretError, Scrubber, SecretRef, reveal
+from prober.scrub import LONG, Scrubber
+from prober.secret import MissingSecretError, SecretRef, reveal
 from switch.connect import connect
 
 REDIS_SCHEMES = ("redis://", "rediss://", "unix://", "redis+sentinel://")

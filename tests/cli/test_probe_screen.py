@@ -17,7 +17,7 @@ from prober.cli.probed import Health, Probed
 from prober.cli.waterfall import say_ms
 from prober.config import Provider
 from prober.sample import Limits, Outcome, Phases, Room, Sample, Tokens
-from prober.secret import Scrubber
+from prober.scrub import Scrubber
 from prober.tape import Tape
 
 KEY = "sk-very-secret-0123456789"
