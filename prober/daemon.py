@@ -27,9 +27,10 @@ from prober.judge import LEASE_TTL_S, Judge
 from prober.network import Network
 from prober.operators import Operators
 from prober.probe import Plan, probe
+from prober.repeats import Repeats
 from prober.resolve import Resolved, resolve, state_dir
 from prober.route import RouteState
-from prober.sample import Outcome, Sample
+from prober.sample import Sample
 from prober.schedule import Schedule, Target
 from prober.startup import StartError
 from prober.store.schema import Version, open_engine, version
@@ -68,6 +69,7 @@ class Daemon:
         self._tasks: list[asyncio.Task[None]] = []
         self._reloads: set[asyncio.Task[bool]] = set()
         self._reload_one = asyncio.Lock()
+        self._repeats = Repeats()
 
     # -- life ----------------------------------------------------------------------------------
 
@@ -300,8 +302,10 @@ class Daemon:
 
     def _keep(self, sample: Sample) -> None:
         self.store.put(Row("sample", sample_row(sample)))
-        if sample.outcome is not Outcome.OK:
-            log.info("%s: %s: %s", sample.provider, sample.outcome.value, sample.detail)
+        if news := self._repeats.line(sample, self.clock.mono()):
+            log.info("%s", news)
+        else:
+            log.debug("%s: %s: %s", sample.provider, sample.outcome.value, sample.detail)
 
     async def _on_budget(self, provider: str, out: bool) -> None:
         found = self.config.find_provider(provider)
