@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -18,6 +19,20 @@ from prober.providers.reasoning import Settings, settings
 from prober.sample import Outcome
 from prober.secret import Secret, SecretRef, credential_in, looks_secret
 from prober.tables import Duration, Name, Table
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
+_HEADER_VALUE = re.compile(r"([!-~]([\t -~]*[!-~])?)?\Z")
+
+
+def unsendable(value: str) -> str:
+    """Why HTTP cannot carry a value in a header; empty when it can. Does not repeat the value."""
+    if _HEADER_VALUE.match(value):
+        return ""
+    if "\n" in value or "\r" in value:
+        return "holds a line break, which no header can carry"
+    if not value.isascii():
+        return "holds a letter beyond ASCII, which no header can carry"
+    return "begins or ends with a space, or holds a control character, which no header can carry"
 
 
 def _enabled(value: Any) -> Any:
@@ -44,6 +59,13 @@ class Expected(Table):
             regex.compile(value)
         except regex.error as error:
             raise ValueError(f"is no regular expression: {error}") from None
+        return value
+
+    @field_validator("path")
+    @classmethod
+    def _steps(cls, value: str) -> str:
+        if value and "" in value.split("."):
+            raise ValueError('has an empty step; write it like "items.0.city"')
         return value
 
 
@@ -126,6 +148,16 @@ class Provider(Table):
         if parts.query or parts.fragment:
             raise ValueError("ends before ? and #; what a gateway wants to know goes in headers")
         return value.rstrip("/")
+
+    @field_validator("headers")
+    @classmethod
+    def _sendable(cls, value: dict[str, Any]) -> dict[str, Any]:
+        for name, said in value.items():
+            if not _HEADER_NAME.match(name):
+                raise ValueError(f"{name!r} cannot be a header's name; use letters, digits and -")
+            if isinstance(said, str) and (why := unsendable(said)):
+                raise ValueError(f"{name} {why}")
+        return value
 
     @field_validator("headers")
     @classmethod
