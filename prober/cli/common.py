@@ -162,6 +162,11 @@ def past(found: Setup) -> Iterator[Engine]:
         engine.dispose()
 
 
+def cut(text: str, chars: int = 160) -> str:
+    """As much as belongs on a screen of what a stranger said at any length."""
+    return text if len(text) <= chars else f"{text[: chars - 1]}…"
+
+
 def print_json(value: Any) -> None:
     out.print(json.dumps(value, indent=2, default=str), markup=False)
 

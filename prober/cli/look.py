@@ -18,6 +18,7 @@ from prober.cli.common import (
     JsonOption,
     RouteOption,
     Setup,
+    cut,
     fail,
     out,
     past,
@@ -143,7 +144,7 @@ def _show_route(found: Setup, route: dict[str, Any]) -> None:
         table.add_row(
             f" {mark} {provider['name']}",
             f"[{colour}]{provider['health']}[/]",
-            escape(provider["why"]),
+            escape(cut(provider["why"])),
             f"[dim]{provider['pace']}[/]",
         )
         for note in _provider_notes(provider):
@@ -156,7 +157,7 @@ def _provider_notes(provider: dict[str, Any]) -> list[str]:
     if (room := provider.get("room")) and room["short"]:
         notes.append(f"[dim]room: {escape(room['short'])}[/]")
     if (model := provider.get("model")) and model["warning"]:
-        notes.append(f"[yellow]{escape(model['warning'])}[/]")
+        notes.append(f"[yellow]{escape(cut(model['warning']))}[/]")
     return notes
 
 
@@ -190,15 +191,14 @@ def why(
         out.print("\nIf it had to leave now:")
         for candidate in said["candidates"]:
             mark = "[green]yes[/]" if candidate["eligible"] else "[red]no [/]"
-            out.print(f"  {mark} {candidate['name']}: {escape(candidate['why'])}")
+            out.print(f"  {mark} {candidate['name']}: {escape(cut(candidate['why']))}")
 
 
 def _show_evidence(provider: dict[str, Any], *, primary: bool) -> None:
     colour = COLOURS[provider["health"]]
     role = " (primary)" if primary else ""
-    out.print(
-        f"{provider['name']}{role}: [{colour}]{provider['health']}[/]  {escape(provider['why'])}"
-    )
+    why = escape(cut(provider["why"]))
+    out.print(f"{provider['name']}{role}: [{colour}]{provider['health']}[/]  {why}")
     for evidence in provider["evidence"]:
         if not (primary or evidence["clause"]):
             continue
