@@ -1,108 +1,54 @@
-"""prober.toml as one frozen Config. Reading and joining is in `prober.configfile`."""
+"""prober.toml as one frozen Config: its tables, but those of `prober.config_provider`.
+
+Reading and joining is in `prober.configfile`.
+"""
 
 from __future__ import annotations
 
 import re
 from datetime import datetime, time, timedelta
 from enum import StrEnum
-from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
+from typing import Any, Literal, Self
 from zoneinfo import ZoneInfo
 
-import regex
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, field_validator, model_validator
 
-from prober.canary import MISSING, TOKENS, Asking, Expect
-from prober.canary import Kind as CanaryKind
+from prober.config_provider import Canary, Expected, OutcomeRule, Price, Provider
 from prober.maintenance import DAYS, Action, Once, Weekly, Window
-from prober.providers import ADAPTERS, bedrock, vertex
 from prober.providers.outcomes import Rule
-from prober.providers.presets import PRESETS, Preset
-from prober.providers.reasoning import Settings, settings
-from prober.sample import Outcome
-from prober.secret import (
-    PublicOrSecret,
-    Secret,
-    SecretRef,
-    credential_in,
-    looks_secret,
-    may_hold_password,
-)
-from switch.flag import DEFAULT_NAMESPACE, NAME, Mode
+from prober.secret import PublicOrSecret, Secret, may_hold_password
+from prober.tables import Duration, Name, Share, Table, Zone, format_duration, parse_duration
+from switch.flag import DEFAULT_NAMESPACE, Mode
 
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+__all__ = [
+    "Alert",
+    "Canary",
+    "Config",
+    "Daemon",
+    "Database",
+    "Defaults",
+    "Detector",
+    "EventName",
+    "Expected",
+    "Failover",
+    "FlipOn",
+    "Kind",
+    "Limit",
+    "Maintenance",
+    "Name",
+    "Network",
+    "Objectives",
+    "OutcomeRule",
+    "Price",
+    "Provider",
+    "Redis",
+    "Route",
+    "format_duration",
+    "parse_duration",
+]
+
 # Local hours, like "22:00-07:00".
 HOURS = r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d\Z"
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)\Z")
-
-
-def parse_duration(value: Any) -> timedelta:
-    """ "30s", "1.5m", "200ms". Raises ValueError for anything else, a bare number included."""
-    if isinstance(value, timedelta):
-        return value
-    found = _DURATION.match(value.strip()) if isinstance(value, str) else None
-    if found is None:
-        raise ValueError('write a duration with its unit, like "30s", "10m", "1h" or "200ms"')
-    try:
-        return timedelta(seconds=float(found[1]) * _UNITS[found[2]])
-    except OverflowError:
-        raise ValueError("is longer than anybody can wait") from None
-
-
-def format_duration(value: timedelta) -> str:
-    """The shortest whole form: timedelta(minutes=10) -> "10m"."""
-    ms = round(value.total_seconds() * 1000)
-    for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)):
-        if ms and ms % size == 0:
-            return f"{ms // size}{unit}"
-    return f"{ms}ms"
-
-
-def _name(value: Any) -> Any:
-    if isinstance(value, str) and not NAME.match(value):
-        raise ValueError("use a-z, 0-9, - and _ only, at most 64 characters")
-    return value
-
-
-Duration = Annotated[timedelta, BeforeValidator(parse_duration), PlainSerializer(format_duration)]
-Name = Annotated[str, BeforeValidator(_name)]
-Share = Annotated[float, Field(gt=0, lt=1)]
-
-
-class Table(BaseModel):
-    """A table of the file: closed and frozen."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False
-    )
-
-
-def _zone(value: Any) -> Any:
-    try:
-        ZoneInfo(value or "UTC")
-    except (LookupError, ValueError, OSError, TypeError):
-        raise ValueError('no such time zone; write it like "Europe/Berlin"') from None
-    return value
-
-
-Zone = Annotated[str, BeforeValidator(_zone)]
-
-
-def _enabled(value: Any) -> Any:
-    if value is True or value is False or value == "if_key":
-        return value
-    raise ValueError('write true, false or "if_key"')
-
-
-Enabled = Annotated[Any, BeforeValidator(_enabled)]
 
 
 class Daemon(Table):
@@ -145,161 +91,6 @@ class Network(Table):
         if any(may_hold_password(url) for url in value):
             raise ValueError("must not hold a password; anybody may ask a neutral address")
         return value
-
-
-class Expected(Table):
-    """What the answer to a custom prompt must show; every key given must hold."""
-
-    contains: str = ""
-    regex: str = ""
-    path: str = ""
-    equals: Any = None
-
-    @field_validator("regex")
-    @classmethod
-    def _compiles(cls, value: str) -> str:
-        try:
-            regex.compile(value)
-        except regex.error as error:
-            raise ValueError(f"is no regular expression: {error}") from None
-        return value
-
-
-class Canary(Table):
-    interval: Duration = timedelta(seconds=30)
-    suspect_interval: Duration = timedelta(seconds=3)
-    first_text_timeout: Duration = timedelta(seconds=8)
-    timeout: Duration = timedelta(seconds=20)
-    kind: CanaryKind = CanaryKind.ECHO
-    prompt: str = ""
-    expect: Expected = Expected()
-    max_tokens: int | None = Field(None, ge=1)
-    effort: str | None = None
-    max_bytes: int = Field(1_000_000, ge=1_000)
-    daily_budget_usd: float = Field(1.0, gt=0)
-
-    @field_validator("interval", "suspect_interval", "first_text_timeout", "timeout")
-    @classmethod
-    def _positive(cls, value: timedelta) -> timedelta:
-        if value <= timedelta(0):
-            raise ValueError("must be longer than nothing")
-        return value
-
-    @property
-    def asking(self) -> Asking:
-        said = self.expect
-        equals = MISSING if said.equals is None else said.equals
-        expect = Expect(said.contains, said.regex, said.path, equals)
-        return Asking(self.kind, self.prompt, expect)
-
-
-class Price(Table):
-    """USD per million tokens."""
-
-    input: float = Field(0.0, ge=0)
-    output: float = Field(0.0, ge=0)
-
-
-class Provider(Table):
-    name: Name
-    vendor: str = ""
-    api: Literal[
-        "anthropic", "openai", "openai-responses", "gemini", "mistral", "ollama", "azure-openai",
-        "bedrock", "vertex",
-    ]  # fmt: skip
-    preset: Literal[
-        "vllm", "localai", "llamacpp", "openrouter", "portkey", "helicone", "litellm"
-    ] | None = None  # fmt: skip
-    model: str = Field(min_length=1)
-    key: Secret | None = None
-    account: Literal["shared", "own"] = "shared"
-    enabled: Enabled = True
-    failure_domains: tuple[str, ...] = ()
-    residency: tuple[str, ...] = ()
-    price: Price = Price()
-    base_url: str = ""
-    headers: dict[str, str | SecretRef] = Field(default_factory=dict)
-    max_tokens_field: Literal["max_completion_tokens", "max_tokens"] | None = None
-    extra_body: dict[str, Any] = Field(default_factory=dict)
-    connection: Literal["reuse", "fresh"] = "reuse"
-    api_version: str = ""
-    region: str = ""
-    project: str = ""
-    location: str = ""
-    canary: Canary = Canary()
-
-    @field_validator("base_url")
-    @classmethod
-    def _http(cls, value: str) -> str:
-        if value and not value.startswith(("http://", "https://")):
-            raise ValueError("must start with http:// or https://")
-        try:
-            parts = urlsplit(value)
-        except ValueError:
-            raise ValueError("is no URL") from None
-        if "@" in parts.netloc:
-            raise ValueError("must not hold a password; give it by reference in headers")
-        if value and not parts.hostname:
-            raise ValueError("names no host")
-        if parts.query or parts.fragment:
-            raise ValueError("ends before ? and #; what a gateway wants to know goes in headers")
-        return value.rstrip("/")
-
-    @field_validator("headers")
-    @classmethod
-    def _no_literal_credential(cls, value: dict[str, Any]) -> dict[str, Any]:
-        for name, said in value.items():
-            if isinstance(said, str) and said and looks_secret(name, said):
-                wanted = f'headers = {{ {name} = {{ env = "NAME" }} }}'
-                raise ValueError(f"{name} looks like a credential; give it by reference: {wanted}")
-        return value
-
-    @field_validator("extra_body")
-    @classmethod
-    def _no_credential(cls, value: dict[str, Any]) -> dict[str, Any]:
-        if name := credential_in(value):
-            raise ValueError(f"{name} looks like a credential; give it by reference in headers")
-        return value
-
-    @property
-    def url(self) -> str:
-        """The base URL as it means in the API's official SDK; empty when nobody said it."""
-        if self.base_url:
-            return self.base_url
-        if self.preset:
-            return self.quirks.base_url
-        if self.api == "bedrock" and self.region:
-            return bedrock.base_url(self.region)
-        if self.api == "vertex" and self.location:
-            return vertex.base_url(self.location)
-        return ADAPTERS[self.api].default_base_url or ""
-
-    @property
-    def tokens_field(self) -> str:
-        """How this server calls the bound on an answer's length."""
-        return self.max_tokens_field or self.quirks.max_tokens_field or "max_completion_tokens"
-
-    @property
-    def quirks(self) -> Preset:
-        return PRESETS[self.preset] if self.preset else Preset("", max_tokens_field="")
-
-    @property
-    def reasoning(self) -> Settings:
-        """What the model's family needs, and how many tokens with it."""
-        return settings(self.api, self.model, self.canary.effort, self.quirks.effort_table)
-
-    @property
-    def max_tokens(self) -> int:
-        """What one answer may spend: what is said, or what kind and family need."""
-        if self.canary.max_tokens is not None:
-            return self.canary.max_tokens
-        return max(TOKENS[self.canary.kind], self.reasoning.max_tokens)
-
-    @property
-    def worst_cost_usd(self) -> float:
-        """What one canary can cost at the most: its prompt and every allowed token."""
-        prompt = self.canary.asking.prompt_tokens
-        return (prompt * self.price.input + self.max_tokens * self.price.output) / 1e6
 
 
 class Kind(StrEnum):
@@ -434,23 +225,6 @@ class Alert(Table):
         return (not self.events or event in self.events) and (
             not self.routes or not route or route in self.routes
         )
-
-
-class OutcomeRule(Table):
-    """One more row of the outcome table, tried before the built-in ones: docs/providers.md."""
-
-    outcome: Outcome
-    api: str = ""
-    provider: Name | None = None
-    status: int | None = Field(None, ge=100, le=599)
-    code: str | None = None
-    says: str | None = None
-
-    @property
-    def rule(self) -> Rule:
-        says = self.says.lower() if self.says else None
-        apis = (self.api,) if self.api else ()
-        return Rule(self.outcome, apis, self.status, self.code, says, self.provider)
 
 
 class Maintenance(Table):

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from prober.checks import cross_check
 from prober.config import Config
-from prober.secret import may_hold_password
+from prober.secret import looks_secret, may_hold_password
 from switch.flag import NAME
 
 VANTAGE = "PROBER_VANTAGE"
@@ -25,11 +25,18 @@ M = TypeVar("M", bound=BaseModel)
 
 
 class ConfigError(Exception):
-    """The file is refused; `problems` holds one line for each error."""
+    """The file is refused.
 
-    def __init__(self, problems: list[str]) -> None:
+    Attributes:
+        problems: one line for each error.
+        sound: the configuration without the rows ([[provider]], [[route]], …) that have errors;
+            None where an error stands in a table that the other ones lean on.
+    """
+
+    def __init__(self, problems: list[str], sound: Config | None = None) -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
+        self.sound = sound
 
 
 def load(path: Path) -> Config:
@@ -66,16 +73,18 @@ def _tables(text: str, name: str) -> dict[str, Any]:
 def build(raw: dict[str, Any], name: str) -> Config:
     """The configuration that the tables make. Raises ConfigError with every problem."""
     problems: list[str] = []
+    rows_alone = True
     try:
         config = Config.model_validate(raw)
     except ValidationError as error:
         problems += [_sentence(raw, dict(found)) for found in error.errors()]
-        config = _without_errors(raw, error)
+        config, rows_alone = _without_errors(raw, error)
     config = _named(fill_in(config), problems)
     _ = config.daemon.zone  # read from disk now, and not in the middle of an event loop
     problems += cross_check(config, raw)
     if problems:
-        raise ConfigError([f"{name}: {problem}" for problem in dict.fromkeys(problems)])
+        lines = [f"{name}: {problem}" for problem in dict.fromkeys(problems)]
+        raise ConfigError(lines, config if rows_alone else None)
     return config
 
 
@@ -177,8 +186,17 @@ def _may_be_secret(key: str, value: Any) -> bool:
     if value is _ABSENT or isinstance(value, dict) or key == WHOLE:
         return True
     parts = value if isinstance(value, list) else [value]
-    dubious = any(isinstance(p, dict) or may_hold_password(str(p)) for p in parts)
-    return dubious or bool(_SECRET_KEYS & set(key.split(".")))
+    return bool(_SECRET_KEYS & set(key.split("."))) or any(_dubious(key, part) for part in parts)
+
+
+def _dubious(key: str, value: Any) -> bool:
+    """Whether a login may stand in it: in a URL, under its name, or by the value's looks."""
+    if isinstance(value, dict):
+        return True
+    if not isinstance(value, str):
+        return False
+    url = "/" in value and ("?" in value or "@" in value or "#" in value)
+    return url or may_hold_password(value) or looks_secret(key.rpartition(".")[2], value)
 
 
 WHOLE = "the table"
@@ -254,8 +272,11 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:
             yield from _models(part)
 
 
-def _without_errors(raw: dict[str, Any], error: ValidationError) -> Config:
-    """What is left when every table with an error is taken out: it can still be checked."""
+def _without_errors(raw: dict[str, Any], error: ValidationError) -> tuple[Config, bool]:
+    """What is left when every table with an error is taken out: it can still be checked.
+
+    And whether only rows had to go, of which there are several.
+    """
     bad = {tuple(found["loc"][:2]) for found in error.errors()}
     kept: dict[str, Any] = {}
     for key, value in raw.items():
@@ -263,10 +284,11 @@ def _without_errors(raw: dict[str, Any], error: ValidationError) -> Config:
             kept[key] = [item for at, item in enumerate(value) if (key, at) not in bad]
         elif not any(place[0] == key for place in bad):
             kept[key] = value
+    rows_alone = all(len(place) == 2 and isinstance(place[1], int) for place in bad)
     try:
-        return Config.model_validate(kept)
+        return Config.model_validate(kept), rows_alone
     except ValidationError:
-        return Config()
+        return Config(), False
 
 
 # -- the whole configuration, written out -------------------------------------------------

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
 import signal
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TextIO
 
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from prober import __version__, configfile, embedded, memento, startup
+from prober import __version__, configfile, embedded, inforce, memento, startup
 from prober.alerts.channel import apprise_sender
 from prober.alerts.outbox import Outbox
 from prober.budget import Budget
@@ -29,10 +27,12 @@ from prober.judge import LEASE_TTL_S, Judge
 from prober.network import Network
 from prober.operators import Operators
 from prober.probe import Plan, probe
+from prober.repeats import Repeats
 from prober.resolve import Resolved, resolve, state_dir
 from prober.route import RouteState
-from prober.sample import Outcome, Sample
+from prober.sample import Sample
 from prober.schedule import Schedule, Target
+from prober.startup import StartError
 from prober.store.schema import Version, open_engine, version
 from prober.store.tables import sample_row
 from prober.store.writer import Row, Store
@@ -52,14 +52,6 @@ TICK_ENDS_S = 1.0
 STORE_CLOSES_S = 1.5
 
 
-class StartError(Exception):
-    """The daemon cannot start as it is configured; each line says what to change."""
-
-    def __init__(self, *problems: str) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = list(problems)
-
-
 class Daemon:
     """One running Prober.
 
@@ -77,6 +69,7 @@ class Daemon:
         self._tasks: list[asyncio.Task[None]] = []
         self._reloads: set[asyncio.Task[bool]] = set()
         self._reload_one = asyncio.Lock()
+        self._repeats = Repeats()
 
     # -- life ----------------------------------------------------------------------------------
 
@@ -146,7 +139,7 @@ class Daemon:
         if self.resolved.problems:
             raise StartError(*self.resolved.problems)
         self.folder = await asyncio.to_thread(state_dir, self.config)
-        lock = await asyncio.to_thread(_lock, self.folder)
+        lock = await asyncio.to_thread(startup.lock, self.folder)
         built.callback(lock.close)
         self.journal = Journal(self.folder / "journal")
         built.push_async_callback(asyncio.to_thread, self.journal.close)
@@ -272,6 +265,7 @@ class Daemon:
         built.push_async_callback(self._control.close)
         built.push_async_callback(self._end_work)
         self.schedule.start()
+        await self._keep_config()
         self._tasks += [
             asyncio.create_task(self.judge.run(), name="judge"),
             asyncio.create_task(self.upkeep.run(), name="upkeep"),
@@ -310,8 +304,10 @@ class Daemon:
 
     def _keep(self, sample: Sample) -> None:
         self.store.put(Row("sample", sample_row(sample)))
-        if sample.outcome is not Outcome.OK:
-            log.info("%s: %s: %s", sample.provider, sample.outcome.value, sample.detail)
+        if news := self._repeats.line(sample, self.clock.mono()):
+            log.info("%s", news)
+        else:
+            log.debug("%s: %s: %s", sample.provider, sample.outcome.value, sample.detail)
 
     async def _on_budget(self, provider: str, out: bool) -> None:
         found = self.config.find_provider(provider)
@@ -355,8 +351,16 @@ class Daemon:
             )
         else:
             await self._take(config, resolved)
+            await self._keep_config()
         self._notifier.ready("reload refused, see the log" if problems else "reloaded")
         return not problems
+
+    async def _keep_config(self) -> None:
+        """For the commands of people, should the file be spoilt while we run."""
+        try:
+            await asyncio.to_thread(inforce.keep, self.folder, self.config)
+        except OSError as error:
+            log.warning("%s: cannot be written: %s", self.folder / inforce.FILE, error.strerror)
 
     async def _take(self, config: Config, resolved: Resolved) -> None:
         for table in ("daemon", "redis", "database"):
@@ -382,24 +386,3 @@ class Daemon:
         self.catalogues.configure(resolved.plans, resolved.scrub)
         await self.judge.retire(gone)
         log.info("configuration reloaded")
-
-
-def _lock(folder: Path) -> TextIO:
-    """One daemon a state directory. Raises StartError."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        file = (folder / "lock").open("w", encoding="ascii")
-    except OSError as error:
-        raise StartError(
-            f"the state directory {folder} cannot be written: {error.strerror}; "
-            "set [daemon].state_dir"
-        ) from error
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
-        raise StartError(
-            f"another Prober runs with the state directory {folder}; stop it, "
-            "or set another [daemon].state_dir"
-        ) from None
-    return file

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import ssl
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,11 +15,13 @@ import httpx
 from sqlalchemy import make_url
 
 from prober.config import Config, Provider
+from prober.config_provider import unsendable
 from prober.credentials import authorizer, missing_extra
 from prober.probe import Plan
 from prober.providers.base import Target, merged
 from prober.providers.outcomes import Rule
-from prober.secret import LONG, MissingSecretError, Scrubber, SecretRef, reveal
+from prober.scrub import LONG, Scrubber
+from prober.secret import MissingSecretError, SecretRef, reveal
 from switch.connect import connect
 
 REDIS_SCHEMES = ("redis://", "rediss://", "unix://", "redis+sentinel://")
@@ -81,8 +84,8 @@ def resolve(config: Config) -> Resolved:
     shut: dict[str, str] = {}
     scrub = Scrubber()
     ca_file = config.network.ca_file
-    if ca_file and not Path(ca_file).expanduser().is_file():
-        problems.append(f'[network]: ca_file = "{ca_file}": no such file')
+    if ca_file and (why := _no_certificates(Path(ca_file).expanduser())):
+        problems.append(f'[network]: ca_file = "{ca_file}": {why}')
     for provider in config.provider:
         key = _key(provider, shut, problems)
         if key:
@@ -91,6 +94,11 @@ def resolve(config: Config) -> Resolved:
             name: take(f'[[provider]] "{provider.name}": headers.{name}', value)
             for name, value in provider.headers.items()
         }
+        problems += [
+            f'[[provider]] "{provider.name}": {what}: what it names {why}'
+            for what, said in (("key", key), *((f"headers.{n}", v) for n, v in headers.items()))
+            if (why := unsendable(said))
+        ]
         if provider.name not in shut and (lacking := missing_extra(provider)):
             problems.append(f'[[provider]] "{provider.name}": {lacking}')
         elif provider.name not in shut:
@@ -120,6 +128,19 @@ def resolve(config: Config) -> Resolved:
         scrub=scrub,
         problems=problems,
     )
+
+
+def _no_certificates(path: Path) -> str:
+    """What is wrong with a file of certificates; empty when they can be read."""
+    if not path.is_file():
+        return "no such file"
+    try:
+        ssl.create_default_context(cafile=str(path))
+    except ssl.SSLError:
+        return "holds no certificates in PEM"
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    return ""
 
 
 def _key(provider: Provider, shut: dict[str, str], problems: list[str]) -> str:

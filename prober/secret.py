@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-import html
 import os
 import re
-from collections import deque
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import unquote
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
-
-# Tokens live for an hour or so.
-FETCHED = 64
-# What is shorter would take ordinary words out of a text.
-SHORTEST = 6
-# Of a long key so much of its beginning is enough.
-HEAD, LONG = 8, 16
 
 _SECRET_NAME = re.compile(
     r"(^|[-_])(api-?key|key|token|jwt|auth|authorization|cookie|signature|credentials?)$"
@@ -136,6 +126,17 @@ def may_hold_password(url: str) -> bool:
     return ("@" in place and not place.startswith("/")) or "password=" in place.lower()
 
 
+def shown_url(url: str) -> str:
+    """Where a URL of somebody else's leads, without what it may hold to log in with there."""
+    try:
+        parts = urlsplit(url)
+        place = f"{parts.scheme}://{parts.hostname}" if parts.scheme and parts.hostname else ""
+        place += f":{parts.port}" if place and parts.port else ""
+    except ValueError:
+        return "…"
+    return f"{place}/…"
+
+
 # A URL may stand in the file as long as nobody can log in with it.
 PublicOrSecret = Annotated[str | SecretRef, BeforeValidator(_public_or_reference)]
 
@@ -143,74 +144,3 @@ PublicOrSecret = Annotated[str | SecretRef, BeforeValidator(_public_or_reference
 def reveal(value: str | SecretRef) -> str:
     """The text behind a URL setting. Raises MissingSecretError."""
     return value if isinstance(value, str) else value.read()
-
-
-class Scrubber:
-    """Replaces every known secret in a text: the configuration's, and those fetched later.
-
-    Each goes however it is written (in JSON, in a URL, in HTML), and a long one already when its
-    beginning stands there: somebody may have cut the text that held it.
-    """
-
-    def __init__(self, secrets: Iterable[str] = ()) -> None:
-        self._known = list(secrets)
-        self._fetched: deque[str] = deque(maxlen=FETCHED)
-        self._sort()
-
-    def know(self, secrets: Iterable[str]) -> None:
-        """More secrets of the configuration."""
-        self._known += secrets
-        self._sort()
-
-    def learn(self, secret: str) -> None:
-        """A secret fetched while running (a token); the newest of them are remembered."""
-        if secret not in self._fetched:
-            self._fetched.append(secret)
-            self._sort()
-
-    def _sort(self) -> None:
-        """Longest first, so that a secret that contains another one goes whole."""
-        plain = {part for s in [*self._known, *self._fetched] for part in _parts(s)}
-        ordered = sorted(plain, key=len, reverse=True)
-        ways = "|".join("".join(map(_written, part)) for part in ordered)
-        self._whole = re.compile(ways) if ways else None
-        self._long = [part for part in ordered if len(part) >= LONG and "://" not in part]
-
-    def __call__(self, text: str) -> str:
-        if self._whole is not None:
-            text = self._whole.sub("***", text)
-        return _without_beginnings(text, self._long) if self._long else text
-
-
-def _parts(secret: str) -> set[str]:
-    """What is secret in it: all of it, and of "Bearer …" the credential alone."""
-    words = secret.split()
-    parts = {secret, unquote(secret), words[-1] if words else ""}
-    return {part for part in parts if len(part) >= SHORTEST}
-
-
-def _written(character: str) -> str:
-    """A pattern of the ways in which JSON, URLs and HTML write a character."""
-    plain = re.escape(character)
-    if character.isalnum() or character in "-._~" or not character.isascii():
-        return plain
-    code = f"{ord(character):02x}"
-    entity = re.escape(html.escape(character))
-    return (
-        rf"(?:{entity}|\\?{plain}|(?i:%(?:25)?{code}|\\u00{code}|&#x{code};)|&#{ord(character)};)"
-    )
-
-
-def _without_beginnings(text: str, secrets: Iterable[str]) -> str:
-    """Several keys may begin alike: as much goes as any of them has in common with the text."""
-    heads = {secret[:HEAD] for secret in secrets}
-    while found := [at for head in heads if (at := text.find(head)) >= 0]:
-        at = min(found)
-        text = f"{text[:at]}***{text[at + max(_alike(secret, text, at) for secret in secrets) :]}"
-    return text
-
-
-def _alike(secret: str, text: str, at: int) -> int:
-    """How many characters of the secret stand in the text from there on."""
-    pairs = zip(secret, text[at : at + len(secret)], strict=False)
-    return next((count for count, (one, other) in enumerate(pairs) if one != other), len(secret))

@@ -4,9 +4,11 @@ in docs/contract.md, "recovery"."""
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import logging
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, TextIO
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -27,6 +29,14 @@ log = logging.getLogger(__name__)
 RECENT_S = 7200.0
 
 
+class StartError(Exception):
+    """The daemon cannot start as it is configured; each line says what to change."""
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = list(problems)
+
+
 @dataclass
 class Past:
     """Everything that outlived the last run."""
@@ -37,6 +47,27 @@ class Past:
     unsent: list[dict[str, Any]] = field(default_factory=list)
     incidents: list[dict[str, Any]] = field(default_factory=list)
     last_incident: int = 0
+
+
+def lock(folder: Path) -> TextIO:
+    """One daemon a state directory. Raises StartError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file = (folder / "lock").open("w", encoding="ascii")
+    except OSError as error:
+        raise StartError(
+            f"the state directory {folder} cannot be written: {error.strerror}; "
+            "set [daemon].state_dir"
+        ) from error
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise StartError(
+            f"another Prober runs with the state directory {folder}; stop it, "
+            "or set another [daemon].state_dir"
+        ) from None
+    return file
 
 
 async def recall(records: list[Record], store: Store, config: Config, seconds: float) -> Past:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from prober.providers.base import Request
-from prober.secret import names_secret
+from prober.secret import names_secret, shown_url
 
 MAX_BYTES = 1_000_000
 # No secret is longer; so much on both sides of a cut is looked at for one that it runs through.
@@ -65,9 +65,16 @@ class Tape:
 def shown(headers: Mapping[str, str], scrub: Scrub) -> list[tuple[str, str]]:
     """Headers without what is, or may be, a secret."""
     return [
-        (printable(scrub(name)), "***" if names_secret(name) else printable(scrub(value)))
+        (printable(scrub(name)), printable(scrub(_harmless(name, value))))
         for name, value in headers.items()
     ]
+
+
+def _harmless(name: str, value: str) -> str:
+    if names_secret(name):
+        return "***"
+    # A redirect may carry a login of the redirecting one's own, which no scrubber knows.
+    return shown_url(value) if name.lower() in ("location", "content-location") else value
 
 
 def printable(text: str) -> str:

@@ -22,7 +22,7 @@ from prober.cli.common import (
     operator,
     out,
     print_json,
-    setup,
+    setup_in_force,
 )
 
 app = typer.Typer(help="The people's side.", no_args_is_help=True)
@@ -64,7 +64,7 @@ def _send(
     body: str,
     severity: Severity,
 ) -> None:
-    found = setup(config)
+    found = setup_in_force(config)
     names = [alert.name for alert in found.config.alert]
     if channel is not None and channel not in names:
         fail(f"no [[alert]] {channel!r}; there are: {', '.join(names) or 'none'}", BAD_USAGE)

@@ -20,7 +20,7 @@ from rich.console import Console
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from prober import configfile, embedded
+from prober import configfile, embedded, inforce
 from prober.config import Config, Route
 from prober.configfile import ConfigError
 from prober.resolve import Resolved, resolve, state_dir
@@ -103,10 +103,40 @@ def setup(given: Path | None) -> Setup:
     try:
         config = configfile.load(path)
     except ConfigError as error:
-        for problem in error.problems:
-            err.print(f"prober: {problem}", markup=False)
-        raise typer.Exit(BAD_USAGE) from None
+        _leave(error)
     return Setup(path, config, resolve(config), state_dir(config))
+
+
+def setup_in_force(given: Path | None) -> Setup:
+    """Like `setup`, for what people need in an emergency: a refused file does not stop them.
+
+    They go by the configuration that the daemon took last; where it never ran, by what of the
+    file is sound.
+    """
+    path = config_path(given)
+    try:
+        config = configfile.load(path)
+        return Setup(path, config, resolve(config), state_dir(config))
+    except ConfigError as error:
+        refused = error
+    folder = inforce.folder_of(path)
+    found, whose = inforce.kept(folder), "the configuration that the daemon took last"
+    if found is None:
+        found, whose = refused.sound, "what of it is sound"
+    if found is None:
+        _leave(refused)
+    count = len(refused.problems)
+    errors = "1 error" if count == 1 else f"{count} errors"
+    err.print(
+        f"prober: {path} is refused ({errors}; see: prober check); going by {whose}", markup=False
+    )
+    return Setup(path, found, resolve(found), folder)
+
+
+def _leave(refused: ConfigError) -> NoReturn:
+    for problem in refused.problems:
+        err.print(f"prober: {problem}", markup=False)
+    raise typer.Exit(BAD_USAGE)
 
 
 @contextmanager
@@ -132,6 +162,11 @@ def past(found: Setup) -> Iterator[Engine]:
         fail(f"history cannot be read: {found.resolved.scrub(reason)}")
     finally:
         engine.dispose()
+
+
+def cut(text: str, chars: int = 160) -> str:
+    """As much as belongs on a screen of what a stranger said at any length."""
+    return text if len(text) <= chars else f"{text[: chars - 1]}…"
 
 
 def print_json(value: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.table import Table
 
-from prober.cli.common import ConfigOption, JsonOption, out, past, print_json, setup
+from prober.cli.common import ConfigOption, JsonOption, out, past, print_json, setup_in_force
 from prober.clock import Clock
 from prober.config import Config
 from prober.store import queries
@@ -155,7 +155,7 @@ def _sum(values: list[float | None]) -> float | None:
 
 def cost(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """What canaries cost: today, this month and by its end, per provider and per route."""
-    found = setup(config)
+    found = setup_in_force(config)
     when = calendar(Clock().now())
     with past(found) as engine:
         spent = queries.spending(engine, when.since)

@@ -18,13 +18,14 @@ from prober.cli.common import (
     JsonOption,
     RouteOption,
     Setup,
+    cut,
     fail,
     out,
     past,
     print_json,
     run_async,
     say_time,
-    setup,
+    setup_in_force,
 )
 from prober.cli.snippets import snippets
 from prober.store import queries
@@ -41,7 +42,7 @@ COLOURS = {
 
 def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Which provider serves each route, and how every candidate is."""
-    found = setup(config)
+    found = setup_in_force(config)
     try:
         said = ask(found.folder, "GET", "/status")
     except NotRunningError as error:
@@ -151,7 +152,7 @@ def _show_route(found: Setup, route: dict[str, Any]) -> None:
         table.add_row(
             f" {mark} {provider['name']}",
             f"[{colour}]{provider['health']}[/]",
-            escape(provider["why"]),
+            escape(cut(provider["why"])),
             f"[dim]{provider['pace']}[/]",
         )
         for note in _provider_notes(provider):
@@ -164,7 +165,7 @@ def _provider_notes(provider: dict[str, Any]) -> list[str]:
     if (room := provider.get("room")) and room["short"]:
         notes.append(f"[dim]room: {escape(room['short'])}[/]")
     if (model := provider.get("model")) and model["warning"]:
-        notes.append(f"[yellow]{escape(model['warning'])}[/]")
+        notes.append(f"[yellow]{escape(cut(model['warning']))}[/]")
     return notes
 
 
@@ -187,7 +188,7 @@ def why(
     as_json: JsonOption = False,
 ) -> None:
     """Why the flag is where it is: the decision in force, and the evidence behind it."""
-    found = setup(config)
+    found = setup_in_force(config)
     chosen = found.route(route)
     try:
         said = ask(found.folder, "GET", "/why", {"route": chosen.name})
@@ -211,15 +212,14 @@ def why(
         out.print("\nIf it had to leave now:")
         for candidate in said["candidates"]:
             mark = "[green]yes[/]" if candidate["eligible"] else "[red]no [/]"
-            out.print(f"  {mark} {candidate['name']}: {escape(candidate['why'])}")
+            out.print(f"  {mark} {candidate['name']}: {escape(cut(candidate['why']))}")
 
 
 def _show_evidence(provider: dict[str, Any], *, primary: bool) -> None:
     colour = COLOURS[provider["health"]]
     role = " (primary)" if primary else ""
-    out.print(
-        f"{provider['name']}{role}: [{colour}]{provider['health']}[/]  {escape(provider['why'])}"
-    )
+    why = escape(cut(provider["why"]))
+    out.print(f"{provider['name']}{role}: [{colour}]{provider['health']}[/]  {why}")
     for evidence in provider["evidence"]:
         if not (primary or evidence["clause"]):
             continue
@@ -238,7 +238,7 @@ def history(
     as_json: JsonOption = False,
 ) -> None:
     """What happened: flips, incidents and refusals; or the samples."""
-    found = setup(config)
+    found = setup_in_force(config)
     name = found.route(route).name if route else None
     if provider is not None and found.config.find_provider(provider) is None:
         known = ", ".join(p.name for p in found.config.provider)
@@ -295,7 +295,7 @@ def contract(
     as_json: JsonOption = False,
 ) -> None:
     """The exact line that reads the flag in Python, Node, Go and shell."""
-    found = setup(config)
+    found = setup_in_force(config)
     chosen = found.route(route)
     lines = snippets(chosen, found.config)
     if as_json:

@@ -26,7 +26,7 @@ from prober.cli.common import (
     out,
     print_json,
     run_async,
-    setup,
+    setup_in_force,
 )
 from prober.config import Route, parse_duration
 from prober.web.control import NotRunningError, RefusedError, ask
@@ -150,7 +150,7 @@ def _done(found: Setup, route: Route, move: _Move, sentence: str, as_json: bool)
 
 
 def _open(config: Any, name: str | None) -> tuple[Setup, Route]:
-    found = setup(config)
+    found = setup_in_force(config)
     route = found.route(name)
     if route.mode is Mode.OBSERVE:
         fail(f"route {route.name} is in mode observe, which never writes; set mode propose or auto",
@@ -264,7 +264,7 @@ def failback(
 
 
 def _tell(config: Any, path: str, **said: str) -> Any:
-    found = setup(config)
+    found = setup_in_force(config)
     try:
         return ask(found.folder, "POST", path, said={"actor": operator(), **said})
     except NotRunningError as error:

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Group, RenderableType
 from rich.live import Live
+from rich.text import Text
 
 from prober.cli.common import (
     BAD_STATE,
@@ -33,6 +34,9 @@ from prober.clock import Clock
 from prober.config import Provider
 from prober.network import Network
 from prober.tape import save
+
+# More at a time would time this machine, and not the providers.
+AT_ONCE = 4
 
 
 def probe(
@@ -75,7 +79,10 @@ def probe(
     else:
         wanted, lacking = _all_askable(found)
     files = _files(save_to, [p.name for p in wanted], alone=provider is not None)
-    all_probed = asyncio.run(_ask(found, wanted, warm, live=provider is None and not as_json))
+    live = provider is None and not as_json and out.is_terminal
+    all_probed = asyncio.run(_ask(found, wanted, warm, live=live))
+    # Before the screen, which somebody may cut off (`| head`).
+    saved = _save(files, all_probed)
     if as_json:
         print_json([probed.plain() for probed in all_probed])
     elif provider is not None:
@@ -84,12 +91,15 @@ def probe(
             for line in screen(probed, f"{at} {found.config.daemon.timezone}", out.width):
                 out.print(line)
     else:
-        for line in [*notes(all_probed, out.width), summary(all_probed, len(lacking))]:
+        for line in [
+            *([] if live else _rows(all_probed)),
+            *notes(all_probed, out.width),
+            summary(all_probed, len(lacking)),
+        ]:
             out.print(line)
     for name, why in lacking.items():
         err.print(f"prober: {name} could not be asked: {why}", markup=False)
-    _save(files, all_probed)
-    good = all(probed.sample.ok for probed in all_probed) and not lacking
+    good = saved and not lacking and all(probed.sample.ok for probed in all_probed)
     raise typer.Exit(OK if good else BAD_STATE)
 
 
@@ -138,41 +148,43 @@ async def _ask(found: Setup, wanted: list[Provider], warm: bool, *, live: bool) 
         fail(f"[network]: ca_file = {ca_file!r}: {error.strerror or error}", BAD_USAGE)
     async with network:
         asker = Asker(network, found.resolved.scrub, found.config.daemon.vantage, warm)
-        plans = found.resolved.plans
-        tasks = [asyncio.create_task(asker.ask(p, plans[p.name]), name=p.name) for p in wanted]
-        if live and out.is_terminal:
-            with Live(get_renderable=_View(tasks, asker.clock).lines, console=out):
+        plans, turns, began_s = found.resolved.plans, asyncio.Semaphore(AT_ONCE), dict[str, float]()
+
+        async def ask(provider: Provider) -> Probed:
+            async with turns:
+                began_s[provider.name] = asker.clock.mono()
+                return await asker.ask(provider, plans[provider.name])
+
+        tasks = [asyncio.create_task(ask(p), name=p.name) for p in wanted]
+        if live:
+            with Live(get_renderable=_View(tasks, began_s, asker.clock).lines, console=out):
                 await asyncio.wait(tasks)
-        elif live:
-            await _print_as_they_end(tasks)
         return await asyncio.gather(*tasks)
 
 
 class _View:
     """The rows as they stand now."""
 
-    def __init__(self, tasks: list[asyncio.Task[Probed]], clock: Clock) -> None:
-        self._tasks, self._clock, self._began_s = tasks, clock, clock.mono()
+    def __init__(
+        self, tasks: list[asyncio.Task[Probed]], began_s: dict[str, float], clock: Clock
+    ) -> None:
+        self._tasks, self._began_s, self._clock = tasks, began_s, clock
         self._rows = Rows([task.get_name() for task in tasks], out.width)
 
     def lines(self) -> RenderableType:
-        seconds = self._clock.mono() - self._began_s
-        rows = self._rows
-        return Group(
-            rows.heading(),
-            *(
-                rows.row(task.result().sample) if task.done() and not task.cancelled()
-                else rows.waiting(task.get_name(), seconds)
-                for task in self._tasks
-            ),
-        )  # fmt: skip
+        return Group(self._rows.heading(), *map(self._row, self._tasks))
+
+    def _row(self, task: asyncio.Task[Probed]) -> RenderableType:
+        if task.done() and not task.cancelled():
+            return self._rows.row(task.result().sample)
+        began_s = self._began_s.get(task.get_name())
+        seconds = None if began_s is None else self._clock.mono() - began_s
+        return self._rows.waiting(task.get_name(), seconds)
 
 
-async def _print_as_they_end(tasks: list[asyncio.Task[Probed]]) -> None:
-    rows = Rows([task.get_name() for task in tasks], out.width)
-    out.print(rows.heading())
-    for ended in asyncio.as_completed(tasks):
-        out.print(rows.row((await ended).sample))
+def _rows(all_probed: list[Probed]) -> list[Text]:
+    rows = Rows([probed.provider.name for probed in all_probed], out.width)
+    return [rows.heading(), *(rows.row(probed.sample) for probed in all_probed)]
 
 
 # -- keeping the raw exchange --------------------------------------------------------------------
@@ -196,7 +208,9 @@ def _files(path: Path | None, names: list[str], *, alone: bool) -> dict[str, Pat
     return files
 
 
-def _save(files: dict[str, Path], all_probed: list[Probed]) -> None:
+def _save(files: dict[str, Path], all_probed: list[Probed]) -> bool:
+    """Whether every file was written; says of each whether it was."""
+    unsaved = 0
     for probed in all_probed:
         file = files.get(probed.provider.name)
         if file is None:
@@ -204,5 +218,8 @@ def _save(files: dict[str, Path], all_probed: list[Probed]) -> None:
         try:
             save(file, probed.exchange)
         except OSError as error:
-            fail(f"{file} cannot be written: {error.strerror}")
-        err.print(f"saved: {file} (the raw exchange without its secrets)", markup=False)
+            unsaved += 1
+            err.print(f"prober: {file} cannot be written: {error.strerror}", markup=False)
+        else:
+            err.print(f"saved: {file} (the raw exchange without its secrets)", markup=False)
+    return not unsaved

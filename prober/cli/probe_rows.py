@@ -19,6 +19,8 @@ from prober.tape import printable
 
 # Wide enough for every column.
 WIDE = 100
+# So many failures are named in the last line.
+NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,11 @@ def _speed(sample: Sample) -> str:
     return "–" if sample.tokens_per_s is None else f"{sample.tokens_per_s:,.0f}"
 
 
+def _paid(sample: Sample) -> str:
+    """A dash where nothing was paid, or where no price says how much."""
+    return f"{sample.cost_usd:.6f}" if sample.cost_usd else "–"
+
+
 COLUMNS = (
     Column("outcome", -18, lambda sample: sample.outcome.value),
     Column("connect", 8, _connected),
@@ -47,7 +54,7 @@ COLUMNS = (
     Column("total", 8, lambda sample: say_ms(sample.phases.total_s)),
     Column("out", 5, lambda sample: count(sample.tokens.output)),
     Column("tokens/s", 8, _speed, only_wide=True),
-    Column("USD", 9, lambda sample: f"{sample.cost_usd:.6f}"),
+    Column("USD", 9, _paid),
 )
 
 
@@ -62,8 +69,10 @@ class Rows:
     def heading(self) -> Text:
         return Text(self._line("provider", [c.heading for c in self._columns]), "bold")
 
-    def waiting(self, name: str, seconds: float) -> Text:
-        return Text(self._line(name, [f"… {seconds:.1f} s"]), "dim")
+    def waiting(self, name: str, seconds: float | None) -> Text:
+        """`seconds` since it was asked; None: its turn has not come."""
+        said = "waits" if seconds is None else f"… {seconds:.1f} s"
+        return Text(self._line(name, [said]), "dim")
 
     def row(self, sample: Sample) -> Text:
         line = Text(self._line(sample.provider, [c.say(sample) for c in self._columns]))
@@ -97,11 +106,22 @@ def notes(found: Iterable[Probed], width: int) -> list[Text]:
 
 
 def summary(found: Sequence[Probed], not_asked: int) -> Text:
+    """The sum in one line, with the first few that failed; all of them stand above."""
     bad = [p.sample for p in found if not p.sample.ok]
-    spent = sum(p.sample.cost_usd for p in found)
-    said = f"{len(found) - len(bad)} of {len(found)} ok, {say_usd(spent)} spent"
+    said = f"{len(found) - len(bad)} of {len(found)} ok, {_spent(found)}"
     if bad:
-        said += f"; not ok: {', '.join(f'{s.provider} ({s.outcome.words})' for s in bad)}"
+        named = ", ".join(f"{s.provider} ({s.outcome.words})" for s in bad[:NAMED])
+        more = f" and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
+        said += f"; not ok: {named}{more}"
     if not_asked:
         said += f"; {not_asked} could not be asked"
     return Text(said, "bold red" if bad or not_asked else "bold green")
+
+
+def _spent(found: Sequence[Probed]) -> str:
+    priced = [p for p in found if p.provider.price.input or p.provider.price.output]
+    if not priced:
+        return "no price is configured"
+    spent = say_usd(sum(p.sample.cost_usd for p in priced))
+    unknown = len(found) - len(priced)
+    return f"{spent} spent" + (f" ({unknown} without a price)" if unknown else "")

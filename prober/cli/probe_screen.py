@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from rich.text import Text
 
 from prober.cli import waterfall
+from prober.cli.common import cut
 from prober.cli.probed import Probed
 from prober.cli.waterfall import say_ms
 from prober.sample import Fault, Limits, Outcome, Room, Sample
@@ -18,6 +19,7 @@ from prober.tape import printable
 from switch.flag import say_duration
 
 WIDEST = 100
+HEADER = 100
 LABEL = 12
 
 # What an outcome means for the flag, in words.
@@ -41,7 +43,7 @@ def screen(probed: Probed, at: str, width: int) -> list[Text]:
         ("speed", _speed(sample), ""),
         ("cost", _cost(probed), ""),
         ("limits", _limits(sample.limits), "yellow" if _tight(sample.limits) else ""),
-        ("request id", sample.request_id or "", ""),
+        ("request id", cut(sample.request_id or "", HEADER), ""),
         *_health(probed),
     ]
     return [
@@ -185,7 +187,7 @@ def _headers(headers: dict[str, str], width: int) -> list[Text]:
     room = width - LABEL - 3
     lines: list[str] = []
     for name, value in headers.items():
-        said = f"{name}: {value}"
+        said = f"{name}: {cut(value, HEADER)}"
         if lines and len(lines[-1]) + len(said) + 3 <= room:
             lines[-1] += f" · {said}"
         else:

@@ -15,7 +15,7 @@ from prober.network import Network
 from prober.probe import Plan
 from prober.probe import probe as send
 from prober.sample import Sample
-from prober.secret import Scrubber
+from prober.scrub import Scrubber
 from prober.tape import Tape, printable, shown
 from prober.trouble import TROUBLE, translate
 

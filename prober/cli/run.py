@@ -23,8 +23,9 @@ from prober.cli.common import (
     setup,
 )
 from prober.configfile import ConfigError, effective
-from prober.daemon import Daemon, StartError
+from prober.daemon import Daemon
 from prober.resolve import Resolved
+from prober.startup import StartError
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,11 @@ import pytest
 from servers import Valkey
 from stage import Hook, running, until, write_config
 
+from prober.cli import look
+from prober.cli.common import Setup, out
+from prober.configfile import parse
 from prober.emulator import Emulator
+from prober.resolve import resolve
 
 from .conftest import Prober
 
@@ -160,6 +164,26 @@ async def test_ack_takes_an_incident_or_a_route(
         wrong = await prober("ack", "4711")
         assert wrong.exit_code == 2
         assert "no open incident and no route '4711'" in wrong.output
+
+
+def test_what_a_provider_says_at_length_is_cut_in_status_and_why() -> None:
+    said = {
+        "name": "a", "health": "breached", "why": "9" * 5_000, "pace": "", "evidence": [],
+        "room": None, "model": {"warning": "9" * 5_000},
+    }  # fmt: skip
+    route = {
+        "route": "chat", "mode": "auto", "primary": "a", "redis": "ok", "changed_at": None,
+        "decision": {"reason": "stays"}, "pin": None, "frozen_until": None, "providers": [said],
+    }  # fmt: skip
+    setup = Setup(Path("f"), parse(""), resolve(parse("")), Path("."))
+    for show in (
+        lambda: look._show_evidence(said, primary=True),
+        lambda: look._show_route(setup, route),
+    ):
+        with out.capture() as shown:
+            show()
+        assert 100 < shown.get().count("9") < 400
+        assert "…" in shown.get()
 
 
 async def test_history_tells_flips_incidents_and_samples(

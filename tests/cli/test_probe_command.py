@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import stat
 import sys
 from pathlib import Path
@@ -11,7 +13,10 @@ import pytest
 from stage import Hook
 
 from prober import credentials
+from prober.cli.probed import Asker, Probed
+from prober.config import Provider
 from prober.emulator import Emulator
+from prober.probe import Plan
 
 from .conftest import Prober
 
@@ -131,6 +136,51 @@ async def test_the_raw_exchange_is_saved_for_its_owner_alone(
     ):
         assert words in text
     assert "secret-key-of-a" not in text
+
+
+async def test_a_screen_that_is_cut_off_costs_no_file(config: Path, tmp_path: Path) -> None:
+    """As `prober probe NAME --save FILE | head -1` does it."""
+    for words, file in (
+        (("alpha",), tmp_path / "exchange.txt"),
+        (("--all",), tmp_path / "exchange.beta.txt"),
+    ):
+        reader, writer = os.pipe()
+        os.close(reader)
+        command = [sys.executable, "-m", "prober", "probe", *words, "-c", str(config)]
+        process = await asyncio.create_subprocess_exec(
+            *command, "--save", str(tmp_path / "exchange.txt"), stdout=writer,
+            stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        os.close(writer)
+        _, said = await process.communicate()
+        assert "> POST " in await asyncio.to_thread(file.read_text, "utf-8"), said
+        file.unlink()
+
+
+async def test_at_most_four_are_asked_at_a_time(
+    config: Path, emulator: Emulator, prober: Prober, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More would time this machine: canaries of nineteen wait for each other's connections."""
+    one = config.read_text("utf-8").split("[[provider]]")[1]
+    many = "".join(f"[[provider]]{one.replace('alpha', f'more-{n}')}" for n in range(9))
+    config.write_text(config.read_text("utf-8") + many, "utf-8")
+    asked, most = 0, 0
+    whole = Asker.ask
+
+    async def counted(asker: Asker, provider: Provider, plan: Plan) -> Probed:
+        nonlocal asked, most
+        asked, most = asked + 1, max(most, asked + 1)
+        try:
+            return await whole(asker, provider, plan)
+        finally:
+            asked -= 1
+
+    monkeypatch.setattr(Asker, "ask", counted)
+    said = await prober("probe")
+    assert said.stdout.splitlines()[-1].startswith("11 of 11 ok"), said.output
+    assert most == 4
+    names = [line.split()[0] for line in said.stdout.splitlines()[1:12]]
+    assert names == ["alpha", "beta", *(f"more-{n}" for n in range(9))], "in the file's order"
 
 
 async def test_several_exchanges_are_saved_to_a_file_each(

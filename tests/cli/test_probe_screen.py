@@ -15,9 +15,9 @@ from prober.cli.probe_rows import Rows, notes, summary
 from prober.cli.probe_screen import screen
 from prober.cli.probed import Health, Probed
 from prober.cli.waterfall import say_ms
-from prober.config import Provider
+from prober.config import Price, Provider
 from prober.sample import Limits, Outcome, Phases, Room, Sample, Tokens
-from prober.secret import Scrubber
+from prober.scrub import Scrubber
 from prober.tape import Tape
 
 KEY = "sk-very-secret-0123456789"
@@ -207,6 +207,35 @@ def test_rows_fit_80_columns_and_tell_more_on_100() -> None:
 def test_the_last_line_sums_up() -> None:
     text = summary([probed(), probed(BAD)], 1).plain
     assert text == "1 of 2 ok, $0.000124 spent; not ok: a (overloaded); 1 could not be asked"
+
+
+def test_the_last_line_stays_short_when_all_fail() -> None:
+    bad = [probed(replace(BAD, provider=f"p{number}")) for number in range(19)]
+    assert summary(bad, 0).plain.endswith(
+        "not ok: p0 (overloaded), p1 (overloaded), p2 (overloaded) and 16 more"
+    )
+
+
+def test_money_that_no_price_tells_is_not_called_zero() -> None:
+    free = PROVIDER.model_copy(update={"price": Price()})
+    unpriced = replace(probed(replace(SAMPLE, cost_usd=0.0)), provider=free)
+    assert summary([unpriced], 0).plain == "1 of 1 ok, no price is configured"
+    both = summary([probed(), unpriced], 0).plain
+    assert both == "2 of 2 ok, $0.000062 spent (1 without a price)"
+    assert Rows(["a"], 80).row(unpriced.sample).plain.endswith(" –")
+    assert Rows(["a"], 80).row(SAMPLE).plain.endswith(" 0.000062")
+
+
+def test_one_hostile_header_does_not_fill_the_screen() -> None:
+    headers = {"x-ratelimit-limit-requests": "9" * 5000, "x-served-by": "edge-1"}
+    text = shown(probed(replace(SAMPLE, request_id="r" * 5000), replace(TAPE, headers=headers)))
+    assert len(text.splitlines()) <= 28
+    assert "…" in text
+    assert "x-served-by: edge-1" in text
+
+
+def test_a_row_that_waits_for_its_turn_has_no_time_yet() -> None:
+    assert Rows(["a"], 80).waiting("a", None).plain.split() == ["a", "waits"]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from prober.providers.base import Request
-from prober.secret import Scrubber
+from prober.scrub import Scrubber
 from prober.tape import MAX_BYTES, Tape, save
 
 KEY = "sk-very-secret-0123456789"

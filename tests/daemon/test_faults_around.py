@@ -10,10 +10,10 @@ import pytest
 from servers import Valkey
 from stage import Hook, running, until, write_config
 
-from prober.daemon import StartError
 from prober.emulator import Emulator
 from prober.operators import Operators
 from prober.sample import Outcome
+from prober.startup import StartError
 from prober.store import queries
 
 

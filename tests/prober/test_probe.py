@@ -17,7 +17,7 @@ from prober.probe import Plan, cost_usd, probe
 from prober.providers import ADAPTERS
 from prober.providers.base import Target
 from prober.sample import Fault, Outcome, Sample, Tokens
-from prober.secret import Scrubber
+from prober.scrub import Scrubber
 
 APIS = list(ADAPTERS)
 KEY = "sk-very-secret-0123456789"

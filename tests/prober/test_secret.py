@@ -10,7 +10,8 @@ from pydantic import BaseModel, ValidationError
 from prober.config import Config
 from prober.configfile import parse
 from prober.resolve import resolve, state_dir
-from prober.secret import MissingSecretError, PublicOrSecret, Scrubber, SecretRef, reveal
+from prober.scrub import Scrubber
+from prober.secret import MissingSecretError, PublicOrSecret, SecretRef, reveal
 
 KEY = "sk-very-secret"
 
