@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from prober import __version__
-from prober.cli import alert, cost, db, demo, look, move, probe, run, simulate
+from prober.cli import alert, cost, db, demo, look, move, probe, run, simulate, vantages
 
 app = typer.Typer(
     name="prober",
@@ -48,6 +48,7 @@ app.add_typer(alert.app, name="alert", rich_help_panel=RUN)
 app.command(rich_help_panel=LOOK)(look.status)
 app.command(rich_help_panel=LOOK)(look.why)
 app.command(rich_help_panel=LOOK)(look.history)
+app.command(rich_help_panel=LOOK)(vantages.vantages)
 app.command(rich_help_panel=LOOK)(cost.cost)
 app.command(rich_help_panel=LOOK)(look.contract)
 app.command(rich_help_panel=LOOK)(probe.probe)
