@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -143,6 +143,10 @@ async def test_a_breach_that_two_of_three_see_flips_and_is_told_once(
         await until(lambda: told(oncall, "chat failed over: a → b") > 0)
         followed = [place.state for place in followers(found)]
         await until(lambda: all(state.primary == "b" for state in followed), "the others follow")
+    # What one of them only followed is not told when it starts again.
+    async with running(tmp_path / names[0] / "prober.toml") as again:
+        await until(lambda: again.judge.states["chat"].primary == "b")
+        await until(lambda: not again.outbox.unsent)
     assert told(oncall, "chat failed over") == 1
 
 
@@ -285,6 +289,49 @@ async def test_a_blind_vantage_votes_blind_and_gives_up_the_lease(
         for place in found.values():
             place.breaks()
         await until(lambda: get(valkey) == "b", "the two that see go on")
+
+
+async def test_what_a_dead_leader_may_not_have_told_its_successor_tells(
+    tmp_path: Path, valkey: Valkey, emulator: Emulator, oncall: Hook
+) -> None:
+    """But nothing from longer ago than a takeover takes."""
+    async with places(tmp_path, emulator, valkey) as found:
+        await seeded(found, valkey)
+        heir, *others = followers(found)
+        said: list[str] = []
+
+        def tell(words: str) -> Callable[[], Awaitable[None]]:
+            async def say() -> None:
+                said.append(words)
+
+            return say
+
+        heir.state.untold.append((heir.daemon.clock.mono() - 31, tell("old")))
+        await heir.daemon.crier.by_leader(heir.state, tell("new"))
+        assert said == []
+        for place in (leader(found), *others):
+            place.daemon.judge._hold_until_s = place.daemon.clock.mono() + 1000
+        await until(lambda: heir.leads, "it takes over")
+        await until(lambda: bool(said))
+        assert said == ["new"]
+        await heir.daemon.crier.by_leader(heir.state, tell("its own"))
+        assert said == ["new", "its own"]
+
+
+async def test_an_observing_route_neither_votes_nor_asks(
+    tmp_path: Path, valkey: Valkey, emulator: Emulator, oncall: Hook
+) -> None:
+    path = await asyncio.to_thread(config, tmp_path, "eu-1", emulator, valkey)
+    text = await asyncio.to_thread(path.read_text, "utf-8")
+    observing = text.replace('mode = "auto"', 'mode = "observe"')
+    await asyncio.to_thread(path.write_text, observing, "utf-8")
+    async with running(path) as daemon:
+        state = daemon.judge.states["chat"]
+        await until(lambda: state.primary == "a")
+        emulator.set_faults(api="anthropic", error_share=1.0, status=529)
+        await until(lambda: state.primary == "b", "it decides by itself")
+        with valkey.client() as client:
+            assert client.keys("*") == []
 
 
 async def test_canaries_are_shared_out_until_somebody_has_doubts(
