@@ -52,7 +52,7 @@ def test_vantages_may_differ_in_what_does_not_judge(text: str) -> None:
         provider("a", 'base_url = "https://x.example"') + provider("b") + route(),
         provider("a", "enabled = false") + provider("b") + route(),
         provider("b") + provider("a") + route(candidates='["b", "a"]'),
-        provider("a") + provider("b") + route("[route.objectives]", "availability = 0.9"),
+        provider("a") + provider("b") + route("[route.objectives]", "availability = 0.98"),
         provider("a") + provider("b") + route("[route.detector]", 'min_span = "9s"'),
         provider("a") + provider("b") + route("[route.failover]", 'flip_on = ["ttft"]'),
     ],
