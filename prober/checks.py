@@ -182,10 +182,13 @@ def _asking(canary: Canary) -> Iterator[str]:
 
 def daily_cost_usd(config: Config, provider: Provider) -> tuple[float, float]:
     """(the base rate's worst cost a day, the same plus twenty proofs), of all vantages."""
-    # Each vantage probes at the full rate, out of its own part of the budget.
-    worst = max(1, len(config.daemon.vantages)) * provider.worst_cost_usd
-    base = DAY_S / provider.canary.interval.total_seconds() * worst
-    return base, base + PROOFS_A_DAY * CANARIES_A_PROOF * worst
+    # Vantages share the base rate, each out of its own part of the budget; those that are left
+    # when others have died must afford it among themselves. Each proves for itself.
+    vantages = max(1, len(config.daemon.vantages))
+    fewest = min(vantages, config.daemon.votes_needed)
+    worst = provider.worst_cost_usd
+    base = DAY_S / provider.canary.interval.total_seconds() * worst * vantages / fewest
+    return base, base + PROOFS_A_DAY * CANARIES_A_PROOF * worst * vantages
 
 
 def _route(route: Route) -> Iterator[str]:
@@ -234,11 +237,8 @@ def warnings(config: Config) -> list[str]:
 def _unwise_daemon(config: Config) -> Iterator[str]:
     if len(config.daemon.vantages) == 2:
         yield "[daemon]: with two vantages either one's death stops every flip; use one or three"
-    if len(config.daemon.vantages) > 1:
-        yield (
-            "[daemon]: vantages do not vote yet; one daemon at a time holds a route's lease and "
-            "decides by what it sees itself"
-        )
+    if config.daemon.several and config.redis.embedded:
+        yield "[redis]: vantages vote in one Redis; each would start an embedded one of its own"
     if not config.alert:
         yield "no [[alert]]: nobody will be told of a failover"
     if not config.route:

@@ -64,6 +64,15 @@ class Daemon(Table):
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.timezone)
 
+    @property
+    def several(self) -> bool:
+        """Whether flags move by a majority of vantages; one daemon alone asks nobody."""
+        return len(self.vantages) > 1
+
+    @property
+    def votes_needed(self) -> int:
+        return self.quorum or len(self.vantages) // 2 + 1
+
 
 class Redis(Table):
     url: PublicOrSecret = "embedded"
@@ -210,7 +219,7 @@ class Route(Table):
 EventName = Literal[
     "failed_over", "failed_back", "failback_ready", "breach", "recovery", "no_candidate", "blind",
     "account", "model", "canary", "budget", "break_glass", "pin", "propose", "frozen", "flag",
-    "daemon", "drill",
+    "daemon", "drill", "regional", "no_quorum",
 ]  # fmt: skip
 
 

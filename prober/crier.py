@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 from prober.alerts import drills
 from prober.alerts.event import Event
@@ -15,14 +16,19 @@ from prober.health import Tracker
 from prober.incidents import Incident, Incidents
 from prober.reconcile import Mend
 from prober.route import RouteState
-from switch.decide import Alarm, Decision
+from switch.decide import MACHINE, Alarm, Decision
 from switch.flag import Flip, Mode, Op
+from switch.lease import TIMING
 
 HOUR_S = 3600.0
 DAY_S = 86_400.0
 # Failing to read Redis for a moment is no news.
 REDIS_LOST_AFTER_S = 10.0
 RECENT_MS = 3_600_000
+# Votes come a second apart: what one sees first, the others see in a moment, or the next boots.
+PATIENT = (Alarm.REGIONAL, Alarm.NO_QUORUM)
+# A leader that died without a word is followed by another within one time to live.
+TAKEOVER_S = 2 * TIMING.ttl_s
 BREAK_GLASS = "break-glass"
 
 
@@ -42,6 +48,7 @@ class Crier:
         self._acknowledged: dict[str, float] = {}
         self._redis_lost_s: dict[str, float] = {}
         self._redis_told: set[str] = set()
+        self._outvoted: dict[str, str] = {}
         self.configure(config)
 
     def configure(self, config: Config) -> None:
@@ -51,6 +58,37 @@ class Crier:
 
     async def _post(self, event: Event) -> None:
         await self._outbox.post(event)
+
+    # -- which of several vantages tells ---------------------------------------------------------
+
+    async def by_leader(self, state: RouteState, tell: Callable[[], Awaitable[None]]) -> None:
+        """Tells, if this vantage leads the route; else keeps it, should the leader be dead."""
+        if state.tells:
+            await tell()
+        else:
+            state.untold.append((self._clock.mono(), tell))
+
+    async def voted(self, state: RouteState) -> None:
+        """What the votes mean for telling: a takeover, or a configuration of our own."""
+        if state.tells:
+            oldest_s = self._clock.mono() - TAKEOVER_S
+            while state.untold:
+                at_s, tell = state.untold.popleft()
+                if at_s >= oldest_s:
+                    await tell()
+        said = state.tally
+        others = said.outvoted_by if said else ()
+        if said is None or not others:
+            self._outvoted.pop(state.name, None)
+        elif self._outvoted.get(state.name) != said.routing:
+            self._outvoted[state.name] = said.routing
+            await self.daemon(
+                f"routing/{state.name}/{said.routing}",
+                f"{said.own} goes by other routes than {' and '.join(others)}",
+                f"Its settings of {state.name}, its objectives or its candidates differ "
+                f"(hash {said.routing}), and the others are more: it holds, and has no vote.",
+                f"**You:** give {said.own} the same configuration, then reload it.",
+            )
 
     # -- flips ---------------------------------------------------------------------------------
 
@@ -106,9 +144,16 @@ class Crier:
         )
 
     async def missed(self, state: RouteState, flip: Flip, now_ms: int) -> None:
-        """After a restart: a change whose alert may never have been written down."""
-        if now_ms - flip.at_ms < RECENT_MS:
+        """After a restart: a change whose alert may never have been written down.
+
+        Our own is ours to tell; that of another vantage is its own, and a person's the leader's.
+        """
+        if now_ms - flip.at_ms >= RECENT_MS:
+            return
+        if flip.actor == actor_of(self._config):
             await self.tell(state, flip, 0)
+        elif not (self._config.daemon.several and flip.actor.startswith(MACHINE)):
+            await self.by_leader(state, partial(self.tell, state, flip, 0))
 
     async def adopted(self, state: RouteState, flip: Flip) -> None:
         """Somebody else moved the flag; their own daemon tells of automatic flips.
@@ -151,6 +196,9 @@ class Crier:
     async def alarm(self, state: RouteState, decision: Decision) -> None:
         """The alarm of a decision: once, then reminders unless acknowledged."""
         if decision.alarm is None or state.route.mode is Mode.OBSERVE:
+            return
+        lasted_s = self._clock.mono() - state.alarmed_s
+        if decision.alarm in PATIENT and lasted_s < state.route.detector.min_span.total_seconds():
             return
         incident = self._incidents.find(state.name, state.primary)
         decided = state.flag.decision_id if state.flag else ""
@@ -217,6 +265,10 @@ class Crier:
                     paused=decision.alarm is Alarm.PAUSED_WHILE_BAD,
                     incident=number,
                 )
+            case Alarm.REGIONAL:
+                return self._text.regional(route, key, now, primary=state.primary, why=why)
+            case Alarm.NO_QUORUM:
+                return self._text.no_quorum(route, key, now, why=why)
             case Alarm.FAILBACK_READY:
                 return self._text.failback_ready(
                     route,

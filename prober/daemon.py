@@ -23,7 +23,7 @@ from prober.flipper import Flipper
 from prober.flips import Memory
 from prober.incidents import Incidents
 from prober.journal import Journal
-from prober.judge import LEASE_TTL_S, Judge
+from prober.judge import Judge
 from prober.network import Network
 from prober.operators import Operators
 from prober.probe import Plan, probe
@@ -41,7 +41,7 @@ from prober.upkeep import Upkeep
 from prober.web.control import ControlServer
 from switch.connect import connect_async
 from switch.flag import Keys
-from switch.lease import Lease
+from switch.lease import TIMING, Ballot, Lease
 from switch.writer import Writer
 
 log = logging.getLogger(__name__)
@@ -173,7 +173,15 @@ class Daemon:
         past = await startup.recall(records, self.store, self.config, SQL_WAIT_S)
         states = [self._state(route.name, past.memories) for route in self.config.route]
         flipper = Flipper(Writer(self._redis), self.journal, self.store)
-        self.judge = Judge(self.config, states, flipper, self.incidents, self.crier, self.clock)
+        self.judge = Judge(
+            self.config,
+            states,
+            flipper,
+            self.incidents,
+            self.crier,
+            self.clock,
+            Ballot(self._redis),
+        )
         self.judge.shut = self.resolved.shut
         self._past = past
         budget_file = self.folder / "budget.json"
@@ -248,7 +256,7 @@ class Daemon:
         route = self.config.find_route(name)
         assert route is not None
         keys = Keys(name, self.config.redis.namespace)
-        lease = Lease(self._redis, keys, LEASE_TTL_S)
+        lease = Lease(self._redis, keys, TIMING.ttl_s)
         return RouteState(self.config, route, lease, memories.get(name, Memory()))
 
     async def _begin(self, built: AsyncExitStack) -> None:
@@ -319,6 +327,8 @@ class Daemon:
 
     async def _on_model(self, provider: str, look: Look, key: str, days: int | None) -> None:
         states = [s for s in self.judge.states.values() if provider in s.trackers]
+        if states and not any(state.tells for state in states):
+            return  # the vantage that leads looks too
         serves = [s.name for s in states if s.primary == provider]
         stands_by = [s.name for s in states if s.primary != provider]
         await self.crier.model(
@@ -378,6 +388,7 @@ class Daemon:
             states[route.name] = state
         gone = [state for name, state in self.judge.states.items() if name not in states]
         self.judge.states, self.judge.config = states, self.config
+        self.judge.voting.configure(self.config)
         self.judge.shut = resolved.shut
         self.crier.configure(self.config)
         self.outbox.configure(self.config.alert, apprise_sender(resolved.alert_urls))

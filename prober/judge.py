@@ -11,6 +11,7 @@ import contextlib
 import logging
 import re
 from collections.abc import Iterable
+from functools import partial
 
 from redis.exceptions import RedisError
 
@@ -23,18 +24,19 @@ from prober.flipper import Done, Flipper
 from prober.health import Change, Tracker
 from prober.incidents import Incidents
 from prober.mender import Mender
-from prober.pace import Need
+from prober.pace import Need, Share
 from prober.route import RouteState, Standing, vouched_by
 from prober.sample import Fault, Sample
 from prober.timeline import Kind
+from prober.voting import Voting
 from switch.decide import Action, Decision, decide
 from switch.flag import Flag, Flip, MalformedFlagError, Mode, Op
+from switch.lease import TIMING, Ballot
 from switch.target import View
 
 log = logging.getLogger(__name__)
 
-TICK_S = 1.0
-LEASE_TTL_S = 15.0
+TICK_S = TIMING.loop_s
 HEARTBEAT_S = 1.0
 GAP_S = 3 * TICK_S
 BLIND_AFTER_S = 15.0
@@ -60,6 +62,7 @@ class Judge:
         incidents: Incidents,
         crier: Crier,
         clock: Clock,
+        ballot: Ballot | None = None,
     ) -> None:
         self.config = config
         self.states = {state.name: state for state in states}
@@ -75,6 +78,7 @@ class Judge:
         self._mender = Mender(config, flipper, crier)
         self._drills = Drills(flipper, crier, actor_of(config))
         self._crier = crier
+        self.voting = Voting(config, ballot)
         self._clock = clock
         self._wake = asyncio.Event()
         self._stopping = False
@@ -100,6 +104,11 @@ class Judge:
     def serves(self, provider: str) -> bool:
         """Whether it is the primary of any route."""
         return any(state.primary == provider for state in self.states.values())
+
+    def share(self, provider: str) -> Share:
+        """This vantage's part of a provider's base-rate canaries: the most any route asks for."""
+        shares = (state.share(provider) for state, _ in self.trackers_of(provider))
+        return min(shares, key=lambda share: share.count, default=Share())
 
     def paced(self, provider: str, interval_s: float) -> None:
         """Canaries come this far apart now: how long silence means nothing."""
@@ -267,19 +276,20 @@ class Judge:
                 summary=tracker.latched_why,
             )
             if tracker.provider != state.primary:
-                await self._crier.breach(state, tracker)
+                await self._crier.by_leader(state, partial(self._crier.breach, state, tracker))
         elif change is Change.RECOVERED:
             closed = await self.incidents.end(state.name, tracker.provider, now)
-            await self._crier.recovery(state, tracker.provider, closed)
+            tell = partial(self._crier.recovery, state, tracker.provider, closed)
+            await self._crier.by_leader(state, tell)
         elif change is Change.RECOVERING:
             said = f"{tracker.provider} answers again: {tracker.good_in_a_row} good in a row"
             self.incidents.remark(state.name, tracker.provider, Kind.RECOVERING, said, now)
         elif change is Change.ACCOUNT:
-            await self._crier.account(state, tracker)
+            await self._crier.by_leader(state, partial(self._crier.account, state, tracker))
         elif change is Change.ACCOUNT_WELL:
-            await self._crier.account_well(state, tracker)
+            await self._crier.by_leader(state, partial(self._crier.account_well, state, tracker))
         elif change is Change.CANARY:
-            await self._crier.canary(state, tracker)
+            await self._crier.by_leader(state, partial(self._crier.canary, state, tracker))
 
     # -- one route -----------------------------------------------------------------------------
 
@@ -300,28 +310,35 @@ class Judge:
         while any(tracker.changes for tracker in state.trackers.values()):
             await self._changes(state)
         standing = self.standing()
+        self.voting.count(state, standing)
         view, primary = state.view(standing), state.primary
         decision = decide(view, state.policy)
         if _gist(decision) != _gist(state.decision):
             log.info("%s: %s: %s", state.name, decision.action, decision.reason)
         if not await self._drill(state, view, decision):
-            await self._act(state, decision, standing)
+            await self._act(state, decision, standing, view)
         state.decided(decision, standing)
         observing = state.route.mode is Mode.OBSERVE
         await self.incidents.decided(
             state.name, primary, decision, self._clock.now(), observing=observing
         )
         await self._crier.alarm(state, decision)
+        await self._crier.voted(state)
+        await self.voting.cast(state, standing.now_s)
         await self._beat(state, standing)
 
     async def _observe(self, state: RouteState) -> None:
         reads_before = state.reads
         try:
-            state.seen = await self._flipper.writer.observe(state.keys)
-            state.why_unseen = "" if state.seen.writable else "Redis is a read-only replica"
+            seen = await self._flipper.writer.observe(state.keys)
+            state.saw(seen)
+            state.why_unseen = "" if seen.writable else "Redis is a read-only replica"
+            self.voting.count(state, self.standing())
             wants_lease = self.blind_since_s is None and state.route.mode is not Mode.OBSERVE
-            if wants_lease and state.seen.writable:
-                await self._hold_lease(state)
+            if state.stands_back:
+                await self._release(state)
+            elif wants_lease and seen.writable:
+                await self._hold_lease(state, seen.lease)
             else:
                 state.leased = False
         except (RedisError, OSError, MalformedFlagError) as error:
@@ -331,9 +348,10 @@ class Judge:
             self._published.pop(state.name, None)
             await self._crier.redis(state, lost=not state.reads)
 
-    async def _hold_lease(self, state: RouteState) -> None:
+    async def _hold_lease(self, state: RouteState, holder: str | None) -> None:
         now_s = self._clock.mono()
-        if not state.leased or now_s - state.leased_s > LEASE_TTL_S / 3:
+        lost = holder != state.lease.nonce
+        if not state.leased or lost or now_s - state.leased_s > TIMING.renew_after_s:
             state.leased = await state.lease.hold()
             state.leased_s = now_s
 
@@ -356,7 +374,9 @@ class Judge:
             await self._flipped(state, done)
         return tried
 
-    async def _act(self, state: RouteState, decision: Decision, standing: Standing) -> None:
+    async def _act(
+        self, state: RouteState, decision: Decision, standing: Standing, view: View
+    ) -> None:
         if decision.action not in (Action.FLIP, Action.SEED):
             return
         if state.route.mode is Mode.OBSERVE:
@@ -371,7 +391,7 @@ class Judge:
             decision.target,
             decision.reason,
             actor=actor_of(self.config),
-            evidence=self._evidence(state, decision, standing),
+            evidence=self._evidence(state, decision, view),
         )
         await self._tried(state)
         if done is not None:
@@ -391,17 +411,15 @@ class Judge:
         if state.refusals == TELL_AFTER_REFUSALS:
             await self._crier.refused(state, why)
 
-    def _evidence(
-        self, state: RouteState, decision: Decision, standing: Standing
-    ) -> dict[str, object]:
+    def _evidence(self, state: RouteState, decision: Decision, view: View) -> dict[str, object]:
         """The figures a flip is remembered by; its alert is written from them alone."""
-        leaving = state.trackers.get(state.primary)
+        leaving, seen = state.trackers.get(state.primary), view.provider(state.primary)
         target = state.trackers[decision.target]
         incident = self.incidents.find(state.name, state.primary)
         number = incident.number if incident else self.incidents.away(state.name, decision.target)
         return {
             "kind": decision.kind,
-            "why": leaving.health(standing.now_s)[1] if leaving else decision.reason,
+            "why": seen.why if seen else decision.reason,
             "since": leaving.onset_at if leaving else None,
             "proof": target.proof(),
             "incident": number,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from prober.config import Config
 from prober.crier import BREAK_GLASS, Crier, actor_of
 from prober.flipper import Flipper
@@ -37,6 +39,8 @@ class Mender:
             return False
         if verdict.mend is Mend.NOTHING or not state.may_write:
             return False
+        if verdict.mend is Mend.SEED and not state.may_seed:
+            return False
         return await self._write_mend(state, verdict)
 
     async def _adopt(self, state: RouteState, now_s: float) -> None:
@@ -51,7 +55,7 @@ class Mender:
                 continue
             await self._flipper.record(state, flip)
             if last is not None:
-                await self._crier.adopted(state, flip)
+                await self._crier.by_leader(state, partial(self._crier.adopted, state, flip))
             if flip.moved:
                 state.moved_to(flip.to_provider, now_s)
         if state.memory.flip is None or state.memory.flip.decision_id != seen.flag.decision_id:

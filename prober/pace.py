@@ -80,6 +80,18 @@ def pace(need: Need, interval_s: float, suspect_interval_s: float) -> Pace:
     return Pace(interval_s, Purpose.BASE)
 
 
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Our part of the base-rate canaries: every `count`-th, beginning with the `place`-th."""
+
+    count: int = 1
+    place: int = 0
+
+    def next_s(self, now: float, interval_s: float) -> float:
+        """Seconds from `now`, a clock that all share, to our next turn."""
+        return (self.place * interval_s - now) % (self.count * interval_s)
+
+
 class FastBucket:
     """Bounds what lasting noise can cost: 400 fast canaries, one back each base interval.
 
@@ -121,6 +133,7 @@ class Rhythm:
 
     Attributes:
         pace: what was wanted last.
+        share: whose turn the base-rate canaries are, when several vantages look.
         flying: canaries under way.
     """
 
@@ -132,6 +145,7 @@ class Rhythm:
         "flying",
         "interval_s",
         "pace",
+        "share",
         "suspect_interval_s",
     )  # fmt: skip
 
@@ -140,6 +154,7 @@ class Rhythm:
         self.suspect_interval_s = suspect_interval_s
         self.bucket = FastBucket(interval_s)
         self.pace = Pace(interval_s, Purpose.BASE)
+        self.share = Share()
         self.flying = 0
         self._started_s = now_s
         self._base_s = float("-inf")
@@ -155,12 +170,27 @@ class Rhythm:
         wanted = self._wanted(needs, now_s)
         if afford is not None:
             wanted = afford(wanted)
+        if wanted.purpose is Purpose.BASE and self.share.count > 1:
+            shared_s = self.share.count * self.interval_s
+            wanted = Pace(max(wanted.interval_s, shared_s), Purpose.BASE)
         moved = wanted.interval_s != self.pace.interval_s
         self.pace = wanted
         if not moved and now_s <= self.silent_s:
             return None
         self._moved_s = now_s
         return max(now_s, self._started_s + wanted.interval_s)
+
+    def turn_s(self, now_s: float, now: float) -> float | None:
+        """When our turn at a shared base rate is; None when it is not shared now.
+
+        `now` is the wall clock, the only one that all who share have. Nobody is left out for
+        long by those who come and go.
+        """
+        if self.share.count == 1 or self.pace.purpose is not Purpose.BASE:
+            return None
+        latest_s = self._started_s + 2 * self.pace.interval_s
+        turn_s = now_s + self.share.next_s(now, self.interval_s)
+        return min(turn_s, max(now_s, latest_s))
 
     @property
     def silent_s(self) -> float:

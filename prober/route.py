@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,15 +16,18 @@ from prober.health import Rules, Tracker
 from prober.journal import Record
 from prober.maintenance import Window
 from prober.objective import objectives_of
-from prober.pace import SUSPICION_FAST_S, SUSPICION_SLOW_S, WATCH_S, Need
+from prober.pace import SUSPICION_FAST_S, SUSPICION_SLOW_S, WATCH_S, Need, Share
 from switch.decide import Action, Alarm, Decision, frozen_until
 from switch.flag import Candidate, Flag, Health, Keys, Mode
+from switch.lease import TIMING
 from switch.target import Policy, ProviderView, View
+from switch.votes import Tally, agree
 from switch.writer import Observed
 
 # Proving a target may begin once the evidence passes what any single blip can weigh, or a streak
 # has lasted half as long as it must to breach alone: then no flip waits for its proof.
 PREPARE_AT = 0.51
+NOT_READ = "not read yet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +69,15 @@ class RouteState:
         self.leased_s = float("-inf")
         self.memory = memory
         self.seen: Observed | None = None
-        self.why_unseen = "not read yet"
+        self.why_unseen = NOT_READ
         self.unsettled: list[Record] = []
         self.virtual: Flag | None = None
         self.decision = Decision(Action.HOLD, "just started")
         self.decided_ms = 0
+        self.alarmed_s = float("-inf")
+        self.tally: Tally | None = None
+        self.untold: deque[tuple[float, Callable[[], Awaitable[None]]]] = deque(maxlen=32)
+        self._empty_ms: int | None = None
         self.proving = ""
         self.acknowledged_ms = 0
         self.refused = ""
@@ -90,6 +98,7 @@ class RouteState:
         """Takes a (new) configuration; evidence stays where nothing it rests on has changed."""
         failover = route.failover
         self.route = route
+        self._several = config.daemon.several
         self.keys = Keys(route.name, config.redis.namespace)
         self.zone = config.daemon.zone
         self.candidates = [p for name in route.candidates if (p := config.find_provider(name))]
@@ -150,6 +159,40 @@ class RouteState:
         return self.leased and self.route.mode is not Mode.OBSERVE
 
     @property
+    def tells(self) -> bool:
+        """Of several vantages only the leader tells of the route; with no Redis everybody does."""
+        if not self._several or self.route.mode is Mode.OBSERVE or self.leased:
+            return True
+        return not self.reads and self.why_unseen != NOT_READ
+
+    @property
+    def stands_back(self) -> bool:
+        """Others may lead: this vantage does not see, or goes by other routes than most do."""
+        said = self.tally
+        return said is not None and bool(said.votes[said.own].blind or said.outvoted_by)
+
+    @property
+    def may_seed(self) -> bool:
+        """An empty Redis waits one vote life for the others: one of them may remember more."""
+        if self.tally is None or self.tally.quorum:
+            return True
+        return self._empty_for_ms > TIMING.vote_life_ms
+
+    @property
+    def _empty_for_ms(self) -> int:
+        if self.seen is None or self._empty_ms is None:
+            return 0
+        return self.seen.time_ms - self._empty_ms
+
+    def saw(self, seen: Observed) -> None:
+        """Takes what Redis showed."""
+        self.seen = seen
+        if seen.flag is not None:
+            self._empty_ms = None
+        elif self._empty_ms is None or seen.time_ms < self._empty_ms:
+            self._empty_ms = seen.time_ms
+
+    @property
     def frozen_until(self) -> int:
         flips = self.seen.flips if self.seen else ()
         return frozen_until(flips, self.policy, self.acknowledged_ms)
@@ -165,15 +208,27 @@ class RouteState:
             holding = "the last write is not settled yet; reading it back"
         elif standing.blind:
             holding = "blind: our own network seems to be gone"
+        elif self.tally is not None and (by := self.tally.outvoted_by):
+            holding = f"{' and '.join(by)} go by other routes than {self.tally.own}, and are more"
+        elif self.flag is None and not self.may_seed:
+            holding = "no flag yet; waiting for the other vantages' votes"
+        providers = self.own_views(standing)
+        if said := self.tally:
+            kinds = self.policy.flip_on
+            providers = tuple(
+                agree(view, said, kinds, primary=view.name == self.primary) for view in providers
+            )
         return View(
             route=self.name,
             now_ms=now_ms,
             mode=self.route.mode,
-            providers=tuple(self._provider(p, standing) for p in self.candidates if p.enabled),
+            providers=providers,
             flag=self.flag,
             pin=seen.live_pin if seen else None,
             redis_readable=self.reads,
             leader=self.leased,
+            quorum=said is None or said.quorum,
+            votes=said.counted if said else "",
             paused=standing.paused,
             holding=holding,
             sql_up=standing.sql_up,
@@ -182,6 +237,10 @@ class RouteState:
             frozen_until=self.frozen_until,
             leaving_for_ms=leaving_ms,
         )
+
+    def own_views(self, standing: Standing) -> tuple[ProviderView, ...]:
+        """The candidates as this process alone sees them."""
+        return tuple(self._provider(p, standing) for p in self.candidates if p.enabled)
 
     def maintain(self, now: float) -> None:
         """Looks which providers are in maintenance at `now` (wall clock).
@@ -259,6 +318,8 @@ class RouteState:
 
     def decided(self, decision: Decision, standing: Standing) -> None:
         """Keeps what a decision means for the next looks."""
+        if decision.alarm is not self.decision.alarm:
+            self.alarmed_s = standing.now_s
         self.decision, self.decided_ms = decision, standing.now_ms
         leaving = decision.action is Action.PROVE or decision.alarm is Alarm.NO_CANDIDATE
         if not leaving:
@@ -277,7 +338,8 @@ class RouteState:
     def need(self, provider: str, now_s: float, *, asked: bool, witness: bool) -> Need:
         """How urgently this route wants to know of a provider. `asked`: by an operator."""
         tracker = self.trackers[provider]
-        if tracker.suspect:
+        elsewhere = self.tally is not None and self.tally.suspected_elsewhere(provider)
+        if tracker.suspect or elsewhere:
             self._suspect_s.setdefault(provider, now_s)
         else:
             self._suspect_s.pop(provider, None)
@@ -295,6 +357,10 @@ class RouteState:
             watched=drilled or (watched == provider and now_s < until_s),
             witness=witness,
         )
+
+    def share(self, provider: str) -> Share:
+        """This process's part of the base-rate canaries to a provider."""
+        return Share(*self.tally.share(provider)) if self.tally else Share()
 
     def turn_s(self, now_s: float) -> float:
         """When a need that no new sample has changed will have changed next; infinity: never."""

@@ -132,7 +132,12 @@ class Schedule:
                 continue  # a reload, while somebody was told
             usd, interval_s = watch.target.plan.worst_cost_usd, watch.target.interval_s
             afford = partial(self._budget.afforded, name, usd, now, interval_s=interval_s)
+            share = self._judge.share(name)
+            moved, watch.rhythm.share = share != watch.rhythm.share, share
             start_s = watch.rhythm.adjust(self._judge.needs(name, now_s), now_s, afford)
+            if start_s is not None or moved:
+                turn_s = watch.rhythm.turn_s(now_s, now)
+                start_s = start_s if turn_s is None else turn_s
             if start_s is not None:
                 self._reschedule(name, watch.rhythm.pace.interval_s, start_s - now_s)
             self._judge.paced(name, watch.rhythm.pace.interval_s)

@@ -39,6 +39,7 @@ class Alarm(StrEnum):
 
     NO_CANDIDATE = "no_candidate"
     NO_QUORUM = "no_quorum"
+    REGIONAL = "regional"
     WOULD_FAIL_OVER = "would_fail_over"
     PINNED_WHILE_BAD = "pinned_while_bad"
     FROZEN = "frozen"
@@ -145,7 +146,8 @@ def _pinned(view: View, policy: Policy, pin: Pin) -> Decision:
 
 def _unpinned(view: View, policy: Policy, flag: Flag) -> Decision:
     if not view.quorum:
-        return _hold("no majority of vantages agrees", Alarm.NO_QUORUM)
+        counted = f": {view.votes}" if view.votes else ""
+        return _hold(f"no majority of vantages agrees{counted}", Alarm.NO_QUORUM)
     primary = view.provider(flag.provider)
     if primary is None:
         reason = f"{flag.provider} is no longer a candidate of {view.route}"
@@ -156,6 +158,9 @@ def _unpinned(view: View, policy: Policy, flag: Flag) -> Decision:
     if primary.drained:
         reason = f"{primary.name} is drained: {primary.maintenance}"
         return _leave(view, policy, primary, reason, planned=True, kinds=frozenset())
+    if primary.regional:
+        reason = f"{primary.name} is {primary.regional}; a minority moves no flag"
+        return _hold(reason, Alarm.REGIONAL, choose(view, policy, primary).weighed)
     bad = primary.health in (Health.BREACHED, Health.INELIGIBLE)
     kinds = primary.breached & policy.flip_on
     if bad and kinds:

@@ -90,6 +90,10 @@ class Keys:
         return self._key("lease")
 
     @property
+    def votes(self) -> str:
+        return self._key("votes")
+
+    @property
     def reports(self) -> str:
         return self._key("reports")
 

@@ -1,12 +1,19 @@
-"""Which vantage may write a route's flag: a lease with a random nonce, renewed while alive."""
+"""Which vantage may write a route's flag: a lease with a random nonce, renewed while alive.
+
+Beside it the ballot, in which every vantage says what it sees.
+"""
 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from redis.asyncio import Redis
 
+from switch.connect import SOCKET_TIMEOUT_S
 from switch.flag import Keys
+from switch.votes import Vote, encode_vote
 
 _RENEW = """
 if redis.call('GET', KEYS[1]) == ARGV[1] then
@@ -21,6 +28,66 @@ _RELEASE = """
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0
 """
+
+_CAST = """
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+for i = 4, #ARGV do redis.call('HDEL', KEYS[1], ARGV[i]) end
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+"""
+
+VOTES_KEPT_MS = 3_600_000
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long a lease and a vote live, in seconds. Raises ValueError for what cannot hold.
+
+    Attributes:
+        loop_s: how often a holder comes by; timeout_s: how long one call of Redis may take.
+        ttl_s: when a dead holder's lease ends, and so the longest takeover.
+        vote_every_s: a vantage votes at most that often.
+    """
+
+    loop_s: float = 1.0
+    timeout_s: float = SOCKET_TIMEOUT_S
+    ttl_s: float = 15.0
+    vote_every_s: float = 1.0
+
+    def __post_init__(self) -> None:
+        # A holder that renews late by one turn, and fails once, must still be the holder.
+        least_s = self.loop_s + 2 * self.timeout_s
+        if self.ttl_s - self.renew_after_s < least_s:
+            raise ValueError(
+                f"a lease of {self.ttl_s:g} s, renewed after {self.renew_after_s:g} s, must "
+                f"outlive its renewal by a turn and two timeouts, {least_s:g} s"
+            )
+
+    @property
+    def renew_after_s(self) -> float:
+        return self.ttl_s / 3
+
+    @property
+    def vote_life_ms(self) -> int:
+        """A vote is believed until three were missed."""
+        return round((3 * self.vote_every_s + self.timeout_s) * 1000)
+
+
+TIMING = Timing()
+
+
+class Ballot:
+    """Where vantages vote, on every route."""
+
+    def __init__(self, client: Redis) -> None:
+        self._cast = client.register_script(_CAST)
+
+    async def cast(self, keys: Keys, vote: Vote, *, forget: Iterable[str] = ()) -> None:
+        """Writes a vote in place of the vantage's last one. Raises RedisError.
+
+        `forget`: vantages whose votes nobody will ask for again.
+        """
+        args: list[str | int] = [vote.vantage, encode_vote(vote), VOTES_KEPT_MS, *forget]
+        await self._cast(keys=[keys.votes], args=args)
 
 
 class Lease:

@@ -27,6 +27,7 @@ class ProviderView:
         maintenance: what is announced for it, so that it is no target; empty otherwise.
         drained: it must be left for that, by plan.
         short: why it cannot carry the route at its peak; empty when it can, or nobody knows.
+        regional: it is breached for a minority of vantages: who they are, and why.
     """
 
     name: str
@@ -45,6 +46,7 @@ class ProviderView:
     maintenance: str = ""
     drained: bool = False
     short: str = ""
+    regional: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,7 @@ class View:
         providers: the route's candidates in their configured order.
         flips: the newest flips by the stream, oldest first.
         leaving_for_ms: how long the primary has had to leave already.
+        votes: how the vantages' votes stand, as a clause; empty for a single daemon.
         quiet: quiet hours; no failback.
         frozen_until: 0 when not frozen.
     """
@@ -82,6 +85,7 @@ class View:
     redis_readable: bool = True
     leader: bool = True
     quorum: bool = True
+    votes: str = ""
     paused: bool = False
     holding: str = ""
     sql_up: bool = True

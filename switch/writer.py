@@ -80,6 +80,7 @@ class Observed:
         writable: the server is a master.
         primary: the mirror key as it stands, whoever wrote it.
         flips: the newest entries of the stream, oldest first.
+        votes: vantage -> its vote as it stands (switch.votes).
     """
 
     time_ms: int
@@ -91,6 +92,7 @@ class Observed:
     primary: str | None
     lease: str | None
     flips: tuple[Flip, ...]
+    votes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def live_pin(self) -> Pin | None:
@@ -167,8 +169,9 @@ class Writer:
             pipe.get(keys.primary)
             pipe.get(keys.lease)
             pipe.xrevrange(keys.events, count=events)
+            pipe.hgetall(keys.votes)
             try:
-                time, info, state, pin, primary, lease, entries = await pipe.execute()
+                time, info, state, pin, primary, lease, entries, votes = await pipe.execute()
             except ResponseError as error:
                 if "WRONGTYPE" in str(error):
                     raise MalformedFlagError(f"a key of {keys.state!r} has another type") from error
@@ -183,6 +186,7 @@ class Writer:
             primary=primary,
             lease=lease,
             flips=tuple(_flips(keys.route, reversed(entries))),
+            votes=votes,
         )
 
     async def flip(self, keys: Keys, request: Request, *, replicas: int = 0) -> Answer:

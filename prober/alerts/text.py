@@ -300,6 +300,40 @@ class Writer:
             ],
         )
 
+    def regional(self, route: str, key: str, at: float, *, primary: str, why: str) -> Event:
+        """Some vantages see the primary failing, most do not."""
+        return self._event(
+            "regional",
+            key,
+            route,
+            Severity.WARNING,
+            at,
+            f"{primary}, which serves {route}, is failing for some vantages only",
+            [
+                self.when(at),
+                f"{plain(why, 400)}.",
+                "The flag stays; I fail over by myself once a majority sees it.",
+                "**You:** look where those vantages are; `prober vantages` shows what each sees. "
+                f"To move all the same: `prober failover PROVIDER --route {route}`",
+            ],
+        )
+
+    def no_quorum(self, route: str, key: str, at: float, *, why: str) -> Event:
+        return self._event(
+            "no_quorum",
+            key,
+            route,
+            Severity.PAGE,
+            at,
+            f"{route}: too few vantages vote, so no flag moves",
+            [
+                self.when(at),
+                f"{plain(why, 400)}.",
+                "Applications keep the last provider. Pins and `prober failover` still work.",
+                "**You:** start the vantages that are silent; `prober vantages` shows them.",
+            ],
+        )
+
     def failback_ready(
         self,
         route: str,

@@ -22,6 +22,7 @@ from prober.cli import (
     run,
     simulate,
     tune,
+    vantages,
 )
 
 app = typer.Typer(
@@ -64,6 +65,7 @@ app.add_typer(alert.app, name="alert", rich_help_panel=RUN)
 app.command(rich_help_panel=LOOK)(look.status)
 app.command(rich_help_panel=LOOK)(look.why)
 app.command(rich_help_panel=LOOK)(look.history)
+app.command(rich_help_panel=LOOK)(vantages.vantages)
 app.command(rich_help_panel=LOOK)(cost.cost)
 app.add_typer(incident.app, name="incident", rich_help_panel=LOOK)
 app.command(rich_help_panel=LOOK)(look.contract)

@@ -12,7 +12,7 @@ from stage import until
 from prober.budget import Budget
 from prober.clock import Clock
 from prober.judge import Judge
-from prober.pace import Need, Purpose
+from prober.pace import Need, Purpose, Share
 from prober.probe import Plan
 from prober.providers.base import Target as Endpoint
 from prober.sample import Outcome, Phases, Sample
@@ -40,6 +40,9 @@ class Wanting:
     def dropped(self, provider: str, id: str) -> None: ...
 
     def paced(self, provider: str, interval_s: float) -> None: ...
+
+    def share(self, provider: str) -> Share:
+        return Share()
 
     def ended(self, sample: Sample) -> None:
         self.samples.append(sample)

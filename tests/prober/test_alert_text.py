@@ -257,6 +257,18 @@ SAID: dict[str, tuple[Callable[[], Event], str, Severity, str]] = {
         Severity.WARNING,
         "lost.",
     ),
+    "regional": (
+        lambda: PLAIN.regional("chat", "k", AT, primary="a", why="breached for eu-1 only, of 3"),
+        "a, which serves chat, is failing for some vantages only",
+        Severity.WARNING,
+        "The flag stays; I fail over by myself once a majority sees it.",
+    ),
+    "no_quorum": (
+        lambda: PLAIN.no_quorum("chat", "k", AT, why="1 of 3 vantages votes, 2 needed"),
+        "chat: too few vantages vote, so no flag moves",
+        Severity.PAGE,
+        "**You:** start the vantages that are silent; `prober vantages` shows them.",
+    ),
     "daemon": (
         lambda: PLAIN.daemon("k", AT, title="The disk is full", lines=["one", "two"]),
         "The disk is full",

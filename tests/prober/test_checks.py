@@ -158,11 +158,14 @@ def test_a_budget_must_carry_the_base_rate_and_twenty_proofs() -> None:
     ]
 
 
-def test_every_vantage_spends_and_the_budget_is_shared_among_them() -> None:
+def test_vantages_share_the_base_rate_and_two_of_three_must_afford_it() -> None:
+    """Each spends its own third of the budget, and each proves for itself."""
     three = '[daemon]\nvantage = "x"\nvantages = ["x", "y", "z"]\n'
-    assert daily_cost_usd(*_first(parse(three + priced(5))))[0] == pytest.approx(3 * 0.38016)
-    assert refused(three + priced(1.64)) == []
-    assert len(refused(three + priced(1.6))) == 1
+    base, needed = daily_cost_usd(*_first(parse(three + priced(5))))
+    assert base == pytest.approx(1.5 * 0.38016)
+    assert needed == pytest.approx(base + 3 * 80 * 0.000132)
+    assert refused(three + priced(0.82)) == []
+    assert len(refused(three + priced(0.81))) == 1
 
 
 def _first(config: Config) -> tuple[Config, Provider]:
@@ -239,10 +242,15 @@ UNWISE = {
 def test_what_is_legal_but_unwise_is_warned_of(name: str) -> None:
     text, start = UNWISE[name]
     lines = warned(text)
-    several = name == "two vantages"
-    assert len(lines) == (2 if several else 1), lines
+    assert len(lines) == 1, lines
     assert lines[0].startswith(start)
-    assert any("vantages do not vote yet" in line for line in lines) is several
+
+
+def test_vantages_on_embedded_servers_of_their_own_are_warned_of() -> None:
+    three = '[daemon]\nvantage = "x"\nvantages = ["x", "y", "z"]\n'
+    line = "[redis]: vantages vote in one Redis; each would start an embedded one of its own"
+    assert line in warned(three + CONTROLS + ALERT + PRICED + route())
+    assert warned(three + WELL + PRICED + route()) == []
 
 
 def test_a_provider_on_this_machine_needs_neither_price_nor_controls_nor_tls() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from prober.pace import BUCKET, FastBucket, Need, Pace, Purpose, Rhythm, pace
+from prober.pace import BUCKET, FastBucket, Need, Pace, Purpose, Rhythm, Share, pace
 
 BASE = Pace(30, Purpose.BASE)
 
@@ -149,3 +149,43 @@ def test_one_canary_an_interval_counts_at_the_base_rate() -> None:
     rhythm = Rhythm(30, 3, 0)
     counted = [rhythm.launched(Purpose.SUSPICION, number * 3.0) for number in range(21)]
     assert [number for number, base in enumerate(counted) if base] == [0, 10, 20]
+
+
+# -- several vantages -----------------------------------------------------------------------
+
+
+def test_three_that_share_take_turns_one_interval_apart() -> None:
+    """By the wall clock, which all have: whenever each of them asks."""
+    asked = ((0, 100.0), (1, 100.5), (2, 145.0))
+    turns = [now + Share(3, place).next_s(now, 30) for place, now in asked]
+    assert turns == [180, 120, 150]
+
+
+def test_only_the_base_rate_is_shared() -> None:
+    rhythm = Rhythm(30, 3, 0.0)
+    rhythm.share = Share(3, 1)
+    assert rhythm.adjust([Need()], 1.0) == 90
+    assert rhythm.pace == Pace(90, Purpose.BASE)
+    assert rhythm.turn_s(1.0, now=10.0) == 1 + 20
+    rhythm.adjust([Need(suspect_for_s=0)], 2.0)
+    assert rhythm.pace == Pace(3, Purpose.SUSPICION)
+    assert rhythm.turn_s(2.0, now=11.0) is None
+    rhythm.adjust([Need(latched=True)], 2.0)
+    assert rhythm.pace == Pace(15, Purpose.RECOVERY)
+
+
+def test_a_turn_that_others_keep_moving_comes_all_the_same() -> None:
+    rhythm = Rhythm(30, 3, 0.0)
+    rhythm.share = Share(3, 1)
+    rhythm.adjust([Need()], 1.0)
+    assert rhythm.turn_s(170.0, now=31.0) == 180
+    assert rhythm.turn_s(200.0, now=31.0) == 200
+
+
+def test_a_budget_that_slows_further_than_the_share_is_obeyed() -> None:
+    rhythm = Rhythm(30, 3, 0.0)
+    rhythm.share = Share(2, 0)
+    rhythm.adjust([Need()], 1.0, lambda _: Pace(100, Purpose.BASE))
+    assert rhythm.pace.interval_s == 100
+    rhythm.adjust([Need()], 1.0, lambda _: Pace(30, Purpose.BASE))
+    assert rhythm.pace.interval_s == 60

@@ -18,7 +18,9 @@ from switch_redis import KEYS, Desk, eventually
 
 from switch.connect import connect_async
 from switch.flag import Candidate, Mode
+from switch.lease import Ballot
 from switch.reports import decode_report
+from switch.votes import Vote
 
 ROOT = Path(__file__).parent.parent.parent
 USERS = ("ADMIN", "READER", "REPORTER", "WRITER")
@@ -60,6 +62,8 @@ async def test_reader_reporter_and_writer_do_their_part_each_as_its_own_user(
     assert reader.fallbacks("chat") == ("a", "c")
     assert (await desk.writer.observe(KEYS)).live_pin
     assert await desk.writer.heartbeat(KEYS, desk.lease.nonce, Mode.AUTO, 0)
+    await Ballot(client).cast(KEYS, Vote("eu-1", 1, "r1"), forget=["us-1"])
+    assert (await desk.writer.observe(KEYS)).votes.keys() == {"eu-1"}
     reader.report("b", ok=True, ttft_s=0.3)
     admin = redis.asyncio.Redis(port=port, password="admin", decode_responses=True)
 
