@@ -165,7 +165,7 @@ key = { env = "KEY" }
 enabled = "if_key"
 residency = ["eu"]
 price = { input = 0.00001, output = 2.0 }
-headers = { x-plain = "1", "odd name" = { file = "/h" } }
+headers = { x-plain = "1", "x.odd" = { file = "/h" } }
 [provider.canary]
 timeout = "9s"
 daily_budget_usd = 30
