@@ -38,6 +38,9 @@ from prober.secret import (
 )
 from switch.flag import DEFAULT_NAMESPACE, NAME, Mode
 
+# No extra_body replaces these: a canary that asks something else, or all at once, proves nothing.
+OWN = frozenset({"stream", "messages", "contents", "input"})
+
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)\Z")
 
@@ -81,6 +84,15 @@ class Table(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False
     )
+
+
+def _check_port(url: str) -> None:
+    try:
+        known = urlsplit(url).port != 0
+    except ValueError:
+        known = False
+    if not known:
+        raise ValueError("its port must be a number from 1 to 65535")
 
 
 def _zone(value: Any) -> Any:
@@ -142,6 +154,8 @@ class Network(Table):
     def _public(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if any(may_hold_password(url) for url in value):
             raise ValueError("must not hold a password; anybody may ask a neutral address")
+        for url in value:
+            _check_port(url)
         return value
 
 
@@ -239,6 +253,7 @@ class Provider(Table):
             raise ValueError("must not hold a password; give it by reference in headers")
         if value and not parts.hostname:
             raise ValueError("names no host")
+        _check_port(value)
         if parts.query or parts.fragment:
             raise ValueError("ends before ? and #; what a gateway wants to know goes in headers")
         return value.rstrip("/")
@@ -257,6 +272,9 @@ class Provider(Table):
     def _no_credential(cls, value: dict[str, Any]) -> dict[str, Any]:
         if name := credential_in(value):
             raise ValueError(f"{name} looks like a credential; give it by reference in headers")
+        if own := OWN.intersection(value):
+            name = min(own)
+            raise ValueError(f"{name} is the canary's own; it asks and streams by itself")
         return value
 
     @property

@@ -7,6 +7,7 @@ import fcntl
 import logging
 import signal
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import TextIO
 
@@ -31,7 +32,8 @@ from prober.operators import Operators
 from prober.probe import Plan, probe
 from prober.resolve import Resolved, resolve, state_dir
 from prober.route import RouteState
-from prober.sample import Outcome, Sample
+from prober.sample import Sample
+from prober.samplelog import SampleLog
 from prober.schedule import Schedule, Target
 from prober.store.schema import Version, open_engine, version
 from prober.store.tables import sample_row
@@ -74,6 +76,7 @@ class Daemon:
         self.stopping = asyncio.Event()
         self.ready = asyncio.Event()
         self._notifier = Notifier()
+        self._samples = SampleLog()
         self._tasks: list[asyncio.Task[None]] = []
         self._reloads: set[asyncio.Task[bool]] = set()
         self._reload_one = asyncio.Lock()
@@ -95,9 +98,7 @@ class Daemon:
             self._notifier.stopping()
             log.info("stopping")
             if self.config.redis.embedded:
-                port = self.config.redis.port
-                log.info("the embedded Redis stays up on 127.0.0.1:%d, so that applications "
-                         "can read the flag", port)  # fmt: skip
+                log.info("the embedded Redis stays up, so that applications can read the flag")
 
     def stop(self) -> None:
         self.stopping.set()
@@ -304,12 +305,12 @@ class Daemon:
             vantage=self.config.daemon.vantage,
             base_rate=base_rate,
             scrub=self.resolved.scrub,
+            unforeseen=partial(self._samples.startled, plan.provider),
         )
 
     def _keep(self, sample: Sample) -> None:
         self.store.put(Row("sample", sample_row(sample)))
-        if sample.outcome is not Outcome.OK:
-            log.info("%s: %s: %s", sample.provider, sample.outcome.value, sample.detail)
+        self._samples.tell(sample)
 
     async def _on_budget(self, provider: str, out: bool) -> None:
         found = self.config.find_provider(provider)

@@ -15,6 +15,7 @@ from sqlalchemy import make_url
 
 from prober.config import Config, Provider
 from prober.credentials import authorizer, missing_extra
+from prober.network import proxy_problems
 from prober.probe import Plan
 from prober.providers.base import Target, merged
 from prober.providers.outcomes import Rule
@@ -83,6 +84,7 @@ def resolve(config: Config) -> Resolved:
     ca_file = config.network.ca_file
     if ca_file and not Path(ca_file).expanduser().is_file():
         problems.append(f'[network]: ca_file = "{ca_file}": no such file')
+    problems += proxy_problems(getproxies())
     for provider in config.provider:
         key = _key(provider, shut, problems)
         if key:
