@@ -17,7 +17,7 @@ from typing import Any
 
 from prober.clock import Clock
 from prober.credentials import CredentialsError
-from prober.network import Network
+from prober.network import Network, received
 from prober.probe import Plan
 from prober.providers import ADAPTERS
 from prober.providers.catalogue import UNREADABLE, Listing
@@ -193,7 +193,7 @@ async def read(plan: Plan, network: Network, scrub: Callable[[str], str] = str) 
                 request.method, request.url, headers=request.headers, content=request.body
             ) as response:
                 body = bytearray()
-                async for data in response.aiter_bytes():
+                async for data in received(response):
                     body += data
                     if len(body) > MAX_BYTES:
                         raise OSError(f"a list of more than {MAX_BYTES} bytes")

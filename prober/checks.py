@@ -259,6 +259,28 @@ def _unwise_provider(provider: Provider) -> Iterator[str]:
         yield f"{place}: no price, so the daily budget cannot hold it back"
     if provider.url.startswith("http://") and not on_loopback(provider) and provider.key:
         yield f"{place}: base_url is plain http; its key travels unencrypted"
+    if ending := _added_anyway(provider):
+        yield f'{place}: base_url ends in "{ending}", which is added by itself; leave it out'
+    if provider.api in ("openai", "openai-responses") and not urlsplit(provider.url).path:
+        yield f"{place}: base_url has no path; most servers want one, as in {provider.url}/v1"
+
+
+# What people copy from the documentation of an API that Prober adds by itself; the longest first.
+ADDED: dict[str, tuple[str, ...]] = {
+    "anthropic": ("/v1/messages", "/v1"),
+    "openai": ("/chat/completions",),
+    "openai-responses": ("/responses",),
+    "gemini": ("/v1beta/models", "/v1beta", "/v1"),
+    "mistral": ("/v1/chat/completions", "/v1"),
+    "ollama": ("/api/chat", "/api", "/v1"),
+    "azure-openai": ("/chat/completions",),
+    "vertex": ("/v1",),
+}
+
+
+def _added_anyway(provider: Provider) -> str:
+    endings = ADDED.get(provider.api, ())
+    return next((end for end in endings if provider.url.endswith(end)), "")
 
 
 def _unwise_route(config: Config, route: Route) -> Iterator[str]:

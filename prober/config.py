@@ -17,7 +17,16 @@ from prober.config_provider import Canary, Expected, OutcomeRule, Price, Provide
 from prober.maintenance import DAYS, Action, Once, Weekly, Window
 from prober.providers.outcomes import Rule
 from prober.secret import PublicOrSecret, Secret, may_hold_password
-from prober.tables import Duration, Name, Share, Table, Zone, format_duration, parse_duration
+from prober.tables import (
+    Duration,
+    Name,
+    Share,
+    Table,
+    Zone,
+    check_port,
+    format_duration,
+    parse_duration,
+)
 from switch.flag import DEFAULT_NAMESPACE, Mode
 
 __all__ = [
@@ -99,6 +108,8 @@ class Network(Table):
     def _public(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if any(may_hold_password(url) for url in value):
             raise ValueError("must not hold a password; anybody may ask a neutral address")
+        for url in value:
+            check_port(url)
         return value
 
 

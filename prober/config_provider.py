@@ -18,7 +18,10 @@ from prober.providers.presets import PRESETS, Preset
 from prober.providers.reasoning import Settings, settings
 from prober.sample import Outcome
 from prober.secret import Secret, SecretRef, credential_in, looks_secret
-from prober.tables import Duration, Name, Table
+from prober.tables import Duration, Name, Table, check_port
+
+# No extra_body replaces these: a canary that asks something else, or all at once, proves nothing.
+OWN = frozenset({"stream", "messages", "contents", "input"})
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 _HEADER_VALUE = re.compile(r"([!-~]([\t -~]*[!-~])?)?\Z")
@@ -145,6 +148,7 @@ class Provider(Table):
             raise ValueError("must not hold a password; give it by reference in headers")
         if value and not parts.hostname:
             raise ValueError("names no host")
+        check_port(value)
         if parts.query or parts.fragment:
             raise ValueError("ends before ? and #; what a gateway wants to know goes in headers")
         return value.rstrip("/")
@@ -173,6 +177,9 @@ class Provider(Table):
     def _no_credential(cls, value: dict[str, Any]) -> dict[str, Any]:
         if name := credential_in(value):
             raise ValueError(f"{name} looks like a credential; give it by reference in headers")
+        if own := OWN.intersection(value):
+            name = min(own)
+            raise ValueError(f"{name} is the canary's own; it asks and streams by itself")
         return value
 
     @property

@@ -10,13 +10,24 @@ import asyncio
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib import import_module
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
+from urllib.parse import urlsplit
 
+from prober.aside import Aside
 from prober.config import Provider
 from prober.providers.base import Request
+from prober.providers.outcomes import by_status
+from prober.sample import Outcome
+from prober.trouble import causes, words
+
+T = TypeVar("T")
 
 GOOGLE_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+# One question to Google's token service, and all of a fetch; shorter than a canary.
+TOKEN_S = 4.0
+FETCH_S = 5.0
 # The parts that an API needs beyond the daemon's own.
 EXTRAS = {
     "bedrock": ("botocore.auth", "botocore.session"),
@@ -28,11 +39,18 @@ _REGION = re.compile(r"[/.]([a-z]{2}(?:-[a-z]+)+-\d+)\.")
 
 
 class CredentialsError(Exception):
-    """No credentials could be had; the message says what to do."""
+    """No credentials could be had; the message says what to do.
+
+    Where they are missing on this machine it is our canary that is wrong, not the account.
+    """
+
+    def __init__(self, said: str, outcome: Outcome = Outcome.BAD_REQUEST) -> None:
+        super().__init__(said)
+        self.outcome = outcome
 
 
 class Authorize(Protocol):
-    """Gives a request what proves who asks. Raises CredentialsError, or OSError on the way."""
+    """Gives a request what proves who asks. Raises CredentialsError."""
 
     async def __call__(self, request: Request) -> Request: ...
 
@@ -75,6 +93,18 @@ def _region_in(url: str) -> str:
     return found[1] if found else "us-east-1"
 
 
+async def _fetched(fetch: Aside[T], whose: str) -> T:
+    """Bounded here too: what a library promises of its own patience is not believed."""
+    try:
+        async with asyncio.timeout(FETCH_S):
+            return await fetch()
+    except TimeoutError:
+        raise CredentialsError(f"{whose}: no answer in {FETCH_S:g} s", Outcome.CONNECT) from None
+
+
+# -- Amazon --------------------------------------------------------------------------------------
+
+
 @dataclass(frozen=True)
 class Amazon:
     """Signature Version 4, with the credentials that Amazon's tools find on this machine."""
@@ -85,12 +115,14 @@ class Amazon:
 
     async def __call__(self, request: Request) -> Request:
         # Files, or the instance's own service, are asked: never in the event loop.
-        return await asyncio.to_thread(self._sign, request)
+        return self._sign(request, await _fetched(self._fetch, "AWS credentials"))
 
-    def _sign(self, request: Request) -> Request:
-        from botocore.auth import SigV4Auth
-        from botocore.awsrequest import AWSRequest
-        from botocore.exceptions import BotoCoreError
+    @cached_property
+    def _fetch(self) -> Aside[Any]:
+        return Aside(self._frozen, "aws-credentials")
+
+    def _frozen(self) -> Any:
+        """The credentials as they stand now. Blocks. Raises CredentialsError."""
         from botocore.session import Session
 
         try:
@@ -103,15 +135,41 @@ class Amazon:
                     'AWS_SECRET_ACCESS_KEY, or give key = { env = "AWS_BEARER_TOKEN_BEDROCK" }'
                 )
             frozen = self._found[0].get_frozen_credentials()
-        except BotoCoreError as error:
-            raise CredentialsError(f"AWS credentials: {error}") from error
+        except CredentialsError:
+            raise
+        except Exception as error:
+            raise _amazon(error) from error
         for secret in (frozen.secret_key, frozen.token):
             if secret:
                 self.learn(secret)
+        return frozen
+
+    def _sign(self, request: Request, frozen: Any) -> Request:
+        from botocore.auth import SigV4Auth
+        from botocore.awsrequest import AWSRequest
+
         signed = AWSRequest(request.method, request.url, dict(request.headers), request.body)
         SigV4Auth(frozen, "bedrock", self.region).add_auth(signed)
         headers = {name.lower(): str(value) for name, value in signed.headers.items()}
         return Request(request.method, request.url, headers, request.body)
+
+
+def _amazon(error: Exception) -> CredentialsError:
+    from botocore import exceptions as aws
+
+    said = _first_line(error) if isinstance(error, aws.BotoCoreError | aws.ClientError) else ""
+    why = f"AWS credentials: {said or f'cannot be used ({type(error).__name__})'}"
+    if isinstance(error, aws.ClientError):
+        answer = error.response.get("ResponseMetadata", {})
+        return CredentialsError(why, _refused(answer.get("HTTPStatusCode") or 0))
+    if isinstance(error, aws.HTTPClientError | aws.ConnectionError):
+        return CredentialsError(why, Outcome.CONNECT)
+    if isinstance(error, aws.SSOError | aws.LoginError | aws.TokenRetrievalError):
+        return CredentialsError(why, Outcome.AUTH)
+    return CredentialsError(why)
+
+
+# -- Google --------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -122,27 +180,82 @@ class Google:
     _found: list[Any] = field(default_factory=list, compare=False, repr=False)
 
     async def __call__(self, request: Request) -> Request:
-        token = await asyncio.to_thread(self._token)
+        if self._found and self._found[0].valid:
+            token = str(self._found[0].token)
+        else:
+            token = await _fetched(self._fetch, "Google's token service")
         headers = {**request.headers, "authorization": f"Bearer {token}"}
         return Request(request.method, request.url, headers, request.body)
 
-    def _token(self) -> str:
-        import google.auth
-        from google.auth import exceptions
-        from google.auth.transport.requests import Request as Transport
+    @cached_property
+    def _fetch(self) -> Aside[str]:
+        return Aside(self._token, "google-token")
 
+    def _token(self) -> str:
+        """Blocks. Raises CredentialsError."""
+        import google.auth
+
+        transport = _Transport()
         try:
             if not self._found:
                 self._found.append(google.auth.default(scopes=[GOOGLE_SCOPE])[0])
             if not self._found[0].valid:
-                self._found[0].refresh(Transport())
-        except exceptions.TransportError as error:
-            raise ConnectionError(f"Google's token service: {error}") from error
-        except exceptions.GoogleAuthError as error:
-            raise CredentialsError(
-                f"Google credentials: {str(error).splitlines()[0]} "
-                "(gcloud auth application-default login, or GOOGLE_APPLICATION_CREDENTIALS)"
-            ) from error
+                self._found[0].refresh(transport)
+        except Exception as error:
+            raise _google(error, transport) from error
         token = str(self._found[0].token)
         self.learn(token)
         return token
+
+
+class _Transport:
+    """google-auth's own with less patience; it remembers whom it asked, and what came back."""
+
+    def __init__(self) -> None:
+        from google.auth.transport.requests import Request as Transport
+
+        self._inner = Transport()
+        self.host = ""
+        self.status: int | None = None
+
+    def __call__(self, url: str, *given: Any, **more: Any) -> Any:
+        self.host, self.status = urlsplit(url).hostname or "", None
+        more["timeout"] = min(more.get("timeout") or TOKEN_S, TOKEN_S)
+        response = self._inner(url, *given, **more)
+        self.status = response.status
+        return response
+
+
+def _google(error: Exception, transport: _Transport) -> CredentialsError:
+    """Whose fault it is that there is no token: the way's, the service's, the account's, ours."""
+    from google.auth import exceptions
+
+    service = f"Google's token service{f' ({transport.host})' if transport.host else ''}"
+    status, said = transport.status, _first_line(error)
+    out_of_reach = any(isinstance(cause, exceptions.TransportError) for cause in causes(error))
+    if status is None and out_of_reach:
+        return CredentialsError(f"{service}: {words(error)}", Outcome.CONNECT)
+    refused = isinstance(error, exceptions.RefreshError) and (
+        status is None or any(isinstance(part, dict) and "error" in part for part in error.args)
+    )
+    if status is not None and (status >= 500 or status == 429 or not refused):
+        # A page in place of a token is no word of the account's.
+        outcome = _refused(status) if status >= 429 else Outcome.SERVER_ERROR
+        return CredentialsError(f"{service}: HTTP {status}, and no token", outcome)
+    help = "(gcloud auth application-default login, or GOOGLE_APPLICATION_CREDENTIALS)"
+    if refused:
+        return CredentialsError(f"Google credentials: {said} {help}", Outcome.AUTH)
+    if not isinstance(error, exceptions.GoogleAuthError):
+        said = f"cannot be used ({type(error).__name__})"  # its words may quote the key
+    return CredentialsError(f"no Google credentials on this machine: {said} {help}")
+
+
+def _refused(status: int) -> Outcome:
+    """A service that fails, or is busy, says nothing of the account; any other refusal does."""
+    return by_status(status) if status >= 500 or status == 429 else Outcome.AUTH
+
+
+def _first_line(error: Exception) -> str:
+    # google-auth adds the whole answer as a second argument.
+    said = error.args[0] if error.args else ""
+    return next(iter(str(said).splitlines()), "")

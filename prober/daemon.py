@@ -6,6 +6,7 @@ import asyncio
 import logging
 import signal
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
@@ -88,9 +89,7 @@ class Daemon:
             self._notifier.stopping()
             log.info("stopping")
             if self.config.redis.embedded:
-                port = self.config.redis.port
-                log.info("the embedded Redis stays up on 127.0.0.1:%d, so that applications "
-                         "can read the flag", port)  # fmt: skip
+                log.info("the embedded Redis stays up, so that applications can read the flag")
 
     def stop(self) -> None:
         self.stopping.set()
@@ -308,7 +307,12 @@ class Daemon:
             vantage=self.config.daemon.vantage,
             base_rate=base_rate,
             scrub=self.resolved.scrub,
+            unforeseen=partial(self._unforeseen, plan.provider),
         )
+
+    def _unforeseen(self, provider: str, error: Exception) -> None:
+        if self._repeats.startled(provider, error):
+            log.error("%s: a canary failed in a way nobody foresaw", provider, exc_info=error)
 
     def _keep(self, sample: Sample) -> None:
         self.store.put(Row("sample", sample_row(sample)))

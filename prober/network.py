@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextvars import ContextVar
 from ipaddress import ip_address
 from pathlib import Path
@@ -14,6 +14,8 @@ from urllib.request import getproxies
 import anyio.lowlevel
 import httpcore
 import httpx
+
+from prober.providers.base import UnreadableError
 
 # RFC 8305: the next address gets its turn when one has not answered for this long.
 NEXT_ADDRESS_S = 0.25
@@ -97,6 +99,19 @@ async def _first_of(
                 await ended.aclose()
 
 
+async def received(response: httpx.Response) -> AsyncIterator[bytes]:
+    """The body as it comes, byte for byte.
+
+    Raises UnreadableError for an encoding, which nobody asked for: packed three times, a few bytes
+    become gigabytes before anybody can count them.
+    """
+    encoding = response.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("", "identity"):
+        raise UnreadableError(f"encoded as {encoding[:40]}, which nobody asked for")
+    async for data in response.aiter_raw():
+        yield data
+
+
 class _Direct(httpx.AsyncHTTPTransport):
     """httpx's transport over our resolver. Its pool has no public setting for the backend."""
 
@@ -111,6 +126,40 @@ class _Direct(httpx.AsyncHTTPTransport):
             http2=True,
             network_backend=Resolver(),
         )
+
+
+class _Through(httpx.AsyncHTTPTransport):
+    """Through a proxy, and says so to whoever asked for it by the extension "through"."""
+
+    def __init__(self, url: str, context: ssl.SSLContext, limits: httpx.Limits) -> None:
+        proxy = httpx.Proxy(url)
+        super().__init__(verify=context, http2=True, limits=limits, proxy=proxy)
+        port = proxy.url.port or (443 if proxy.url.scheme == "https" else 80)
+        self._place = f"{proxy.url.host}:{port}"  # without its user and password
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if tell := request.extensions.get("through"):
+            tell(self._place)
+        return await super().handle_async_request(request)
+
+
+def proxy_problems(environment: Mapping[str, str]) -> list[str]:
+    """One line for each proxy of the environment that nothing can be sent through."""
+    found = []
+    for pattern, url in proxies(environment).items():
+        if url is None:
+            continue
+        try:
+            _Through(url, ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), httpx.Limits())
+        except ImportError:
+            wanted = 'needs more for a SOCKS proxy: pip install "httpx[socks]", or unset it'
+        except (ValueError, httpx.InvalidURL):
+            wanted = "is no proxy that can be used; write http://host:port, or unset it"
+        else:
+            continue
+        # Not the URL itself: it may hold a password.
+        found.append(f"[network]: {pattern.partition('://')[0].upper()}_PROXY {wanted}")
+    return found
 
 
 def proxies(environment: Mapping[str, str]) -> dict[str, str | None]:
@@ -165,11 +214,7 @@ class Network:
         # httpx forgets the proxies of the environment where a transport is given outright, and
         # takes one of its own for NO_PROXY where none is.
         through: dict[str, httpx.AsyncBaseTransport | None] = {
-            pattern: None
-            if url is None
-            else httpx.AsyncHTTPTransport(
-                verify=self._context, http2=True, limits=limits, proxy=httpx.Proxy(url)
-            )
+            pattern: None if url is None else _Through(url, self._context, limits)
             for pattern, url in proxies(getproxies()).items()
         }
         return httpx.AsyncClient(

@@ -7,7 +7,7 @@ the sample.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from random import SystemRandom
@@ -20,8 +20,8 @@ from prober.canary import Asking, Canary
 from prober.clock import Clock
 from prober.config import Price
 from prober.credentials import Authorize, CredentialsError
-from prober.network import Network, resolved
-from prober.providers import ADAPTERS, gateway, limits
+from prober.network import Network, received, resolved
+from prober.providers import ADAPTERS, gateway, limits, stranger
 from prober.providers.base import Request, Target
 from prober.providers.outcomes import Rule
 from prober.sample import Limits, Outcome, Phases, Sample, Tokens
@@ -66,7 +66,7 @@ class Plan:
         return cost_usd(tokens, self.price)
 
     async def signed(self, request: Request) -> Request:
-        """With what proves who asks. Raises CredentialsError, or OSError on the way."""
+        """With what proves who asks. Raises CredentialsError."""
         return await self.authorize(request) if self.authorize else request
 
 
@@ -81,29 +81,39 @@ async def probe(
     base_rate: bool = True,
     scrub: Callable[[str], str] = str,
     tape: Tape | None = None,
+    unforeseen: Callable[[Exception], None] | None = None,
 ) -> Sample:
     """Sends one canary and gives what it found. Never raises for what a provider does.
 
-    `scrub` takes the secrets out of whatever the provider said; `tape` keeps the raw exchange.
+    `scrub` takes the secrets out of whatever the provider said; `tape` keeps the raw exchange;
+    `unforeseen` is told the error of a canary that failed in a way that no table names.
     """
-    canary = canary or plan.asking.canary(CHANCE)
-    started_at, started_s = clock.now(), clock.mono()
-    run = _Run(plan, canary, clock, started_at, started_s, tape)
-    if plan.fresh:
-        async with network.client() as client:
-            outcome, detail = await run.go(client)
-    else:
-        outcome, detail = await run.go(network.kept)
-    total_s = run.transcript.terminal_s or clock.mono() - started_s
+    run = _Run(plan, canary or plan.asking.canary(CHANCE), clock, tape)
+    try:
+        if plan.fresh:
+            async with network.client() as client:
+                outcome, detail = await run.go(client)
+        else:
+            outcome, detail = await run.go(network.kept)
+    except Exception as error:  # whatever it is, it is this canary's alone
+        while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+            error = error.exceptions[0]
+        if unforeseen is not None:
+            unforeseen(error)
+        outcome = Outcome.BAD_REQUEST
+        detail = f"unforeseen: {type(error).__name__}: {error}"
+    if run.proxy and outcome is not Outcome.OK:
+        detail = f"through proxy {run.proxy}: {detail}"
+    total_s = run.transcript.terminal_s or run.now_s()
     if tape is not None:
-        tape.sent_s, tape.answer = run.sent_s, run.transcript.text
+        tape.sent_s, tape.answer, tape.proxy = run.sent_s, run.transcript.text, run.proxy
     return Sample(
         id=id,
         provider=plan.provider,
         vantage=vantage,
         model=plan.target.model,
-        started_at=started_at,
-        started_s=started_s,
+        started_at=run.started_at,
+        started_s=run.started_s,
         outcome=outcome,
         phases=run.phases(total_s),
         tokens=run.transcript.tokens,
@@ -125,8 +135,6 @@ class _Run:
         plan: Plan,
         canary: Canary,
         clock: Clock,
-        started_at: float,
-        started_s: float,
         tape: Tape | None,
     ) -> None:
         self.plan = plan
@@ -137,21 +145,23 @@ class _Run:
         self.limits: Limits | None = None
         self.new_connection = False
         self._clock = clock
-        self._started_at = started_at
-        self._started_s = started_s
+        self.proxy = ""
+        self.started_at, self.started_s = clock.now(), clock.mono()
         self._tape = tape
         self._marks: dict[str, float] = {}
         self._headers: dict[str, str] = {}
-        self._error_body = bytearray()
+        # The beginning of an answer that is, or may be, no stream.
+        self._body = bytearray()
         self._at_proxy = False
+        self._ready = False
 
     @property
     def _refused(self) -> bool:
         """The HTTP status says it all, whatever becomes of the body."""
         return self.status is not None and not 200 <= self.status < 300
 
-    def _now_s(self) -> float:
-        return self._clock.mono() - self._started_s
+    def now_s(self) -> float:
+        return self._clock.mono() - self.started_s
 
     async def go(self, client: httpx.AsyncClient) -> tuple[Outcome, str]:
         first_s, total_s = self.plan.first_text_timeout_s, self.plan.timeout_s
@@ -163,30 +173,39 @@ class _Run:
                 return self._refusal()
             if self.transcript.terminal:
                 return self._conclude()
+            if not self._ready:
+                return Outcome.TIMEOUT_FIRST_TEXT, f"no credentials in {first_s:g} s"
             if self.transcript.first_text_s is None:
                 return Outcome.TIMEOUT_FIRST_TEXT, f"no first text in {first_s:g} s"
             return Outcome.TIMEOUT_TOTAL, f"not finished in {total_s:g} s"
         except CredentialsError as error:
-            return Outcome.AUTH, str(error)
+            return error.outcome, str(error)
         except TROUBLE as error:
             if self._refused:
                 return self._refusal()
-            return translate(error, answered=self.status is not None)
+            return self._strange() or translate(error, answered=self.status is not None)
 
     async def _request(self) -> Request:
         plan = self.plan
         adapter = ADAPTERS[plan.api]
         request = adapter.build(plan.target, self.canary.prompt, plan.max_tokens)
-        request = await plan.signed(request)
+        if plan.authorize is not None:
+            request = await plan.authorize(request)
+            # An application has its token already: the canary begins here.
+            fetched_s = self.now_s()
+            self.started_at, self.started_s = self._clock.now(), self._clock.mono()
+            if self._tape is not None:
+                self._tape.fetched_s = fetched_s
         if self._tape is not None:
-            self._tape.request, self._tape.ready_s = request, self._now_s()
+            self._tape.request = request
+        self._ready = True
         return request
 
     async def _exchange(
         self, client: httpx.AsyncClient, deadline: asyncio.Timeout
     ) -> tuple[Outcome, str]:
         loop = asyncio.get_running_loop()
-        began = loop.time() - self._now_s()
+        began = loop.time() - self.now_s()
         request = await self._request()
         resolved.set(partial(self._mark, "dns"))
         async with client.stream(
@@ -194,7 +213,7 @@ class _Run:
             _url(request.url),
             headers=request.headers,
             content=request.body,
-            extensions={"trace": self._trace},
+            extensions={"trace": self._trace, "through": self._through},
         ) as response:
             self._greet(response)
             if self._refused:
@@ -213,7 +232,7 @@ class _Run:
         }
         self._headers = headers
         self.request_id = ADAPTERS[self.plan.api].request_id(headers)
-        self.limits = limits.read(headers, self._started_at)
+        self.limits = limits.read(headers, self.started_at)
         if self._tape is not None:
             version, reason = response.http_version, response.reason_phrase
             self._tape.status = f"{version} {response.status_code} {reason}".rstrip()
@@ -224,13 +243,16 @@ class _Run:
     ) -> None:
         """Takes the stream in until it ends or a deadline strikes. Raises what httpx raises."""
         loop, transcript, plan = asyncio.get_running_loop(), self.transcript, self.plan
-        reader, received = ADAPTERS[plan.api].reader(plan.rules), 0
-        async for data in response.aiter_bytes():
-            at_s = self._now_s()
-            received += len(data)
+        reader, count = ADAPTERS[plan.api].reader(plan.rules), 0
+        pieces = received(response)
+        if not self._headers.get("content-type", "").startswith(stranger.STREAMS):
+            pieces = self._kept(pieces)
+        async for data in pieces:
+            at_s = self.now_s()
+            count += len(data)
             if self._tape is not None:
                 self._tape.chunk(at_s, data)
-            if received > plan.max_bytes:
+            if count > plan.max_bytes:
                 transcript.too_large(plan.max_bytes)
                 return
             had_text = transcript.first_text_s is not None
@@ -241,24 +263,38 @@ class _Run:
             elif transcript.first_text_s is not None and not had_text:
                 deadline.reschedule(began + plan.timeout_s)
         for event in reader.close():
-            transcript.take(event, self._now_s())
+            transcript.take(event, self.now_s())
 
     def _conclude(self) -> tuple[Outcome, str]:
         """The outcome of an answer that came with HTTP success."""
         if why := gateway.stand_in(self._headers):
             return Outcome.BAD_REQUEST, why
-        return self.transcript.conclude(self.canary)
+        return self._strange() or self.transcript.conclude(self.canary)
+
+    def _strange(self) -> tuple[Outcome, str] | None:
+        """What an answer is that came with HTTP success, and is no stream of this API."""
+        if not self._body or self.transcript.terminal or self.transcript.first_text_s is not None:
+            return None
+        plan = self.plan
+        found = ADAPTERS[plan.api].unstreamed(bytes(self._body), self._headers, plan.rules)
+        return (found.outcome, found.detail) if found is not None else None
+
+    async def _kept(self, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        async for data in pieces:
+            if len(self._body) < MAX_ERROR_BYTES:
+                self._body += data
+            yield data
 
     async def _read_refusal(self, response: httpx.Response) -> None:
-        async for data in response.aiter_bytes():
-            self._error_body += data
+        async for data in received(response):
+            self._body += data
             if self._tape is not None:
-                self._tape.chunk(self._now_s(), data)
-            if len(self._error_body) > MAX_ERROR_BYTES:
+                self._tape.chunk(self.now_s(), data)
+            if len(self._body) > MAX_ERROR_BYTES:
                 break
 
     def _refusal(self) -> tuple[Outcome, str]:
-        body, headers = bytes(self._error_body[:MAX_ERROR_BYTES]), self._headers
+        body, headers = bytes(self._body[:MAX_ERROR_BYTES]), self._headers
         if self.status is not None and 300 <= self.status < 400:
             host = urlsplit(headers.get("location", "")).netloc or "another path"
             why = f"HTTP {self.status}, redirected to {host}; canaries follow nobody: see base_url"
@@ -276,8 +312,11 @@ class _Run:
             if mark == "connect":
                 self.new_connection = True
 
+    def _through(self, proxy: str) -> None:
+        self.proxy = proxy
+
     def _mark(self, name: str) -> None:
-        self._marks[name] = self._now_s()
+        self._marks[name] = self.now_s()
 
     @property
     def sent_s(self) -> float | None:

@@ -25,6 +25,13 @@ class Repeats:
     def __init__(self) -> None:
         self._said: dict[str, dict[Outcome, _Said]] = {}
         self._fine: dict[str, int] = {}
+        self._startled: set[tuple[str, type[Exception]]] = set()
+
+    def startled(self, provider: str, error: Exception) -> bool:
+        """A canary ended in a way that no table names: whether its traceback is news."""
+        new = (provider, type(error)) not in self._startled
+        self._startled.add((provider, type(error)))
+        return new
 
     def line(self, sample: Sample, now_s: float) -> str:
         """What to log of a canary; empty when it is no news. `now_s`: seconds, monotonic."""

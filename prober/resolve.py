@@ -17,6 +17,7 @@ from sqlalchemy import make_url
 from prober.config import Config, Provider
 from prober.config_provider import unsendable
 from prober.credentials import authorizer, missing_extra
+from prober.network import proxy_problems
 from prober.probe import Plan
 from prober.providers.base import Target, merged
 from prober.providers.outcomes import Rule
@@ -86,6 +87,7 @@ def resolve(config: Config) -> Resolved:
     ca_file = config.network.ca_file
     if ca_file and (why := _no_certificates(Path(ca_file).expanduser())):
         problems.append(f'[network]: ca_file = "{ca_file}": {why}')
+    problems += proxy_problems(getproxies())
     for provider in config.provider:
         key = _key(provider, shut, problems)
         if key:

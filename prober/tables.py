@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
@@ -54,6 +55,16 @@ class Table(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False
     )
+
+
+def check_port(url: str) -> None:
+    """Raises ValueError for a port that nobody can have."""
+    try:
+        known = urlsplit(url).port != 0
+    except ValueError:
+        known = False
+    if not known:
+        raise ValueError("its port must be a number from 1 to 65535")
 
 
 def _zone(value: Any) -> Any:

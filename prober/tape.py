@@ -22,9 +22,9 @@ class Tape:
     """Filled by `probe`; written by `text`.
 
     Attributes:
-        ready_s: the request stood, its credentials fetched and its signature made; seconds since
-            the start of the canary, as all times here.
-        sent_s: its last byte was on the way.
+        fetched_s: how long its credentials and its signature took, before the canary began.
+        sent_s: its last byte was on the way; seconds since the start, as all other times here.
+        proxy: host and port of the proxy that it went through; empty: straight.
         chunks: what came back, and when.
         answer: the visible text, as far as it was kept.
     """
@@ -33,8 +33,9 @@ class Tape:
     status: str = ""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     chunks: list[tuple[float, bytes]] = field(default_factory=list, repr=False)
-    ready_s: float | None = None
+    fetched_s: float | None = None
     sent_s: float | None = None
+    proxy: str = ""
     answer: str = field(default="", repr=False)
     _taken: int = 0
 

@@ -47,33 +47,40 @@ def translate(error: Exception, *, answered: bool) -> tuple[Outcome, str]:
     if isinstance(error, httpx.LocalProtocolError | UnicodeError):
         # Not in its own words: they quote the header, and with it the key.
         return Outcome.BAD_REQUEST, UNSENDABLE
-    causes = _causes(error)
-    said = _say(error, causes)
+    found = causes(error)
+    said = words(error)
     for kind, outcome in _PATH_CAUSES:
-        if any(isinstance(cause, kind) for cause in causes):
-            return outcome, said
+        if any(isinstance(cause, kind) for cause in found):
+            return outcome, f"{said}; is it http://?" if _no_tls(found) else said
     if isinstance(error, httpx.RemoteProtocolError) and not _hung_up(said):
-        return Outcome.STREAM_ERROR, said  # it answered, but not in HTTP
+        return Outcome.STREAM_ERROR, f"answered, but not in HTTP: {said}"
     outcome = next((o for kind, o in _ERRORS if isinstance(error, kind)), Outcome.RESET)
     # Once bytes have come, a broken connection is a broken answer.
     return (Outcome.STREAM_TRUNCATED if answered and outcome is Outcome.RESET else outcome), said
 
 
-def _say(error: Exception, causes: list[BaseException]) -> str:
-    """The most telling message: the system's own, where there is one."""
-    system = [c.strerror for c in causes if isinstance(c, OSError) and c.strerror]
+def words(error: Exception) -> str:
+    """The most telling message of an error and its causes: the system's own, if there is one."""
+    system = [c.strerror for c in causes(error) if isinstance(c, OSError) and c.strerror]
     said = system[-1] if system and not isinstance(error, httpx.ProxyError) else str(error)
     return " ".join(said.split())[:300] or type(error).__name__
 
 
-def _hung_up(said: str) -> bool:
-    return any(word in said.lower() for word in ("disconnected", "closed", "terminated", "eof"))
-
-
-def _causes(error: BaseException) -> list[BaseException]:
+def causes(error: BaseException) -> list[BaseException]:
+    """The error, and what it came from."""
     found: list[BaseException] = []
     cause: BaseException | None = error
     while cause is not None and cause not in found:
         found.append(cause)
         cause = cause.__cause__ or cause.__context__
     return found
+
+
+def _no_tls(found: list[BaseException]) -> bool:
+    """What came back was no TLS at all."""
+    reasons = {getattr(cause, "reason", None) for cause in found}
+    return bool(reasons & {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"})
+
+
+def _hung_up(said: str) -> bool:
+    return any(word in said.lower() for word in ("disconnected", "closed", "terminated", "eof"))

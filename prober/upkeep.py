@@ -156,7 +156,8 @@ class Upkeep:
             return
         try:
             async with asyncio.timeout(CONTROL_TIMEOUT_S):
-                await daemon.network.kept.get(url)
+                async with daemon.network.kept.stream("GET", url):
+                    pass  # whatever it says
         except (httpx.HTTPError, OSError, TimeoutError) as error:
             log.warning("the heartbeat was not heard: %s", daemon.resolved.scrub(str(error)))
 

@@ -141,6 +141,8 @@ def _lacks(found: Setup, name: str) -> str:
 
 
 async def _ask(found: Setup, wanted: list[Provider], warm: bool, *, live: bool) -> list[Probed]:
+    if problem := next((p for p in found.resolved.problems if p.startswith("[network]")), ""):
+        fail(problem, BAD_USAGE)
     ca_file = found.config.network.ca_file
     try:
         network = Network(ca_file)

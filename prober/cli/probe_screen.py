@@ -79,7 +79,8 @@ def _headline(probed: Probed, width: int) -> list[Text]:
 def _place(probed: Probed) -> str:
     provider, tape = probed.provider, probed.tape
     version = tape.status.partition(" ")[0] if tape.status.startswith("HTTP") else ""
-    said = [probed.sample.model, provider.api, provider.url, version]
+    proxy = f"through proxy {tape.proxy}" if tape.proxy else ""
+    said = [probed.sample.model, provider.api, provider.url, proxy, version]
     return " · ".join(probed.scrub(word) for word in said if word)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from prober import __version__
 from prober.clock import Clock
 from prober.config import Provider
-from prober.network import Network
+from prober.network import Network, received
 from prober.probe import Plan
 from prober.probe import probe as send
 from prober.sample import Sample
@@ -152,7 +152,7 @@ class Asker:
                 client.stream("GET", url) as response,
             ):
                 status = response.status_code
-                async for data in response.aiter_bytes():
+                async for data in received(response):
                     body += data
                     if len(body) >= HEALTH_BYTES:
                         break

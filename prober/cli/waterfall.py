@@ -29,9 +29,7 @@ class Phase:
 def phases(sample: Sample, tape: Tape) -> list[Phase]:
     """What was reached, in the order of time; the last one ends with the canary."""
     seen = sample.phases
-    fetched_s = tape.ready_s if (tape.ready_s or 0.0) > WORTH_A_ROW_S else None
     ends = [
-        ("credentials", fetched_s, "cyan"),
         ("DNS", seen.dns_s, "cyan"),
         ("connect", seen.connect_s, "cyan"),
         ("TLS", seen.tls_s, "cyan"),
@@ -47,6 +45,8 @@ def phases(sample: Sample, tape: Tape) -> list[Phase]:
         ),
     ]
     found: list[Phase] = []
+    if (fetched_s := tape.fetched_s or 0.0) > WORTH_A_ROW_S:
+        found.append(Phase("credentials", -fetched_s, 0.0, "cyan"))  # before its start
     start_s = 0.0
     for name, end_s, colour in sorted(
         ((name, end_s, colour) for name, end_s, colour in ends if end_s is not None),
@@ -78,7 +78,7 @@ def _bar(phase: Phase, total_s: float, room: int) -> str:
     if total_s <= 0:
         return ""
     start, end = (round(at_s / total_s * room) for at_s in (phase.start_s, phase.end_s))
-    start = min(start, room - 1)
+    start = min(max(start, 0), room - 1)
     # What is too short for a column still shows where it was.
     return " " * start + ("█" * (end - start) or "▏")
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from prober.providers import outcomes
+from prober.providers import outcomes, stranger
 from prober.providers.base import (
     Event,
     Failure,
@@ -20,6 +20,7 @@ from prober.providers.base import (
 from prober.providers.catalogue import Catalogue
 from prober.providers.outcomes import Rule
 from prober.providers.sse import Message
+from prober.sample import Outcome
 
 # Cut to what is shown only after secrets were taken out of it.
 MAX_DETAIL = 2_000
@@ -124,8 +125,23 @@ class Adapter:
             # Amazon's may go on with an address: "ThrottlingException:http://…".
             codes = [named.partition(":")[0], *codes]
         words = " ".join([message, *codes])
+        kind = (headers or {}).get("content-type", "").lower()
+        if strange := stranger.refused(status, kind, body, codes, message):
+            own = outcomes.first(rules, self.api, status, codes, f"{strange[1]} {words}")
+            return Failure(own or strange[0], strange[1])
         outcome = outcomes.name(self.api, status, codes, words, rules)
         return Failure(outcome, detail(status, codes, message))
+
+    def unstreamed(
+        self, body: bytes, headers: Mapping[str, str], rules: Sequence[Rule] = ()
+    ) -> Failure | None:
+        """Names an answer with HTTP success that is no stream; None for what may be one."""
+        said = stranger.unstreamed(headers.get("content-type", "").lower(), body)
+        if not said:
+            return None
+        words = f"{said} {body[:MAX_DETAIL].decode('utf-8', 'replace')}"
+        own = outcomes.first(rules, self.api, 200, (), words)
+        return Failure(own or Outcome.STREAM_ERROR, said)
 
     def request_id(self, headers: Mapping[str, str]) -> str | None:
         found = (headers[name] for name in self.request_id_headers if name in headers)

@@ -124,7 +124,7 @@ def name(
     api: str, status: int, codes: Collection[str], message: str, rules: Sequence[Rule] = ()
 ) -> Outcome:
     """The outcome of an error answer with HTTP `status`; `rules` are the configuration's."""
-    return _first(rules, api, status, codes, message) or _own(api, status, codes, message)
+    return first(rules, api, status, codes, message) or _own(api, status, codes, message)
 
 
 def name_in_stream(
@@ -137,7 +137,7 @@ def name_in_stream(
     """
     if status < 400:
         status = 500
-    if outcome := _first(rules, api, status, codes, message):
+    if outcome := first(rules, api, status, codes, message):
         return outcome
     outcome = _own(api, status, codes, message)
     if FAULT[outcome] in (Fault.ACCOUNT, Fault.CAPACITY):
@@ -146,11 +146,12 @@ def name_in_stream(
 
 
 def _own(api: str, status: int, codes: Collection[str], message: str) -> Outcome:
-    return _first(RULES, api, status, codes, message) or by_status(status)
+    return first(RULES, api, status, codes, message) or by_status(status)
 
 
-def _first(
+def first(
     rules: Sequence[Rule], api: str, status: int, codes: Collection[str], message: str
 ) -> Outcome | None:
+    """What the first row that matches says."""
     matching = (r.outcome for r in rules if r.matches(api, status, codes, message))
     return next(matching, None)

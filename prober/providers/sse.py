@@ -15,6 +15,8 @@ class Message(NamedTuple):
     bare: bool = False
 
 
+# The standard drops it before the first line; nobody means it elsewhere.
+BOM = b"\xef\xbb\xbf"
 _FIELDS = (b"data", b"event", b"id", b"retry")
 
 
@@ -59,6 +61,7 @@ class Messages:
         return found
 
     def _take(self, line: bytes) -> None:
+        line = line.removeprefix(BOM)
         name, _, value = line.partition(b":")
         if name == b"data":
             self._data.append(value.removeprefix(b" "))

@@ -264,7 +264,19 @@ async def test_certificates_that_cannot_be_read_are_one_clear_line(
     config.write_text(text, "utf-8")
     said = await prober("probe", "alpha")
     assert said.exit_code == 2
-    assert "[network]: ca_file = '/none/ca.pem': No such file or directory" in said.output
+    assert '[network]: ca_file = "/none/ca.pem": no such file' in said.output
+
+
+async def test_a_proxy_that_cannot_be_used_is_one_clear_line(
+    config: Path, prober: Prober, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", "ftp://user:pass@127.0.0.1:9")
+    for command in (("probe", "alpha"), ("probe", "--all"), ("check",)):
+        said = await prober(*command)
+        assert said.exit_code == 2
+        assert "[network]: ALL_PROXY is no proxy that can be used" in said.output
+        assert "pass" not in said.output
+        assert "Traceback" not in said.output
 
 
 async def test_the_help_says_what_it_costs_and_what_save_does(prober: Prober) -> None:

@@ -31,7 +31,7 @@ PROVIDER = Provider.model_validate(
     {"name": "a", "api": "openai", "model": "m-1", "preset": "vllm",
      "price": {"input": 1.0, "output": 2.0}}
 )  # fmt: skip
-TAPE = Tape(status="HTTP/2 200 OK", ready_s=0.0001, sent_s=0.051, answer="ab12cd34")
+TAPE = Tape(status="HTTP/2 200 OK", fetched_s=0.0001, sent_s=0.051, answer="ab12cd34")
 
 
 def probed(sample: Sample = SAMPLE, tape: Tape = TAPE, **more: Any) -> Probed:
@@ -95,10 +95,10 @@ def test_a_kept_connection_says_so() -> None:
 
 
 def test_fetching_a_token_is_a_phase_of_its_own() -> None:
-    """Else it would look like a slow name server."""
-    phases = waterfall.phases(SAMPLE, replace(TAPE, ready_s=0.004))
+    """Before the canary begins: else it would look like a slow name server."""
+    phases = waterfall.phases(SAMPLE, replace(TAPE, fetched_s=0.004))
     assert [phase.name for phase in phases][:2] == ["credentials", "DNS"]
-    assert phases[1].start_s == 0.004
+    assert (phases[0].start_s, phases[0].end_s, phases[1].start_s) == (-0.004, 0.0, 0.0)
 
 
 @pytest.mark.parametrize(

@@ -206,7 +206,7 @@ UNWISE = {
     ),
     "a key over plain http": (
         WELL
-        + provider("a", PRICE, 'base_url = "http://h.example"', 'key = { env = "K" }')
+        + provider("a", PRICE, 'base_url = "http://h.example/v1"', 'key = { env = "K" }')
         + provider("b", PRICE)
         + route(),
         '[[provider]] "a": base_url is plain http; its key travels unencrypted',
@@ -254,7 +254,7 @@ def test_vantages_on_embedded_servers_of_their_own_are_warned_of() -> None:
 
 
 def test_a_provider_on_this_machine_needs_neither_price_nor_controls_nor_tls() -> None:
-    local = 'base_url = "http://127.0.0.1:11434"'
+    local = 'base_url = "http://127.0.0.1:11434/v1"'
     text = REDIS + ALERT + provider("a", local) + provider("b", local) + route()
     assert warned(text) == []
 
@@ -285,3 +285,39 @@ def test_what_fails_together_is_what_is_named_and_the_key() -> None:
     )
     assert domains_of(a) == {"x", "key:environment variable K"}
     assert domains_of(Provider(name="b", api="openai", model="m")) == frozenset()
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "99999", "http"])
+def test_a_port_that_is_none_is_refused(port: str) -> None:
+    wanted = "its port must be a number from 1 to 65535"
+    (said,) = refused(provider("a", f'base_url = "http://127.0.0.1:{port}/v1"'))
+    assert wanted in said
+    (said,) = refused(f'[network]\ncontrols = ["http://127.0.0.1:{port}/"]\n' + provider("a"))
+    assert wanted in said
+
+
+@pytest.mark.parametrize("body", ["{ stream = false }", "{ messages = [] }"])
+def test_what_a_canary_says_itself_is_no_extra(body: str) -> None:
+    (said,) = refused(provider("a", f"extra_body = {body}"))
+    assert "is the canary's own; it asks and streams by itself" in said
+
+
+@pytest.mark.parametrize(
+    ("api", "url", "said"),
+    [
+        ("openai", "https://h.example/v1/chat/completions", 'ends in "/chat/completions"'),
+        ("openai", "https://h.example", "has no path; most servers want one, as in "),
+        ("openai", "https://h.example/v1", ""),
+        ("anthropic", "https://h.example/v1", 'ends in "/v1"'),
+        ("anthropic", "https://h.example/v1/messages", 'ends in "/v1/messages"'),
+        ("anthropic", "https://h.example", ""),
+        ("mistral", "https://h.example/v1", 'ends in "/v1"'),
+        ("ollama", "http://127.0.0.1:11434/v1", 'ends in "/v1"'),
+        ("gemini", "https://h.example/v1beta", 'ends in "/v1beta"'),
+    ],
+)
+def test_a_base_url_with_what_is_added_anyway_is_warned_of(api: str, url: str, said: str) -> None:
+    text = provider("a", f'base_url = "{url}"').replace('api = "openai"', f'api = "{api}"')
+    found = [line for line in warnings(parse(text, "f")) if "base_url" in line]
+    assert len(found) == bool(said)
+    assert all(said in line for line in found)

@@ -137,7 +137,7 @@ async def ask(network: Network, plan: Plan) -> Sample:
 async def test_without_amazon_s_credentials_the_canary_says_what_to_do(network: Network) -> None:
     sample = await ask(network, Plan("a", "bedrock", Target("http://127.0.0.1:9", MODEL),
                                      authorize=Amazon("eu-west-1", str)))  # fmt: skip
-    assert (sample.outcome, sample.fault) == (Outcome.AUTH, Fault.ACCOUNT)
+    assert (sample.outcome, sample.fault) == (Outcome.BAD_REQUEST, Fault.CANARY), "ours, no outage"
     assert sample.detail == (
         "no AWS credentials found: set AWS_PROFILE or AWS_ACCESS_KEY_ID and "
         'AWS_SECRET_ACCESS_KEY, or give key = { env = "AWS_BEARER_TOKEN_BEDROCK" }'
@@ -302,7 +302,7 @@ async def test_a_token_service_out_of_reach_is_a_fault_of_the_path(
 ) -> None:
     token.error = exceptions.TransportError("no route to host")
     sample = await ask(network, Plan("a", "vertex", VERTEX, authorize=Google(str)))
-    assert sample.fault is Fault.PATH
+    assert (sample.outcome, sample.fault) == (Outcome.CONNECT, Fault.PATH)
     assert sample.detail == "Google's token service: no route to host"
 
 
@@ -314,7 +314,8 @@ async def test_no_google_credentials_at_all_says_what_to_do(
 
     monkeypatch.setattr(google.auth, "default", default)
     sample = await ask(network, Plan("a", "vertex", VERTEX, authorize=Google(str)))
-    assert sample.outcome is Outcome.AUTH
+    assert (sample.outcome, sample.fault) == (Outcome.BAD_REQUEST, Fault.CANARY)
+    assert sample.detail.startswith("no Google credentials on this machine: Your default")
     assert "application-default login" in sample.detail
 
 
@@ -323,5 +324,5 @@ def test_what_is_fetched_is_scrubbed(keys: None) -> None:
     found = resolve(parse(f'[[provider]]\nname = "a"\n{BEDROCK}region = "eu-west-1"\n'))
     signer = found.plans["a"].authorize
     assert isinstance(signer, Amazon)
-    signer._sign(Request("POST", "https://h.example/x", {}, b"{}"))
+    signer._frozen()
     assert SECRET not in found.scrub(f"the secret {SECRET} leaked")

@@ -48,3 +48,10 @@ def test_a_rare_failure_is_told_each_time_without_a_count() -> None:
 
 def test_good_canaries_are_no_news() -> None:
     assert lines(OK, OK) == []
+
+
+def test_a_failure_that_nobody_foresaw_is_news_once_for_each_kind_of_it() -> None:
+    repeats = Repeats()
+    errors = [KeyError("x"), KeyError("y"), OverflowError("z")]
+    assert [repeats.startled("a", error) for error in errors] == [True, False, True]
+    assert repeats.startled("b", KeyError("x"))
