@@ -296,7 +296,7 @@ class _Run:
     def _refusal(self) -> tuple[Outcome, str]:
         body, headers = bytes(self._body[:MAX_ERROR_BYTES]), self._headers
         if self.status is not None and 300 <= self.status < 400:
-            host = urlsplit(headers.get("location", "")).netloc or "another path"
+            host = urlsplit(headers.get("location", "")).hostname or "another path"
             why = f"HTTP {self.status}, redirected to {host}; canaries follow nobody: see base_url"
             return Outcome.SERVER_ERROR, why
         failure = ADAPTERS[self.plan.api].classify(self.status or 0, body, headers, self.plan.rules)
