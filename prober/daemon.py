@@ -24,6 +24,7 @@ from prober.crier import Crier
 from prober.flipper import Flipper
 from prober.flips import Memory
 from prober.incidents import Incidents
+from prober.intake import Intake
 from prober.journal import Journal
 from prober.judge import LEASE_TTL_S, Judge
 from prober.network import Network
@@ -124,6 +125,7 @@ class Daemon:
         await self.schedule.close(CANARIES_END_S)
         self.judge.stop()
         self.upkeep.stop()
+        self.intake.stop()
         _, late = await asyncio.wait(self._tasks, timeout=TICK_ENDS_S)
         for task in late:
             task.cancel()
@@ -181,6 +183,7 @@ class Daemon:
         flipper = Flipper(Writer(self._redis), self.journal, self.store)
         self.judge = Judge(self.config, states, flipper, self.incidents, self.crier, self.clock)
         self.judge.shut = self.resolved.shut
+        self.intake = Intake(self._redis, self.judge, self.clock)
         self._past = past
         budget_file = self.folder / "budget.json"
         self._budget = await asyncio.to_thread(Budget, self._limits(), budget_file)
@@ -273,6 +276,7 @@ class Daemon:
         self._tasks += [
             asyncio.create_task(self.judge.run(), name="judge"),
             asyncio.create_task(self.upkeep.run(), name="upkeep"),
+            asyncio.create_task(self.intake.run(), name="intake"),
         ]
         for name, why in self.resolved.shut.items():
             log.warning("%s is not probed: %s", name, why)
