@@ -124,9 +124,13 @@ class Engine:
     def _flow(self, scenario: Scenario, provider: Provider) -> None:
         """The requests that each route sends to a provider while it is the primary."""
         generated = scenario.providers[provider.name]
-        for state in self.states if generated.traffic_rps else ():
+        for state in self.states:
             tracker = state.trackers.get(provider.name)
-            if tracker is not None and tracker.traffic is not None:
+            if tracker is None:
+                continue
+            if not generated.traffic_rps:
+                tracker.traffic = None  # nobody reports: nothing to ask at each look
+            elif tracker.traffic is not None:
                 seed = f"{scenario.seed} {provider.name} {state.name}"
                 world = _world(scenario, provider)
                 flow = Flow(seed, generated, world, tracker, tracker.traffic)
@@ -340,7 +344,7 @@ class Engine:
         near = full
         for state in self.states:
             for tracker in state.trackers.values():
-                if full or tracker.traffic is not None:
+                if full or tracker.traffic is not None:  # reports come between ticks
                     tracker.tick(at_s)
                 if tracker.changes:
                     self._changed(state, tracker, at_s)
