@@ -9,7 +9,16 @@ from collections.abc import Callable
 
 from rich.console import Console
 
-from bench import adapters, blackbox, fan_out, first_text, flag_read, probe_cpu, report_cost
+from bench import (
+    adapters,
+    blackbox,
+    fan_out,
+    first_text,
+    flag_read,
+    probe_cpu,
+    report_cost,
+    report_intake,
+)
 from bench.row import Row, SkippedError, table
 
 MEASUREMENTS: dict[str, Callable[[], list[Row]]] = {
@@ -19,6 +28,7 @@ MEASUREMENTS: dict[str, Callable[[], list[Row]]] = {
     "first_text": first_text.measure,
     "flag_read": flag_read.measure,
     "report_cost": report_cost.measure,
+    "report_intake": report_intake.measure,
     "fan_out": fan_out.measure,
 }
 

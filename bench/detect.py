@@ -2,7 +2,9 @@
 
 All figures but the oracle's come from `prober simulate` itself: the true schedule, detectors and
 decisions, in virtual time, with fixed seeds. Others' rules probe at their base rate throughout,
-as their makers do; half-of-minute every 10 s, or it would never have its five samples.
+as their makers do; half-of-minute every 10 s, or it would never have its five samples. `traffic`
+is `normal` with four processes that report five requests a second between them; a year of its
+noise takes minutes.
 """
 
 from __future__ import annotations
@@ -33,6 +35,9 @@ PEERS = ("consecutive-3", "for-5m", "half-of-minute", "burn-14.4")
 ORACLE = "oracle"
 ORACLE_NATS = 12.0
 RELATIVE = "relative ttft"
+# `normal`, with applications that report what they see.
+TRAFFIC = "traffic"
+CALLS = {"traffic_rps": 5.0, "processes": 4}
 
 # What happens, and how long a rule has to notice.
 OUTAGES: dict[str, tuple[dict[str, Any], float]] = {
@@ -88,7 +93,7 @@ def config(rule: str) -> Config:
     if rule == RELATIVE:
         route["objectives"] = {"ttft": {"relative": True}}
     else:
-        route["detector"] = {"kind": rule}
+        route["detector"] = {"kind": "normal" if rule == TRAFFIC else rule}
     provider = [
         {"name": name, "api": "openai", "model": "m", "failure_domains": [name], "canary": canary}
         for name in ("a", "b")
@@ -102,7 +107,7 @@ def detection(job: Job) -> Found:
     if job.rule == ORACLE:
         found = oracle.delays_s(SHARES[job.case], 0.002, ORACLE_NATS, trials, job.seed)
         return Found(job, tuple(found), (), trials)
-    generated: dict[str, Any] = {"error_rate": 0.002}
+    generated: dict[str, Any] = {"error_rate": 0.002, **_calls(job.rule)}
     incident, lasts_s = OUTAGES.get(job.case, BROWNOUT)
     if job.rule == RELATIVE:
         generated |= {"ttft_sigma": BROWNOUTS[job.case], "drift": DRIFT}
@@ -127,6 +132,10 @@ def detection(job: Job) -> Found:
     )
 
 
+def _calls(rule: str) -> dict[str, Any]:
+    return CALLS if rule == TRAFFIC else {}
+
+
 def wolf(job: Job) -> Found:
     """Years in which nothing happens but noise, blips and drift."""
     if job.rule == ORACLE:
@@ -139,7 +148,7 @@ def wolf(job: Job) -> Found:
             "drift": DRIFT,
         }
     else:
-        generated = {"error_rate": NOISES[job.case], "blips": BLIPS}
+        generated = {"error_rate": NOISES[job.case], "blips": BLIPS, **_calls(job.rule)}
     scenario = Scenario.model_validate(
         {
             "seed": job.seed,
@@ -242,7 +251,7 @@ def _table(title: str, rules: Sequence[str], cells: dict[tuple[str, str], str]) 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.detect", description=__doc__)
-    rules = (*OURS, *PEERS, RELATIVE, ORACLE)
+    rules = (*OURS, TRAFFIC, *PEERS, RELATIVE, ORACLE)
     parser.add_argument("rule", nargs="*", help=f"which: {', '.join(rules)}; else all")
     parser.add_argument("--trials", type=int, default=200, help="outages of each kind")
     parser.add_argument("--years", type=float, default=10.0, help="of noise, for each cell")

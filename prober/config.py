@@ -214,6 +214,12 @@ class Failover(Table):
         return value
 
 
+class Reports(Table):
+    """What applications report of their own calls."""
+
+    enabled: bool = True
+
+
 class Route(Table):
     name: Name
     mode: Mode = Mode.AUTO
@@ -222,6 +228,7 @@ class Route(Table):
     objectives: Objectives = Objectives()
     detector: Detector = Detector()
     failover: Failover = Failover()
+    reports: Reports = Reports()
     runbook: str = ""
     peak_rpm: int | None = Field(None, ge=1)
     peak_tpm: int | None = Field(None, ge=1)

@@ -23,6 +23,7 @@ from prober.crier import Crier
 from prober.flipper import Flipper
 from prober.flips import Memory
 from prober.incidents import Incidents
+from prober.intake import Intake
 from prober.journal import Journal
 from prober.judge import Judge
 from prober.network import Network
@@ -116,6 +117,7 @@ class Daemon:
         await self.schedule.close(CANARIES_END_S)
         self.judge.stop()
         self.upkeep.stop()
+        self.intake.stop()
         _, late = await asyncio.wait(self._tasks, timeout=TICK_ENDS_S)
         for task in late:
             task.cancel()
@@ -182,6 +184,7 @@ class Daemon:
             Ballot(self._redis),
         )
         self.judge.shut = self.resolved.shut
+        self.intake = Intake(self._redis, self.judge, self.clock)
         self._past = past
         budget_file = self.folder / "budget.json"
         self._budget = await asyncio.to_thread(Budget, self._limits(), budget_file)
@@ -276,6 +279,7 @@ class Daemon:
         self._tasks += [
             asyncio.create_task(self.judge.run(), name="judge"),
             asyncio.create_task(self.upkeep.run(), name="upkeep"),
+            asyncio.create_task(self.intake.run(), name="intake"),
         ]
         for name, why in self.resolved.shut.items():
             log.warning("%s is not probed: %s", name, why)

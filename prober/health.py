@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from prober.evidence import Evidence
 from prober.objective import RECOVERED_AT, Objective
 from prober.sample import Fault, Limits, Outcome, Sample
+from prober.traffic import Traffic
 from switch.flag import Health, say_duration
 
 BAD_COSTS = 25
@@ -40,6 +41,7 @@ class Rules:
     Attributes:
         alone: the provider is on this machine; its path needs no witness.
         own_account: the canary's account is not the application's.
+        reports: what applications report is evidence too.
     """
 
     interval_s: float = 30.0
@@ -48,6 +50,7 @@ class Rules:
     healthy_for_s: float = 600.0
     alone: bool = False
     own_account: bool = False
+    reports: bool = True
 
     def stale_after_s(self, paced_s: float) -> float:
         """How long the last canary is believed, where the budget may have slowed them down."""
@@ -113,6 +116,9 @@ class Tracker:
         self._relapses = 0
         self._canary_told = False
         self.resumed = False
+        # The plain thresholds are asked for by those who want nothing else.
+        dials = next((e.objective.dials for e in self.evidence if _is_availability(e)), None)
+        self.traffic = Traffic(dials) if dials is not None and rules.reports else None
 
     # -- what happened ---------------------------------------------------------------------
 
@@ -165,8 +171,18 @@ class Tracker:
             self._witnessed_s = started_s
             self._release()
 
+    def reported(self, process: str, ok: int, bad: int, at_s: float) -> None:
+        """An application's calls to the provider, which is the route's primary."""
+        if self.traffic is not None and not self.latched:
+            self.traffic.add(process, ok, bad, at_s)
+
     def tick(self, now_s: float) -> None:
-        """Gives up on path failures that found no witness: they stay unknown."""
+        """Weighs reports; gives up on path failures that found no witness: they stay unknown."""
+        if self.traffic is not None:
+            self.traffic.weigh(now_s)
+            if self.traffic.breached(now_s) and not self.latched and self.last is not None:
+                self.traffic.believed()
+                self._latch(self.last, by_reports=True)
         while self._waiting and now_s - self._waiting[0].ended_s > self.rules.witness_within_s:
             self._waiting.popleft()
             self._release()
@@ -186,6 +202,8 @@ class Tracker:
         self._account_s.clear()
         self.good_in_a_row = 0
         self.score = 0
+        if self.traffic is not None:
+            self.traffic.reset()
         if not self.latched:
             for evidence in self.evidence:
                 evidence.reset()
@@ -219,10 +237,13 @@ class Tracker:
             return
         bad = breached = False
         for evidence in self.evidence:
-            if evidence.event(sample):
+            was_bad = evidence.event(sample)
+            if was_bad:
                 bad = True
             if evidence.detector.breached:
                 breached = True
+            if self.traffic is not None and was_bad is not None and _is_availability(evidence):
+                self.traffic.canary(was_bad, sample.started_s)
         if ok:
             self._canary_told = False
             self._settle_account()
@@ -265,8 +286,10 @@ class Tracker:
             log_s = _moving(math.log(self.latency_s) if self.latency_s else None, math.log(first_s))
             self.latency_s = math.exp(log_s)
 
-    def _latch(self, sample: Sample) -> None:
+    def _latch(self, sample: Sample, *, by_reports: bool = False) -> None:
         names = frozenset(e.objective.name for e in self.evidence if e.detector.breached)
+        if by_reports:
+            names |= {"availability"}
         if names <= self.latched:
             return
         first = not self.latched
@@ -275,6 +298,9 @@ class Tracker:
         self.latched_why = self._clauses()
         if first:
             sinces = [e.since_at for e in self.evidence if e.since_at is not None]
+            if by_reports and self.traffic is not None and self.traffic.since_s is not None:
+                self.latched_why = self.traffic.clause(agreed=True)
+                sinces.append(self.traffic.since_s + sample.started_at - sample.started_s)
             self.onset_at = min(sinces, default=sample.started_at)
             self.score = 0
             lately = sample.ended_s - self._recovered_s <= RELAPSE_WITHIN_S
@@ -299,6 +325,8 @@ class Tracker:
         self.resumed = False
         for evidence in self.evidence:
             evidence.reset()
+        if self.traffic is not None:
+            self.traffic.reset()
         self.changes.append(Change.RECOVERED)
 
     @property
@@ -310,6 +338,8 @@ class Tracker:
         clauses = [
             e.clause() for e in self.evidence if e.detector.breached or e.since_s is not None
         ]
+        if self.traffic is not None and self.traffic.suspicious and not self.latched:
+            clauses.append(self.traffic.clause())
         return "; ".join(clause for clause in clauses if clause)
 
     # -- what is known ---------------------------------------------------------------------
@@ -317,7 +347,8 @@ class Tracker:
     @property
     def level(self) -> float:
         """How near a breach is, over all objectives: 0 to 1."""
-        return max((evidence.detector.level for evidence in self.evidence), default=0.0)
+        canaries = max((evidence.detector.level for evidence in self.evidence), default=0.0)
+        return canaries if self.traffic is None else max(canaries, self.traffic.level)
 
     @property
     def path_pending(self) -> bool:
@@ -366,7 +397,8 @@ class Tracker:
             return Health.RECOVERING, f"good again, may serve in {left}"
         if self.level > 0:
             worst = max(self.evidence, key=lambda evidence: evidence.detector.level)
-            return Health.SUSPECT, f"{self._clauses()}, {worst.detector.explain()}"
+            explained = f", {worst.detector.explain()}" if worst.detector.level > 0 else ""
+            return Health.SUSPECT, f"{self._clauses()}{explained}"
         if self.last.fault is Fault.CAPACITY:
             return Health.OK, f"last canary rate limited; {self.proof()} good"
         return Health.OK, f"{self.proof()} good"
@@ -451,6 +483,10 @@ class Tracker:
     def resume(self, onset_at: float) -> None:
         """The same for the primary: old evidence moves no flag, but the incident goes on."""
         self.resumed, self.onset_at = True, onset_at
+
+
+def _is_availability(evidence: Evidence) -> bool:
+    return evidence.objective.name == "availability"
 
 
 def _moving(average: float | None, value: float, weight: float = 0.1) -> float:

@@ -131,6 +131,10 @@ class Judge:
             self._witness(sample)
         self._wake.set()
 
+    def wake(self) -> None:
+        """Something was learned: judges at once."""
+        self._wake.set()
+
     def _witness(self, sample: Sample) -> None:
         """An answer proves our own path for providers in other failure domains."""
         for name in vouched_by(self.config, sample.provider):

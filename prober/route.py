@@ -20,6 +20,7 @@ from prober.pace import SUSPICION_FAST_S, SUSPICION_SLOW_S, WATCH_S, Need, Share
 from switch.decide import Action, Alarm, Decision, frozen_until
 from switch.flag import Candidate, Flag, Health, Keys, Mode
 from switch.lease import TIMING
+from switch.reports import Report
 from switch.target import Policy, ProviderView, View
 from switch.votes import Tally, agree
 from switch.writer import Observed
@@ -329,6 +330,16 @@ class RouteState:
         proving = decision.action in (Action.PROVE, Action.FLIP, Action.SEED)
         self.proving = decision.target if proving else ""
 
+    def reported(self, report: Report, at_s: float) -> None:
+        """What one process says of its calls, that ended in the second before `at_s`.
+
+        Only the primary's count: calls to another are what is left of calls that failed elsewhere.
+        """
+        name = self.primary
+        count = report.counts.get(name)
+        if count is not None and name in self.trackers and name not in self.maintained:
+            self.trackers[name].reported(report.process, count.ok, count.bad, at_s)
+
     def moved_to(self, provider: str, now_s: float) -> None:
         self._watch = (provider, now_s + WATCH_S)
         self._leaving_s = None
@@ -462,6 +473,7 @@ def rules_of(provider: Provider, route: Route) -> Rules:
         healthy_for_s=route.failover.healthy_for.total_seconds(),
         alone=on_loopback(provider),
         own_account=provider.account == "own",
+        reports=route.reports.enabled,
     )
 
 

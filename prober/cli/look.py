@@ -164,6 +164,8 @@ def _provider_notes(provider: dict[str, Any]) -> list[str]:
     notes = []
     if (room := provider.get("room")) and room["short"]:
         notes.append(f"[dim]room: {escape(room['short'])}[/]")
+    if reports := provider.get("reports"):
+        notes.append(f"[dim]reports: {escape(reports)}[/]")
     if (model := provider.get("model")) and model["warning"]:
         notes.append(f"[yellow]{escape(cut(model['warning']))}[/]")
     return notes
@@ -225,6 +227,8 @@ def _show_evidence(provider: dict[str, Any], *, primary: bool) -> None:
             continue
         clause = f"{evidence['clause']}; " if evidence["clause"] else ""
         out.print(f"    {evidence['objective']}: {clause}{evidence['explain']}", markup=False)
+    if reports := provider.get("reports"):
+        out.print(f"    reports: {reports}", markup=False)
 
 
 def history(

@@ -17,12 +17,13 @@ from dataclasses import dataclass, field
 from heapq import heappop, heappush, heapreplace
 
 from prober.budget import Budget
-from prober.config import Config
+from prober.config import Config, Provider
 from prober.flips import Memory
 from prober.health import Change, Tracker
 from prober.pace import Pace, Purpose
 from prober.route import RouteState, Standing, vouched_by
 from prober.sample import Fault, Outcome, Sample
+from prober.simulate.flow import Flow
 from prober.simulate.scenario import Scenario
 from prober.simulate.virtual import NoLease, move, show
 from prober.simulate.watched import EPOCH_S, Watched
@@ -33,7 +34,7 @@ from switch.flag import Mode
 TICK_S = 1.0
 FIRST_STAGGER_S = 0.05
 SAY_EVERY = 20_000
-_END, _TICK, _START = 0, 1, 2
+_END, _TICK, _START, _FLOW = 0, 1, 2, 3
 _FIRST = -1
 # Times that are sums of others are equal only nearly.
 NEARLY_S = 1e-6
@@ -86,17 +87,11 @@ class Engine:
             show(state, 0.0, None, ())
         enabled = [p for p in config.provider if p.enabled and p.name in scenario.providers]
         self._watched: list[Watched] = []
+        self._flows: list[tuple[int, Flow]] = []
         for provider in enabled:
-            canary = provider.canary
-            world = World(
-                f"{scenario.seed} {provider.name}",
-                scenario.providers[provider.name],
-                (i for i in scenario.incidents if i.provider == provider.name),
-                canary.first_text_timeout.total_seconds(),
-                canary.timeout.total_seconds(),
-            )
             trackers = [t for s in self.states if (t := s.trackers.get(provider.name))]
-            self._watched.append(Watched(provider, world, trackers))
+            self._watched.append(Watched(provider, _world(scenario, provider), trackers))
+            self._flow(scenario, provider)
         for watched in self._watched:
             names = vouched_by(config, watched.name)
             watched.vouches = [t for w in self._watched if w.name in names for t in w.trackers]
@@ -113,6 +108,21 @@ class Engine:
         self._ticks_from_s = 0.0
         self._ticks = 0
         self._tick_is = 0
+
+    def _flow(self, scenario: Scenario, provider: Provider) -> None:
+        """The requests that each route sends to a provider while it is the primary."""
+        generated = scenario.providers[provider.name]
+        for state in self.states:
+            tracker = state.trackers.get(provider.name)
+            if tracker is None:
+                continue
+            if not generated.traffic_rps:
+                tracker.traffic = None  # nobody reports: nothing to ask at each look
+            elif tracker.traffic is not None:
+                seed = f"{scenario.seed} {provider.name} {state.name}"
+                world = _world(scenario, provider)
+                flow = Flow(seed, generated, world, tracker, tracker.traffic)
+                self._flows.append((len(self._watched) - 1, flow))
 
     # -- the loop ------------------------------------------------------------------------------
 
@@ -138,7 +148,9 @@ class Engine:
                 self._start(at_s, index, number)
                 continue
             heappop(heap)
-            if sample is not None:
+            if what == _FLOW:
+                self._report(at_s, index)
+            elif sample is not None:
                 self._end(at_s, index, sample)
             elif number == self._tick_is:
                 self._ticks += 1
@@ -157,6 +169,12 @@ class Engine:
             at_s, what, index, timer, _sample = heap[0]
             if at_s >= end_s:
                 return
+            if what == _FLOW:
+                heappop(heap)
+                self._report(at_s, index)
+                if not self._calm:
+                    return
+                continue
             watched = self._watched[index]
             if what != _START or timer != watched.timer:
                 heappop(heap)  # void: a calm has no ticks, and what ends is kept
@@ -271,6 +289,34 @@ class Engine:
                 tracker.witnessed(sample.started_s)
         self._after(at_s, index)
 
+    def _report(self, at_s: float, index: int) -> None:
+        """Reports come in; the judge looks at them once they make it suspect something."""
+        place, flow = self._flows[index]
+        if at_s != flow.next_s:
+            return  # nobody calls that provider any more
+        was_suspect = flow.tracker.suspect
+        flow.step()
+        self._await_reports(index)
+        if was_suspect or flow.tracker.suspect:
+            if self._calm:
+                self._rouse(at_s)
+            self._after(at_s, place)
+
+    def _await_reports(self, index: int) -> None:
+        next_s = self._flows[index][1].next_s
+        if next_s < self._duration_s:
+            heappush(self._heap, (next_s, _FLOW, index, 0, None))
+
+    def _turn(self, state: RouteState, at_s: float) -> None:
+        """Applications follow the flag."""
+        for index, (_, flow) in enumerate(self._flows):
+            serves = state.trackers.get(state.primary) is flow.tracker
+            if serves and flow.next_s == math.inf:
+                flow.begin(at_s)
+                self._await_reports(index)
+            elif not serves and flow.tracker in state.trackers.values():
+                flow.end()
+
     def _after(self, at_s: float, index: int) -> None:
         """A canary has ended: the judge wakes, and its seconds count from here."""
         self._ticks_from_s, self._ticks = at_s, 0
@@ -286,7 +332,7 @@ class Engine:
         near = full
         for state in self.states:
             for tracker in state.trackers.values():
-                if full:
+                if full or tracker.traffic is not None:  # reports come between ticks
                     tracker.tick(at_s)
                 if tracker.changes:
                     self._changed(state, tracker, at_s)
@@ -332,6 +378,8 @@ class Engine:
         source = state.seen.flag.provider if state.seen and state.seen.flag else ""
         flip = move(state, at_s, target, reason)
         self.course.moves.append(Move(at_s, state.name, source, target, kind, reason))
+        if self._flows:
+            self._turn(state, at_s)
         # As in the daemon, a flag that exists only here is not watched.
         if flip.moved and state.route.mode is not Mode.OBSERVE:
             state.moved_to(target, at_s)
@@ -390,3 +438,14 @@ class Engine:
             self._heap,
             (self._ticks_from_s + tick * TICK_S, _TICK, 0, self._tick_is, None),
         )
+
+
+def _world(scenario: Scenario, provider: Provider) -> World:
+    """The provider's weather; each one that is made has the same."""
+    return World(
+        f"{scenario.seed} {provider.name}",
+        scenario.providers[provider.name],
+        (i for i in scenario.incidents if i.provider == provider.name),
+        provider.canary.first_text_timeout.total_seconds(),
+        provider.canary.timeout.total_seconds(),
+    )

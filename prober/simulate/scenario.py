@@ -57,6 +57,8 @@ class Generated(_Part):
         ttft_fat_tails: Student's t with 4 degrees of freedom in place of the normal one, spread
             as widely.
         drift: the median swings by this share over each day.
+        traffic_rps: requests a second that applications make and report while it is the primary.
+        processes: how many report them.
     """
 
     error_rate: Share = 0.002
@@ -65,6 +67,8 @@ class Generated(_Part):
     ttft_fat_tails: Flag = False
     drift: float = Field(0.0, ge=0, lt=1, description="a share from 0 to below 1, like 0.15")
     blips: Blips = Blips()
+    traffic_rps: float = Field(0.0, ge=0, le=1e4, description="requests a second, like 5.0")
+    processes: int = Field(4, ge=1, le=1000, description="a whole number from 1, like 4")
 
 
 class Incident(_Part):

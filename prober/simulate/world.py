@@ -77,6 +77,12 @@ class World:
             return Outcome.TIMEOUT_TOTAL, first_s, first_s, self._timeout_s
         return Outcome.OK, first_s, first_s, total_s
 
+    def weather(self, at_s: float) -> tuple[float, float]:
+        """(share of requests that fail at `at_s`, until when it stays so). In the order of time."""
+        if at_s >= self._until_s:
+            self._change(at_s)
+        return self._error_rate, self._until_s
+
     def _next_blip(self, after_s: float) -> None:
         blips = self._generated.blips
         if blips.per_month <= 0:

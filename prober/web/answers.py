@@ -115,6 +115,7 @@ def _provider(state: RouteState, view: ProviderView, now_s: float) -> dict[str, 
             "first_text_s": last.phases.first_text_s,
         },
         "room": _room(last, now_s) if last else None,
+        "reports": tracker.traffic.explain(now_s) if tracker.traffic else "",
         "evidence": [
             {
                 "objective": evidence.objective.name,

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from prober.simulate.engine import Engine
 from prober.simulate.report import YEAR_S, Result, simulate
 from prober.simulate.scenario import configured, parse
 
@@ -152,3 +153,40 @@ def test_the_report_has_the_documented_shape() -> None:
     assert list(plain["incidents"][0]) == [
         "provider", "start_s", "end_s", "detected_s", "flipped_s", "covered",
     ]  # fmt: skip
+
+
+CALLED = {"error_rate": 0.002, "traffic_rps": 5.0}
+
+
+def test_what_applications_report_finds_a_third_in_half_a_minute() -> None:
+    called = {"a": CALLED, "b": CALLED}
+    incidents = [trouble(start_s=HOUR_S * 10 * n, error_rate=0.3) for n in range(1, 9)]
+    found = run(*incidents, providers=called, duration_s=90 * HOUR_S)
+    flipped = [incident.flipped_s for incident in found.incidents]
+    assert sum(at_s or 600.0 for at_s in flipped) / len(flipped) < 40
+    assert any("processes failed in" in flip.reason for flip in found.flips)
+    assert found.false_flips == 0
+
+
+def test_blips_that_applications_report_move_nothing() -> None:
+    blips = [
+        {"provider": "a", "start_s": HOUR_S * n, "end_s": HOUR_S * n + 5 + n % 41}
+        for n in range(1, 200)
+    ]
+    assert run(*blips, providers={"a": CALLED, "b": CALLED}, duration_s=200 * HOUR_S).flips == ()
+
+
+def test_reports_are_drawn_alike_whether_or_not_quiet_hours_are_passed_over() -> None:
+    scenario = parse(
+        json.dumps(
+            {
+                "duration_s": 6 * HOUR_S,
+                "providers": {"a": {**CALLED, "error_rate": 0.02}, "b": CALLED},
+                "incidents": [trouble(error_rate=0.3), trouble(start_s=4 * HOUR_S)],
+            }
+        )
+    )
+    config = configured(scenario, Path())
+    fast, slow = (Engine(scenario, config, every_second=every).run() for every in (False, True))
+    assert fast == slow
+    assert any("processes failed in" in move.reason for move in fast.moves)

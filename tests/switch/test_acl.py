@@ -74,6 +74,8 @@ async def test_reader_reporter_and_writer_do_their_part_each_as_its_own_user(
     found = decode_report((await reported())[0][1])
     assert found is not None
     assert found.counts["b"].ok == 1
+    [[_, entries]] = await client.xread({KEYS.reports: "0-0"}, count=1)
+    assert len(entries) == 1, "the daemon reads them"
     await desk.lease.release()
     await desk.writer.publish(KEYS, [])
     # A flip that also waits for a replica is allowed too.
