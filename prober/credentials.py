@@ -234,7 +234,10 @@ def _google(error: Exception, transport: _Transport) -> CredentialsError:
     status, said = transport.status, _first_line(error)
     out_of_reach = any(isinstance(cause, exceptions.TransportError) for cause in causes(error))
     if status is None and out_of_reach:
-        return CredentialsError(f"{service}: {words(error)}", Outcome.CONNECT)
+        why = words(error)
+        # The library's own words for it name its parts.
+        why = f"no answer in {TOKEN_S:g} s" if "timed out" in why else why
+        return CredentialsError(f"{service}: {why}", Outcome.CONNECT)
     refused = isinstance(error, exceptions.RefreshError) and (
         status is None or any(isinstance(part, dict) and "error" in part for part in error.args)
     )

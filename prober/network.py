@@ -99,7 +99,7 @@ async def _first_of(
                 await ended.aclose()
 
 
-async def received(response: httpx.Response) -> AsyncIterator[bytes]:
+def received(response: httpx.Response) -> AsyncIterator[bytes]:
     """The body as it comes, byte for byte.
 
     Raises UnreadableError for an encoding, which nobody asked for: packed three times, a few bytes
@@ -108,8 +108,7 @@ async def received(response: httpx.Response) -> AsyncIterator[bytes]:
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("", "identity"):
         raise UnreadableError(f"encoded as {encoding[:40]}, which nobody asked for")
-    async for data in response.aiter_raw():
-        yield data
+    return response.aiter_raw()
 
 
 class _Direct(httpx.AsyncHTTPTransport):

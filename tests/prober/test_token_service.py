@@ -160,6 +160,17 @@ async def test_a_token_service_that_hangs_ends_before_the_canary_does(
     assert len(service.requests) == 1, "one fetch under way, whoever waits for it"
 
 
+async def test_a_token_service_s_silence_is_said_in_plain_words(
+    network: Network, account: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(credentials, "TOKEN_S", 0.2)
+    async with answering(silent_after()) as service:
+        account(service.port)
+        sample = await ask(network)
+    assert sample.outcome is Outcome.CONNECT
+    assert sample.detail == "Google's token service (127.0.0.1): no answer in 0.2 s"
+
+
 async def test_a_canary_with_less_time_than_the_token_says_what_it_waited_for(
     network: Network, account: Any
 ) -> None:
