@@ -173,6 +173,7 @@ def test_what_a_provider_says_at_length_is_cut_in_status_and_why() -> None:
     }  # fmt: skip
     route = {
         "route": "chat", "mode": "auto", "primary": "a", "redis": "ok", "changed_at": None,
+        "drill": None, "drilled": None,
         "decision": {"reason": "stays"}, "pin": None, "frozen_until": None, "providers": [said],
     }  # fmt: skip
     setup = Setup(Path("f"), parse(""), resolve(parse("")), Path("."))
