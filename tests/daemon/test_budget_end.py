@@ -18,7 +18,7 @@ from prober.config import Price
 from prober.emulator import Emulator
 from prober.judge import Judge
 from prober.operators import Operators
-from prober.pace import Need, Purpose
+from prober.pace import Need, Purpose, Share
 from prober.probe import Plan
 from prober.providers.base import Target as Endpoint
 from prober.sample import Outcome, Phases, Sample
@@ -54,6 +54,9 @@ class Wanting:
 
     def needs(self, provider: str, now_s: float) -> list[Need]:
         return [self.need]
+
+    def share(self, provider: str) -> Share:
+        return Share()
 
     def paced(self, provider: str, interval_s: float) -> None:
         self.interval_s = interval_s
