@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
-from prober.alerts import drills
+from prober.alarms import DAY_S, HOUR_S, Alarms
+from prober.alerts import alarms, drills, moves, providers
 from prober.alerts.event import Event
 from prober.alerts.outbox import Outbox
 from prober.alerts.text import Writer
@@ -16,17 +17,13 @@ from prober.health import Tracker
 from prober.incidents import Incident, Incidents
 from prober.reconcile import Mend
 from prober.route import RouteState
-from switch.decide import MACHINE, Alarm, Decision
-from switch.flag import Flip, Mode, Op
+from switch.decide import MACHINE, Decision
+from switch.flag import Flip, Op
 from switch.lease import TIMING
 
-HOUR_S = 3600.0
-DAY_S = 86_400.0
 # Failing to read Redis for a moment is no news.
 REDIS_LOST_AFTER_S = 10.0
 RECENT_MS = 3_600_000
-# Votes come a second apart: what one sees first, the others see in a moment, or the next boots.
-PATIENT = (Alarm.REGIONAL, Alarm.NO_QUORUM)
 # A leader that died without a word is followed by another within one time to live.
 TAKEOVER_S = 2 * TIMING.ttl_s
 BREAK_GLASS = "break-glass"
@@ -44,17 +41,17 @@ class Crier:
         self._outbox = outbox
         self._incidents = incidents
         self._clock = clock
-        self._told: dict[str, float] = {}
-        self._acknowledged: dict[str, float] = {}
         self._redis_lost_s: dict[str, float] = {}
         self._redis_told: set[str] = set()
         self._outvoted: dict[str, str] = {}
-        self.configure(config)
+        self._config = config
+        self._text = _writer(config)
+        self._alarms = Alarms(incidents, clock, config, self._text)
 
     def configure(self, config: Config) -> None:
         self._config = config
-        runbooks = {route.name: route.runbook for route in config.route}
-        self._text = Writer(config.daemon.zone, runbooks)
+        self._text = _writer(config)
+        self._alarms.configure(config, self._text)
 
     async def _post(self, event: Event) -> None:
         await self._outbox.post(event)
@@ -103,18 +100,18 @@ class Crier:
         kind, named = evidence.get("kind", ""), str(evidence.get("named") or "")
         if flip.actor == BREAK_GLASS:
             outcome = "I took it over as a pin for one hour."
-            return self._text.break_glass(
-                flip.route, flip.decision_id, at, flip.to_provider, outcome
+            return moves.break_glass(
+                self._text, flip.route, flip.decision_id, at, flip.to_provider, outcome
             )
         if evidence.get("drill"):
             return drills.moved(self._text, flip, told)
         if flip.op is Op.MANUAL:
-            return self._text.by_hand(flip)
+            return moves.by_hand(self._text, flip)
         if flip.op is Op.AUTO:
             return self._moved(state, flip, kind, told)
         if kind == Mend.PUT_BACK and named:
             outcome = f"It is no candidate that may serve here, so I put {flip.to_provider} back."
-            return self._text.break_glass(flip.route, flip.decision_id, at, named, outcome)
+            return moves.break_glass(self._text, flip.route, flip.decision_id, at, named, outcome)
         if flip.op is Op.REPAIR and not kind:
             return None  # a flag that was there before us
         done = "first flag set" if not kind else "flag repaired"
@@ -131,8 +128,9 @@ class Crier:
         evidence = flip.evidence
         proof, incident = str(evidence.get("proof", "")), evidence.get("incident")
         if kind == "failback":
-            return self._text.failed_back(flip, proof=proof, told=told, incident=incident)
-        return self._text.failed_over(
+            return moves.failed_back(self._text, flip, proof=proof, told=told, incident=incident)
+        return moves.failed_over(
+            self._text,
             flip,
             why=str(evidence.get("why") or flip.reason),
             since=evidence.get("since"),
@@ -186,8 +184,8 @@ class Crier:
     async def refused(self, state: RouteState, why: str) -> None:
         now = self._clock.now()
         await self._post(
-            self._text.refused(
-                state.name, f"refused/{state.name}/{int(now // HOUR_S)}", now, why=why
+            alarms.refused(
+                self._text, state.name, f"refused/{state.name}/{int(now // HOUR_S)}", now, why=why
             )
         )
 
@@ -195,106 +193,21 @@ class Crier:
 
     async def alarm(self, state: RouteState, decision: Decision) -> None:
         """The alarm of a decision: once, then reminders unless acknowledged."""
-        if decision.alarm is None or state.route.mode is Mode.OBSERVE:
-            return
-        lasted_s = self._clock.mono() - state.alarmed_s
-        if decision.alarm in PATIENT and lasted_s < state.route.detector.min_span.total_seconds():
-            return
-        incident = self._incidents.find(state.name, state.primary)
-        decided = state.flag.decision_id if state.flag else ""
-        about = f"{decision.alarm}/{state.name}/{incident.id if incident else decided}"
-        every_s = DAY_S if decision.alarm is Alarm.FAILBACK_READY else HOUR_S
-        key = self._due(about, every_s)
-        if key is None:
-            return
-        event = self._alarm_event(state, decision, key, incident)
+        event = self._alarms.due(state, decision)
         if event is not None:
             await self._post(event)
 
-    def _due(self, about: str, every_s: float) -> str | None:
-        """The key of the next telling; None while it is too soon, or acknowledged."""
-        now_s = self._clock.mono()
-        last_s = self._told.get(about)
-        route = about.split("/")[1]
-        quiet_until_s = self._acknowledged.get(route, float("-inf"))
-        if last_s is not None and (now_s - last_s < every_s or now_s < quiet_until_s):
-            return None
-        self._told[about] = now_s
-        # By the hour or day: a restart neither repeats the last one nor swallows the next.
-        return f"{about}/{int(self._clock.now() // every_s)}"
-
     def acknowledge(self, route: str) -> None:
         """No reminders about a route for an hour."""
-        self._acknowledged[route] = self._clock.mono() + HOUR_S
-
-    def _alarm_event(
-        self, state: RouteState, decision: Decision, key: str, incident: Incident | None
-    ) -> Event | None:
-        now, route, why = self._clock.now(), state.name, decision.reason
-        number = incident.number if incident else None
-        match decision.alarm:
-            case Alarm.NO_CANDIDATE:
-                return self._text.no_candidate(
-                    route,
-                    key,
-                    now,
-                    primary=state.primary,
-                    why=why,
-                    since=incident.opened_at if incident else None,
-                    weighed=decision.weighed,
-                    incident=number,
-                )
-            case Alarm.WOULD_FAIL_OVER:
-                return self._text.would_fail_over(
-                    route, key, now, target=decision.target, why=why, incident=number
-                )
-            case Alarm.FROZEN:
-                return self._text.frozen(route, key, now, why=why, incident=number)
-            case Alarm.PINNED_WHILE_BAD if state.seen and state.seen.live_pin:
-                pin = state.seen.live_pin
-                return self._text.pinned_while_bad(
-                    route, key, now, pin=pin, why=why, incident=number
-                )
-            case Alarm.BREACH_STAYS | Alarm.PAUSED_WHILE_BAD:
-                return self._text.stays(
-                    route,
-                    key,
-                    now,
-                    primary=state.primary,
-                    why=why,
-                    paused=decision.alarm is Alarm.PAUSED_WHILE_BAD,
-                    incident=number,
-                )
-            case Alarm.REGIONAL:
-                return self._text.regional(route, key, now, primary=state.primary, why=why)
-            case Alarm.NO_QUORUM:
-                return self._text.no_quorum(route, key, now, why=why)
-            case Alarm.FAILBACK_READY:
-                return self._text.failback_ready(
-                    route,
-                    key,
-                    now,
-                    home=decision.target,
-                    why=why,
-                    extra_usd=self._extra(state.primary, decision.target),
-                    incident=self._incidents.away(route, decision.target),
-                )
-            case _:
-                return None
-
-    def _extra(self, stays: str, home: str) -> float:
-        costs = [
-            provider.price.input + provider.price.output if provider else 0.0
-            for provider in (self._config.find_provider(stays), self._config.find_provider(home))
-        ]
-        return round(costs[0] - costs[1], 6)
+        self._alarms.acknowledge(route)
 
     # -- providers -----------------------------------------------------------------------------
 
     async def breach(self, state: RouteState, tracker: Tracker) -> None:
         incident = self._incidents.find(state.name, tracker.provider)
         await self._post(
-            self._text.breach(
+            providers.breach(
+                self._text,
                 state.name,
                 f"breach/{incident.id if incident else tracker.provider}",
                 self._clock.now(),
@@ -309,7 +222,8 @@ class Crier:
         if incident is None or incident.closed_at is None:
             return
         await self._post(
-            self._text.recovery(
+            providers.recovery(
+                self._text,
                 state.name,
                 f"recovery/{incident.id}",
                 incident.closed_at,
@@ -324,7 +238,8 @@ class Crier:
             return
         day = int(self._clock.now() // DAY_S)
         await self._post(
-            self._text.account(
+            providers.account(
+                self._text,
                 state.name,
                 f"{tracker.account}/{tracker.provider}/{day}",
                 self._clock.now(),
@@ -338,8 +253,12 @@ class Crier:
         now = self._clock.now()
         # Every route of the provider notices; people are told once.
         await self._post(
-            self._text.account_well(
-                state.name, f"well/{tracker.provider}/{int(now // HOUR_S)}", now, tracker.provider
+            providers.account_well(
+                self._text,
+                state.name,
+                f"well/{tracker.provider}/{int(now // HOUR_S)}",
+                now,
+                tracker.provider,
             )
         )
 
@@ -349,7 +268,8 @@ class Crier:
             return
         day = int(self._clock.now() // DAY_S)
         await self._post(
-            self._text.canary(
+            providers.canary(
+                self._text,
                 state.name,
                 f"canary/{tracker.provider}/{day}",
                 self._clock.now(),
@@ -369,7 +289,8 @@ class Crier:
         stands_by: Sequence[str],
     ) -> None:
         await self._post(
-            self._text.model(
+            providers.model(
+                self._text,
                 key,
                 self._clock.now(),
                 provider=provider,
@@ -385,7 +306,8 @@ class Crier:
     ) -> None:
         now, state = self._clock.now(), "page" if page else "out" if out else "low"
         await self._post(
-            self._text.budget(
+            providers.budget(
+                self._text,
                 f"budget/{provider}/{int(now // DAY_S)}/{state}",
                 now,
                 provider=provider,
@@ -401,7 +323,8 @@ class Crier:
     async def blind(self, providers: Sequence[str]) -> None:
         now = self._clock.now()
         await self._post(
-            self._text.blind(
+            alarms.blind(
+                self._text,
                 f"blind/{int(now)}",
                 now,
                 vantage=self._config.daemon.vantage,
@@ -450,3 +373,7 @@ class Crier:
     async def daemon(self, key: str, title: str, *lines: str) -> None:
         now = self._clock.now()
         await self._post(self._text.daemon(f"{key}/{int(now)}", now, title=title, lines=[*lines]))
+
+
+def _writer(config: Config) -> Writer:
+    return Writer(config.daemon.zone, {route.name: route.runbook for route in config.route})

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from prober_values import flip
 
-from prober.alerts import drills
+from prober.alerts import alarms, drills, moves, providers
 from prober.alerts.event import Event, Severity
 from prober.alerts.text import Writer, plain
 from prober.config import EventName
@@ -53,7 +53,7 @@ def failed_over(**changes: Any) -> Event:
         "failback": "manual",
         "incident": 142,
     }
-    return BERLIN.failed_over(changes.pop("flip", OVER), **{**said, **changes})
+    return moves.failed_over(BERLIN, changes.pop("flip", OVER), **{**said, **changes})
 
 
 def test_a_failover_reads_as_designed() -> None:
@@ -97,7 +97,7 @@ def no_candidate(**changes: Any) -> Event:
         ),
         "incident": 142,
     }
-    return BERLIN.no_candidate("chat", "k", AT, **{**said, **changes})
+    return alarms.no_candidate(BERLIN, "chat", "k", AT, **{**said, **changes})
 
 
 def test_no_candidate_reads_as_designed() -> None:
@@ -146,7 +146,7 @@ HAND = {"op": Op.MANUAL, "actor": "ann", "from_provider": "anthropic", "at_ms": 
 def test_what_an_operator_did_is_told(
     changes: dict[str, Any], title: str, words: list[str]
 ) -> None:
-    event = PLAIN.by_hand(flip(3, "openai", **{**HAND, **changes}))
+    event = moves.by_hand(PLAIN, flip(3, "openai", **{**HAND, **changes}))
     assert (event.title, event.severity) == (title, Severity.INFO)
     lines = event.body.splitlines()
     assert lines[0] == "02:12:41 UTC"
@@ -155,7 +155,7 @@ def test_what_an_operator_did_is_told(
 
 SAID: dict[str, tuple[Callable[[], Event], str, Severity, str]] = {
     "failed_back": (
-        lambda: PLAIN.failed_back(OVER, proof="4 of 4", told=2, incident=None),
+        lambda: moves.failed_back(PLAIN, OVER, proof="4 of 4", told=2, incident=None),
         "chat failed back: anthropic → openai, 02:12:41 UTC",
         Severity.INFO,
         "Now: openai 4 of 4. 2 readers told.",
@@ -167,72 +167,77 @@ SAID: dict[str, tuple[Callable[[], Event], str, Severity, str]] = {
         "Asked for by ann; 2 min at most.",
     ),
     "break_glass": (
-        lambda: PLAIN.break_glass("chat", "k", AT, "openai", "I took it over."),
+        lambda: moves.break_glass(PLAIN, "chat", "k", AT, "openai", "I took it over."),
         "chat: somebody set the flag by hand to openai",
         Severity.WARNING,
         "**You:** next time use `prober pin openai --route chat`, which says who and why.",
     ),
     "propose": (
-        lambda: PLAIN.would_fail_over("chat", "k", AT, target="openai", why="bad", incident=3),
+        lambda: alarms.would_fail_over(
+            PLAIN, "chat", "k", AT, target="openai", why="bad", incident=3
+        ),
         "chat: I would fail over to openai",
         Severity.PAGE,
         "**You:** `prober failover openai --route chat`",
     ),
     "frozen": (
-        lambda: PLAIN.frozen("chat", "k", AT, why="bad", incident=None),
+        lambda: alarms.frozen(PLAIN, "chat", "k", AT, why="bad", incident=None),
         "chat is bad, and frozen after too many flips",
         Severity.PAGE,
         "**You:** let it move again with `prober ack chat`.",
     ),
     "pin": (
-        lambda: PLAIN.pinned_while_bad("chat", "k", AT, pin=PIN, why="bad"),
+        lambda: alarms.pinned_while_bad(PLAIN, "chat", "k", AT, pin=PIN, why="bad"),
         "chat is pinned to openai, which is failing",
         Severity.PAGE,
         "The pin of ann ends 03:12:41 UTC.",
     ),
     "failback_ready": (
-        lambda: PLAIN.failback_ready("chat", "k", AT, home="a", why="well", extra_usd=1.5),
+        lambda: alarms.failback_ready(PLAIN, "chat", "k", AT, home="a", why="well", extra_usd=1.5),
         "chat: a is ready again",
         Severity.INFO,
         "Staying costs 1.5 USD more per million tokens in and out.",
     ),
     "breach": (
-        lambda: PLAIN.breach(
-            "chat", "k", AT, provider="b", why="2 of 3 failed", since=SINCE, incident=4
+        lambda: providers.breach(
+            PLAIN, "chat", "k", AT, provider="b", why="2 of 3 failed", since=SINCE, incident=4
         ),
         "b is failing; chat cannot fail over to it",
         Severity.WARNING,
         "2 of 3 failed since 02:11:40.",
     ),
     "recovery": (
-        lambda: PLAIN.recovery("chat", "k", AT, provider="b", lasted_s=600, incident=4),
+        lambda: providers.recovery(PLAIN, "chat", "k", AT, provider="b", lasted_s=600, incident=4),
         "b has recovered for chat",
         Severity.INFO,
         "It was bad for 10 min.",
     ),
     "account": (
-        lambda: PLAIN.account(
-            "chat", "k", AT, provider="a", outcome="quota_exhausted", detail="no credit"
+        lambda: providers.account(
+            PLAIN, "chat", "k", AT, provider="a", outcome="quota_exhausted", detail="no credit"
         ),
         "a: quota exhausted",
         Severity.PAGE,
         "**You:** add credit, or raise the spend limit of the account.",
     ),
     "canary": (
-        lambda: PLAIN.canary("chat", "k", AT, provider="a", detail="cut by length"),
+        lambda: providers.canary(PLAIN, "chat", "k", AT, provider="a", detail="cut by length"),
         "The canary for a is misconfigured",
         Severity.WARNING,
         "It says: cut by length.",
     ),
     "budget": (
-        lambda: PLAIN.budget("k", AT, provider="a", spent_usd=0.9, limit_usd=1, out=False),
+        lambda: providers.budget(
+            PLAIN, "k", AT, provider="a", spent_usd=0.9, limit_usd=1, out=False
+        ),
         "The canary budget of a is nearly spent",
         Severity.WARNING,
         "0.9000 of 1 USD today. Canaries slow down, so that it lasts until midnight UTC; "
         "proofs never wait.",
     ),
     "model": (
-        lambda: PLAIN.model(
+        lambda: providers.model(
+            PLAIN,
             "k",
             AT,
             provider="a",
@@ -246,7 +251,7 @@ SAID: dict[str, tuple[Callable[[], Event], str, Severity, str]] = {
         "It serves chat now. It stands by for summaries.",
     ),
     "blind": (
-        lambda: PLAIN.blind("k", AT, vantage="eu-1", why="no connection"),
+        lambda: alarms.blind(PLAIN, "k", AT, vantage="eu-1", why="no connection"),
         "eu-1 is blind: its own network seems to be gone",
         Severity.PAGE,
         "**You:** check the network of eu-1.",
@@ -258,13 +263,15 @@ SAID: dict[str, tuple[Callable[[], Event], str, Severity, str]] = {
         "lost.",
     ),
     "regional": (
-        lambda: PLAIN.regional("chat", "k", AT, primary="a", why="breached for eu-1 only, of 3"),
+        lambda: alarms.regional(
+            PLAIN, "chat", "k", AT, primary="a", why="breached for eu-1 only, of 3"
+        ),
         "a, which serves chat, is failing for some vantages only",
         Severity.WARNING,
         "The flag stays; I fail over by myself once a majority sees it.",
     ),
     "no_quorum": (
-        lambda: PLAIN.no_quorum("chat", "k", AT, why="1 of 3 vantages votes, 2 needed"),
+        lambda: alarms.no_quorum(PLAIN, "chat", "k", AT, why="1 of 3 vantages votes, 2 needed"),
         "chat: too few vantages vote, so no flag moves",
         Severity.PAGE,
         "**You:** start the vantages that are silent; `prober vantages` shows them.",
@@ -298,16 +305,16 @@ def test_each_event_says_what_happened_and_what_to_do(kind: str) -> None:
     ],
 )
 def test_a_model_s_end_is_told_in_days(days: int, words: str) -> None:
-    event = PLAIN.model(
-        "k", AT, provider="a", sentence="m retires", days=days, serves=[], stands_by=[]
+    event = providers.model(
+        PLAIN, "k", AT, provider="a", sentence="m retires", days=days, serves=[], stands_by=[]
     )
     assert event.body.splitlines()[:2] == ["02:12:41 UTC", words]
     assert "put its successor into [[provider]].model" in event.body
 
 
 def test_a_model_without_a_known_end_leaves_out_the_days() -> None:
-    event = PLAIN.model(
-        "k", AT, provider="a", sentence="m is gone", days=None, serves=[], stands_by=[]
+    event = providers.model(
+        PLAIN, "k", AT, provider="a", sentence="m is gone", days=None, serves=[], stands_by=[]
     )
     assert event.body.splitlines()[1].startswith("Nothing moves for this alone")
 
@@ -325,18 +332,20 @@ def test_every_kind_that_can_be_configured_is_written_and_no_other() -> None:
     ],
 )
 def test_each_trouble_of_the_account_names_its_fix(outcome: str, words: str) -> None:
-    event = PLAIN.account("chat", "k", AT, provider="a", outcome=outcome, detail="")
+    event = providers.account(PLAIN, "chat", "k", AT, provider="a", outcome=outcome, detail="")
     assert words in event.body
     assert "It says" not in event.body
 
 
 def test_optional_clauses_are_left_out() -> None:
-    spent = PLAIN.budget("k", AT, provider="a", spent_usd=1, limit_usd=1, out=True)
+    spent = providers.budget(PLAIN, "k", AT, provider="a", spent_usd=1, limit_usd=1, out=True)
     assert "is spent" in spent.title
     assert "not probed until midnight UTC" in spent.body
-    breach = PLAIN.breach("chat", "k", AT, provider="b", why="bad", since=None, incident=None)
+    breach = providers.breach(
+        PLAIN, "chat", "k", AT, provider="b", why="bad", since=None, incident=None
+    )
     assert breach.body.splitlines()[0] == "bad."
-    ready = PLAIN.failback_ready("chat", "k", AT, home="a", why="well", extra_usd=0)
+    ready = alarms.failback_ready(PLAIN, "chat", "k", AT, home="a", why="well", extra_usd=0)
     assert "costs" not in ready.body
     good = PLAIN.flag("chat", "k", AT, title="chat: Redis can be read again", why="back")
     assert good.severity is Severity.INFO
@@ -362,19 +371,21 @@ def test_hostile_text_is_neutralised_in_every_event_that_quotes_it() -> None:
     events = [
         failed_over(why=HOSTILE),
         no_candidate(why=HOSTILE, weighed=(Weighed("b", False, HOSTILE),)),
-        BERLIN.failed_back(back, proof="4 of 4", told=1, incident=None),
-        BERLIN.by_hand(hand),
-        BERLIN.break_glass("chat", "k", AT, HOSTILE, "done"),
-        BERLIN.would_fail_over("chat", "k", AT, target="b", why=HOSTILE, incident=1),
-        BERLIN.frozen("chat", "k", AT, why=HOSTILE, incident=1),
-        BERLIN.pinned_while_bad(
-            "chat", "k", AT, pin=Pin("b", HOSTILE, HOSTILE, 10**12), why=HOSTILE
+        moves.failed_back(BERLIN, back, proof="4 of 4", told=1, incident=None),
+        moves.by_hand(BERLIN, hand),
+        moves.break_glass(BERLIN, "chat", "k", AT, HOSTILE, "done"),
+        alarms.would_fail_over(BERLIN, "chat", "k", AT, target="b", why=HOSTILE, incident=1),
+        alarms.frozen(BERLIN, "chat", "k", AT, why=HOSTILE, incident=1),
+        alarms.pinned_while_bad(
+            BERLIN, "chat", "k", AT, pin=Pin("b", HOSTILE, HOSTILE, 10**12), why=HOSTILE
         ),
-        BERLIN.failback_ready("chat", "k", AT, home="a", why=HOSTILE, extra_usd=0),
-        BERLIN.breach("chat", "k", AT, provider="b", why=HOSTILE, since=None, incident=1),
-        BERLIN.account("chat", "k", AT, provider="a", outcome="auth", detail=HOSTILE),
-        BERLIN.canary("chat", "k", AT, provider="a", detail=HOSTILE),
-        BERLIN.blind("k", AT, vantage="eu-1", why=HOSTILE),
+        alarms.failback_ready(BERLIN, "chat", "k", AT, home="a", why=HOSTILE, extra_usd=0),
+        providers.breach(
+            BERLIN, "chat", "k", AT, provider="b", why=HOSTILE, since=None, incident=1
+        ),
+        providers.account(BERLIN, "chat", "k", AT, provider="a", outcome="auth", detail=HOSTILE),
+        providers.canary(BERLIN, "chat", "k", AT, provider="a", detail=HOSTILE),
+        alarms.blind(BERLIN, "k", AT, vantage="eu-1", why=HOSTILE),
         BERLIN.flag("chat", "k", AT, title="t", why=HOSTILE),
     ]
     for event in events:
@@ -410,7 +421,7 @@ def test_a_drill_that_cannot_go_back_says_how_to_stay() -> None:
 
 
 def test_an_account_that_is_well_again_is_told() -> None:
-    event = PLAIN.account_well("chat", "k", AT, "anthropic")
+    event = providers.account_well(PLAIN, "chat", "k", AT, "anthropic")
     assert (event.kind, event.headline) == (
         "account",
         "🟢 anthropic: the account is well again",

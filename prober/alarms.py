@@ -1,0 +1,128 @@
+"""Alarms of decisions: which of them people must hear of, when first, and when again."""
+
+from __future__ import annotations
+
+from prober.alerts import alarms
+from prober.alerts.event import Event
+from prober.alerts.text import Writer
+from prober.clock import Clock
+from prober.config import Config
+from prober.incidents import Incident, Incidents
+from prober.route import RouteState
+from switch.decide import Alarm, Decision
+from switch.flag import Mode
+
+HOUR_S = 3600.0
+DAY_S = 86_400.0
+# Votes come a second apart: what one sees first, the others see in a moment, or the next boots.
+PATIENT = (Alarm.REGIONAL, Alarm.NO_QUORUM)
+
+
+class Alarms:
+    """Remembers which alarm was told when, and which routes are acknowledged."""
+
+    def __init__(self, incidents: Incidents, clock: Clock, config: Config, text: Writer) -> None:
+        self._incidents = incidents
+        self._clock = clock
+        self._told: dict[str, float] = {}
+        self._acknowledged: dict[str, float] = {}
+        self.configure(config, text)
+
+    def configure(self, config: Config, text: Writer) -> None:
+        self._config = config
+        self._text = text
+
+    def due(self, state: RouteState, decision: Decision) -> Event | None:
+        """What to tell of a decision now: its alarm once, then reminders unless acknowledged."""
+        if decision.alarm is None or state.route.mode is Mode.OBSERVE:
+            return None
+        lasted_s = self._clock.mono() - state.alarmed_s
+        if decision.alarm in PATIENT and lasted_s < state.route.detector.min_span.total_seconds():
+            return None
+        incident = self._incidents.find(state.name, state.primary)
+        decided = state.flag.decision_id if state.flag else ""
+        about = f"{decision.alarm}/{state.name}/{incident.id if incident else decided}"
+        every_s = DAY_S if decision.alarm is Alarm.FAILBACK_READY else HOUR_S
+        key = self._key(about, every_s)
+        return None if key is None else self._event(state, decision, key, incident)
+
+    def _key(self, about: str, every_s: float) -> str | None:
+        """The key of the next telling; None while it is too soon, or acknowledged."""
+        now_s = self._clock.mono()
+        last_s = self._told.get(about)
+        route = about.split("/")[1]
+        quiet_until_s = self._acknowledged.get(route, float("-inf"))
+        if last_s is not None and (now_s - last_s < every_s or now_s < quiet_until_s):
+            return None
+        self._told[about] = now_s
+        # By the hour or day: a restart neither repeats the last one nor swallows the next.
+        return f"{about}/{int(self._clock.now() // every_s)}"
+
+    def acknowledge(self, route: str) -> None:
+        """No reminders about a route for an hour."""
+        self._acknowledged[route] = self._clock.mono() + HOUR_S
+
+    def _event(
+        self, state: RouteState, decision: Decision, key: str, incident: Incident | None
+    ) -> Event | None:
+        now, route, why = self._clock.now(), state.name, decision.reason
+        number = incident.number if incident else None
+        match decision.alarm:
+            case Alarm.NO_CANDIDATE:
+                return alarms.no_candidate(
+                    self._text,
+                    route,
+                    key,
+                    now,
+                    primary=state.primary,
+                    why=why,
+                    since=incident.opened_at if incident else None,
+                    weighed=decision.weighed,
+                    incident=number,
+                )
+            case Alarm.WOULD_FAIL_OVER:
+                return alarms.would_fail_over(
+                    self._text, route, key, now, target=decision.target, why=why, incident=number
+                )
+            case Alarm.FROZEN:
+                return alarms.frozen(self._text, route, key, now, why=why, incident=number)
+            case Alarm.PINNED_WHILE_BAD if state.seen and state.seen.live_pin:
+                pin = state.seen.live_pin
+                return alarms.pinned_while_bad(
+                    self._text, route, key, now, pin=pin, why=why, incident=number
+                )
+            case Alarm.BREACH_STAYS | Alarm.PAUSED_WHILE_BAD:
+                return alarms.stays(
+                    self._text,
+                    route,
+                    key,
+                    now,
+                    primary=state.primary,
+                    why=why,
+                    paused=decision.alarm is Alarm.PAUSED_WHILE_BAD,
+                    incident=number,
+                )
+            case Alarm.REGIONAL:
+                return alarms.regional(self._text, route, key, now, primary=state.primary, why=why)
+            case Alarm.NO_QUORUM:
+                return alarms.no_quorum(self._text, route, key, now, why=why)
+            case Alarm.FAILBACK_READY:
+                return alarms.failback_ready(
+                    self._text,
+                    route,
+                    key,
+                    now,
+                    home=decision.target,
+                    why=why,
+                    extra_usd=self._extra(state.primary, decision.target),
+                    incident=self._incidents.away(route, decision.target),
+                )
+            case _:
+                return None
+
+    def _extra(self, stays: str, home: str) -> float:
+        costs = [
+            provider.price.input + provider.price.output if provider else 0.0
+            for provider in (self._config.find_provider(stays), self._config.find_provider(home))
+        ]
+        return round(costs[0] - costs[1], 6)

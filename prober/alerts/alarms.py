@@ -1,0 +1,240 @@
+"""The sentences of a flag that should move, and does not. Pure; see prober.alerts.text."""
+
+from __future__ import annotations
+
+from prober.alerts.event import Event, Severity
+from prober.alerts.text import Writer, plain
+from switch.flag import Pin
+from switch.target import Weighed
+
+
+def no_candidate(
+    write: Writer,
+    route: str,
+    key: str,
+    at: float,
+    *,
+    primary: str,
+    why: str,
+    since: float | None,
+    weighed: tuple[Weighed, ...],
+    incident: int | None,
+) -> Event:
+    begun = f"{primary} bad since {write.clock(since)}" if since else f"{primary} must be left"
+    ack = f" `prober ack {incident}` stops reminders for 1 h." if incident else ""
+    return write.event(
+        "no_candidate",
+        key,
+        route,
+        Severity.PAGE,
+        at,
+        f"{route} FAILING, NO FAILOVER: {begun}",
+        [
+            f"Flag unchanged. {plain(why, 400)}.",
+            " ".join(f"{w.name}: {plain(w.why)}." for w in weighed),
+            "I keep probing and fail over by myself once one passes.",
+            f"**You:** degrade or queue {route}; tell support.{ack}",
+        ],
+        incident,
+    )
+
+
+def would_fail_over(
+    write: Writer, route: str, key: str, at: float, *, target: str, why: str, incident: int | None
+) -> Event:
+    return write.event(
+        "propose",
+        key,
+        route,
+        Severity.PAGE,
+        at,
+        f"{route}: I would fail over to {target}",
+        [
+            write.when(at),
+            f"Why: {plain(why, 400)}.",
+            "The route is in mode propose, so this is yours to do.",
+            f"**You:** `prober failover {target} --route {route}`",
+        ],
+        incident,
+    )
+
+
+def frozen(
+    write: Writer, route: str, key: str, at: float, *, why: str, incident: int | None
+) -> Event:
+    return write.event(
+        "frozen",
+        key,
+        route,
+        Severity.PAGE,
+        at,
+        f"{route} is bad, and frozen after too many flips",
+        [
+            write.when(at),
+            f"Why: {plain(why, 400)}.",
+            "A way out of an outage onto a long-healthy provider stays open.",
+            f"**You:** let it move again with `prober ack {route}`.",
+        ],
+        incident,
+    )
+
+
+def pinned_while_bad(
+    write: Writer,
+    route: str,
+    key: str,
+    at: float,
+    *,
+    pin: Pin,
+    why: str,
+    incident: int | None = None,
+) -> Event:
+    return write.event(
+        "pin",
+        key,
+        route,
+        Severity.PAGE,
+        at,
+        f"{route} is pinned to {pin.provider}, which is failing",
+        [
+            write.when(at),
+            f"{plain(why, 400)}.",
+            f"The pin of {plain(pin.owner or 'an operator', 60)} ends "
+            f"{write.when(pin.until_ms / 1000)}.",
+            f"**You:** `prober unpin {route}` lets me fail over.",
+        ],
+        incident,
+    )
+
+
+def stays(
+    write: Writer,
+    route: str,
+    key: str,
+    at: float,
+    *,
+    primary: str,
+    why: str,
+    paused: bool,
+    incident: int | None,
+) -> Event:
+    """The primary is bad, and by the operators' own wish nothing moves."""
+    lever = (
+        "`prober resume` lets me act."
+        if paused
+        else f"move it by hand (`prober failover PROVIDER --route {route}`), or name this "
+        "objective in [route.failover].flip_on."
+    )
+    return write.event(
+        "breach",
+        key,
+        route,
+        Severity.PAGE,
+        at,
+        f"{primary}, which serves {route}, is failing, and nothing moves",
+        [write.when(at), f"{plain(why, 400)}.", f"**You:** {lever}"],
+        incident,
+    )
+
+
+def refused(write: Writer, route: str, key: str, at: float, *, why: str) -> Event:
+    return write.event(
+        "flag",
+        key,
+        route,
+        Severity.PAGE,
+        at,
+        f"{route}: Redis refuses to change the flag",
+        [
+            write.when(at),
+            f"It says: {plain(why)}.",
+            "I keep trying, less and less often. Applications keep the last provider.",
+            "**You:** look at Redis: memory, disk, replication, and the rights of its user.",
+        ],
+    )
+
+
+def regional(write: Writer, route: str, key: str, at: float, *, primary: str, why: str) -> Event:
+    """Some vantages see the primary failing, most do not."""
+    return write.event(
+        "regional",
+        key,
+        route,
+        Severity.WARNING,
+        at,
+        f"{primary}, which serves {route}, is failing for some vantages only",
+        [
+            write.when(at),
+            f"{plain(why, 400)}.",
+            "The flag stays; I fail over by myself once a majority sees it.",
+            "**You:** look where those vantages are; `prober vantages` shows what each sees. "
+            f"To move all the same: `prober failover PROVIDER --route {route}`",
+        ],
+    )
+
+
+def no_quorum(write: Writer, route: str, key: str, at: float, *, why: str) -> Event:
+    return write.event(
+        "no_quorum",
+        key,
+        route,
+        Severity.PAGE,
+        at,
+        f"{route}: too few vantages vote, so no flag moves",
+        [
+            write.when(at),
+            f"{plain(why, 400)}.",
+            "Applications keep the last provider. Pins and `prober failover` still work.",
+            "**You:** start the vantages that are silent; `prober vantages` shows them.",
+        ],
+    )
+
+
+def failback_ready(
+    write: Writer,
+    route: str,
+    key: str,
+    at: float,
+    *,
+    home: str,
+    why: str,
+    extra_usd: float,
+    incident: int | None = None,
+) -> Event:
+    cost = (
+        f"Staying costs {extra_usd:g} USD more per million tokens in and out."
+        if extra_usd > 0
+        else ""
+    )
+    return write.event(
+        "failback_ready",
+        key,
+        route,
+        Severity.INFO,
+        at,
+        f"{route}: {home} is ready again",
+        [
+            write.when(at),
+            f"{plain(why, 400)}.",
+            cost,
+            f"**You, when it suits:** `prober failback {route}`",
+        ],
+        incident,
+    )
+
+
+def blind(write: Writer, key: str, at: float, *, vantage: str, why: str) -> Event:
+    return write.event(
+        "blind",
+        key,
+        "",
+        Severity.PAGE,
+        at,
+        f"{vantage} is blind: its own network seems to be gone",
+        [
+            write.when(at),
+            f"{plain(why, 400)}.",
+            "No flag is changed on what I see from here.",
+            f"**You:** check the network of {vantage}.",
+        ],
+    )
