@@ -237,5 +237,5 @@ async def test_a_redirect_never_carries_the_key_to_another_host(
             sample = await ask(network, server.url, fresh=fresh)
     assert (sample.outcome, sample.http_status) == (Outcome.SERVER_ERROR, status)
     assert (other.connections, len(server.requests)) == (0, 1)
-    where = f"redirected to 127.0.0.1;"
+    where = "redirected to 127.0.0.1"
     assert sample.detail == f"HTTP {status}, {where}; canaries follow nobody: see base_url"
