@@ -212,8 +212,8 @@ class Crier:
                 f"breach/{incident.id if incident else tracker.provider}",
                 self._clock.now(),
                 provider=tracker.provider,
-                why=tracker.latched_why,
-                since=tracker.onset_at,
+                why=tracker.breach.why,
+                since=tracker.breach.onset_at,
                 incident=incident.number if incident else None,
             )
         )
@@ -234,18 +234,18 @@ class Crier:
         )
 
     async def account(self, state: RouteState, tracker: Tracker) -> None:
-        if tracker.account is None:
+        if tracker.account.kind is None:
             return
         day = int(self._clock.now() // DAY_S)
         await self._post(
             providers.account(
                 self._text,
                 state.name,
-                f"{tracker.account}/{tracker.provider}/{day}",
+                f"{tracker.account.kind}/{tracker.provider}/{day}",
                 self._clock.now(),
                 provider=tracker.provider,
-                outcome=tracker.account.value,
-                detail=tracker.account_detail,
+                outcome=tracker.account.kind.value,
+                detail=tracker.account.detail,
             )
         )
 

@@ -9,61 +9,21 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from prober.account import AccountTrouble
+from prober.breach import Breach
 from prober.evidence import Evidence
 from prober.objective import RECOVERED_AT, Objective
-from prober.sample import Fault, Limits, Outcome, Sample
+from prober.rules import Rules
+from prober.sample import Fault, Limits, Sample
 from prober.traffic import Traffic
 from switch.flag import Health, say_duration
 
-BAD_COSTS = 25
-ACCOUNT_COUNT = 3
-ACCOUNT_WITHIN_S = 30.0
 PROOF = 4
-PROOF_MAX_AGE_S = 15.0
 # What older canaries weigh in a moving average of a tenth is lost in rounding: .9^400 = 5e-19.
 REMEMBERED = 400
-RELAPSE_WITHIN_S = 6 * 3600.0
-PENALTY_CAP = 8
-# A budget may slow canaries down; past this many intervals silence is silence.
-SLOWEST_BELIEVED = 20
-# Of the score: worth a word to people, long before it is a recovery.
-SIGNS_OF_LIFE = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """How a tracker judges, from the configuration.
-
-    Attributes:
-        alone: the provider is on this machine; its path needs no witness.
-        own_account: the canary's account is not the application's.
-        reports: what applications report is evidence too.
-    """
-
-    interval_s: float = 30.0
-    suspect_interval_s: float = 3.0
-    timeout_s: float = 20.0
-    healthy_for_s: float = 600.0
-    alone: bool = False
-    own_account: bool = False
-    reports: bool = True
-
-    def stale_after_s(self, paced_s: float) -> float:
-        """How long the last canary is believed, where the budget may have slowed them down."""
-        slowest_s = SLOWEST_BELIEVED * self.interval_s
-        return 3 * max(self.interval_s, min(paced_s, slowest_s)) + self.timeout_s
-
-    @property
-    def proof_age_s(self) -> float:
-        return max(PROOF_MAX_AGE_S, 5 * self.suspect_interval_s)
-
-    @property
-    def witness_within_s(self) -> float:
-        return 2 * self.interval_s + self.timeout_s
 
 
 class Change(StrEnum):
@@ -92,12 +52,8 @@ class Tracker:
         self.provider = provider
         self.rules = rules
         self.evidence = [Evidence(objective, rules.interval_s) for objective in objectives]
-        self.latched: frozenset[str] = frozenset()
-        self.latched_why = ""
-        self.onset_at: float | None = None
-        self.score = 0
-        self.account: Outcome | None = None
-        self.account_detail = ""
+        self.breach = Breach(rules.healthy_for_s)
+        self.account = AccountTrouble(rules.suspect_interval_s)
         self.good_in_a_row = 0
         self.last: Sample | None = None
         self.limits: Limits | None = None
@@ -106,16 +62,11 @@ class Tracker:
         self.changes: list[Change] = []
         self.paced_s = 0.0
         self._newest: deque[Ended] = deque(maxlen=PROOF)
-        self._account_s: deque[float] = deque(maxlen=ACCOUNT_COUNT)
         self._flight: dict[str, Sample | None] = {}
         self._forgotten: set[str] = set()
         self._waiting: deque[Sample] = deque()
         self._witnessed_s = -math.inf
-        self._penalty_until_s = -math.inf
-        self._recovered_s = -math.inf
-        self._relapses = 0
         self._canary_told = False
-        self.resumed = False
         # The plain thresholds are asked for by those who want nothing else.
         dials = next((e.objective.dials for e in self.evidence if _is_availability(e)), None)
         self.traffic = Traffic(dials) if dials is not None and rules.reports else None
@@ -162,7 +113,7 @@ class Tracker:
             self._newest.append(Ended(ended_s, True, first_s))
         self.good_in_a_row += len(canaries)
         self._canary_told = False
-        self._account_s.clear()
+        self.account.forget()
         self.last = last
 
     def witnessed(self, started_s: float) -> None:
@@ -173,14 +124,14 @@ class Tracker:
 
     def reported(self, process: str, ok: int, bad: int, at_s: float) -> None:
         """An application's calls to the provider, which is the route's primary."""
-        if self.traffic is not None and not self.latched:
+        if self.traffic is not None and not self.breach.latched:
             self.traffic.add(process, ok, bad, at_s)
 
     def tick(self, now_s: float) -> None:
         """Weighs reports; gives up on path failures that found no witness: they stay unknown."""
         if self.traffic is not None:
             self.traffic.weigh(now_s)
-            if self.traffic.breached(now_s) and not self.latched and self.last is not None:
+            if self.traffic.breached(now_s) and not self.breach.latched and self.last is not None:
                 self.traffic.believed()
                 self._latch(self.last, by_reports=True)
         while self._waiting and now_s - self._waiting[0].ended_s > self.rules.witness_within_s:
@@ -199,12 +150,12 @@ class Tracker:
         self._flight.clear()
         self._waiting.clear()
         self._newest.clear()
-        self._account_s.clear()
+        self.account.forget()
         self.good_in_a_row = 0
-        self.score = 0
+        self.breach.score = 0
         if self.traffic is not None:
             self.traffic.reset()
-        if not self.latched:
+        if not self.breach.latched:
             for evidence in self.evidence:
                 evidence.reset()
 
@@ -228,7 +179,10 @@ class Tracker:
         ok = sample.ok
         fault = Fault.NONE if ok else sample.fault
         if fault is Fault.ACCOUNT:
-            self._account(sample)
+            self.good_in_a_row = 0
+            self._newest.clear()
+            if self.account.refused(sample):
+                self.changes.append(Change.ACCOUNT)
             return
         if fault is Fault.CANARY:
             if not self._canary_told:
@@ -246,7 +200,8 @@ class Tracker:
                 self.traffic.canary(was_bad, sample.started_s)
         if ok:
             self._canary_told = False
-            self._settle_account()
+            if self.account.settle():
+                self.changes.append(Change.ACCOUNT_WELL)
             self._learn(sample.phases.first_text_s)
         elif fault is Fault.QUALITY:
             self.quality = _moving(self.quality, 0.0)
@@ -254,31 +209,10 @@ class Tracker:
         if bad or good:
             self._newest.append(Ended(sample.ended_s, good, sample.phases.first_text_s))
             self.good_in_a_row = self.good_in_a_row + 1 if good else 0
-        if self.latched or self.resumed:
+        if self.breach.latched or self.breach.resumed:
             self._recover(sample, good, bad)
         if breached:
             self._latch(sample)
-
-    def _account(self, sample: Sample) -> None:
-        self.account_detail = sample.detail
-        self.good_in_a_row = 0
-        self._newest.clear()
-        self._account_s.append(sample.started_s)
-        full = len(self._account_s) == ACCOUNT_COUNT
-        if full and self._account_s[-1] - self._account_s[0] <= self._account_within_s:
-            if self.account is not sample.outcome:
-                self.changes.append(Change.ACCOUNT)
-            self.account = sample.outcome
-
-    @property
-    def _account_within_s(self) -> float:
-        return max(ACCOUNT_WITHIN_S, 3 * self.rules.suspect_interval_s)
-
-    def _settle_account(self) -> None:
-        self._account_s.clear()
-        if self.account is not None:
-            self.account = None
-            self.changes.append(Change.ACCOUNT_WELL)
 
     def _learn(self, first_s: float | None) -> None:
         self.quality = _moving(self.quality, 1.0)
@@ -290,39 +224,27 @@ class Tracker:
         names = frozenset(e.objective.name for e in self.evidence if e.detector.breached)
         if by_reports:
             names |= {"availability"}
-        if names <= self.latched:
+        if names <= self.breach.latched:
             return
-        first = not self.latched
-        self.latched |= names
-        self.resumed = False
-        self.latched_why = self._clauses()
+        first = not self.breach.latched
+        self.breach.latch(names, sample.ended_s)
+        self.breach.why = self._clauses()
         if first:
             sinces = [e.since_at for e in self.evidence if e.since_at is not None]
             if by_reports and self.traffic is not None and self.traffic.since_s is not None:
-                self.latched_why = self.traffic.clause(agreed=True)
+                self.breach.why = self.traffic.clause(agreed=True)
                 sinces.append(self.traffic.since_s + sample.started_at - sample.started_s)
-            self.onset_at = min(sinces, default=sample.started_at)
-            self.score = 0
-            lately = sample.ended_s - self._recovered_s <= RELAPSE_WITHIN_S
-            self._relapses = self._relapses + 1 if lately else 0
+            self.breach.onset_at = min(sinces, default=sample.started_at)
             self.changes.append(Change.BREACHED)
 
     def _recover(self, sample: Sample, good: bool, bad: bool) -> None:
         if bad:
-            self.score = max(0, self.score - BAD_COSTS)
-            self.latched_why = self._clauses() or self.latched_why
-        elif good:
-            self.score += 1
-            if self.score == SIGNS_OF_LIFE and self.latched:
-                self.changes.append(Change.RECOVERING)
-        if self.score < self._recovered_at:
+            self.breach.went_badly(self._clauses())
+        elif good and self.breach.went_well():
+            self.changes.append(Change.RECOVERING)
+        if self.breach.score < self._recovered_at:
             return
-        if self.latched:
-            wait_s = self.rules.healthy_for_s * min(PENALTY_CAP, 2**self._relapses)
-            self._penalty_until_s = sample.ended_s + wait_s
-            self._recovered_s = sample.ended_s
-        self.latched, self.latched_why, self.score = frozenset(), "", 0
-        self.resumed = False
+        self.breach.end(sample.ended_s)
         for evidence in self.evidence:
             evidence.reset()
         if self.traffic is not None:
@@ -331,14 +253,14 @@ class Tracker:
 
     @property
     def _recovered_at(self) -> int:
-        latched = (e.objective for e in self.evidence if e.objective.name in self.latched)
+        latched = (e.objective for e in self.evidence if e.objective.name in self.breach.latched)
         return max((objective.recovered_at for objective in latched), default=RECOVERED_AT)
 
     def _clauses(self) -> str:
         clauses = [
             e.clause() for e in self.evidence if e.detector.breached or e.since_s is not None
         ]
-        if self.traffic is not None and self.traffic.suspicious and not self.latched:
+        if self.traffic is not None and self.traffic.suspicious and not self.breach.latched:
             clauses.append(self.traffic.clause())
         return "; ".join(clause for clause in clauses if clause)
 
@@ -360,28 +282,25 @@ class Tracker:
         return self._waiting[0].ended_s if self._waiting else math.inf
 
     @property
-    def account_suspect(self) -> bool:
-        return bool(self._account_s) and self.account is None
-
-    @property
     def suspect(self) -> bool:
-        return self.level > 0 or self.path_pending or self.account_suspect
+        return self.level > 0 or self.path_pending or self.account.suspect
 
     @property
     def breached(self) -> frozenset[str]:
         """Objectives in breach and kinds of account trouble."""
-        kinds = frozenset({self.account.value}) if self.account else frozenset()
-        return self.latched | kinds
+        kind = self.account.kind
+        kinds = frozenset({kind.value}) if kind else frozenset()
+        return self.breach.latched | kinds
 
     def health(self, now_s: float) -> tuple[Health, str]:
         """The state and the clause that says why."""
-        if self.account is not None:
-            why = f"{self.account.words}: {self.account_detail}".rstrip(": ")
+        if self.account.kind is not None:
+            why = f"{self.account.kind.words}: {self.account.detail}".rstrip(": ")
             if self.rules.own_account:
                 return Health.UNKNOWN, f"{why} (the canary's own account)"
             return Health.INELIGIBLE, why
-        if self.latched:
-            return Health.BREACHED, self.latched_why
+        if self.breach.latched:
+            return Health.BREACHED, self.breach.why
         if self._waiting:
             word = self._waiting[0].outcome.words
             return Health.UNKNOWN, f"{word}; no witness yet that our own network works"
@@ -392,8 +311,8 @@ class Tracker:
             return Health.UNKNOWN, f"no canary has ended for {say_duration(silent_s)}"
         if self.last.fault in (Fault.CANARY, Fault.ACCOUNT):
             return Health.UNKNOWN, f"{self.last.outcome.words}: {self.last.detail}".rstrip(": ")
-        if now_s < self._penalty_until_s:
-            left = say_duration(self._penalty_until_s - now_s)
+        if now_s < self.breach.penalty_until_s:
+            left = say_duration(self.breach.penalty_until_s - now_s)
             return Health.RECOVERING, f"good again, may serve in {left}"
         if self.level > 0:
             worst = max(self.evidence, key=lambda evidence: evidence.detector.level)
@@ -432,14 +351,7 @@ class Tracker:
         """What outlives the process, as JSON. Times are of this boot's monotonic clock."""
         return {
             "evidence": {e.objective.name: e.dump() for e in self.evidence},
-            "latched": sorted(self.latched),
-            "latched_why": self.latched_why,
-            "onset_at": self.onset_at,
-            "score": self.score,
-            "penalty_until_s": _finite(self._penalty_until_s),
-            "recovered_s": _finite(self._recovered_s),
-            "relapses": self._relapses,
-            "resumed": self.resumed,
+            **self.breach.dump(),
             "latency_s": self.latency_s,
             "quality": self.quality,
         }
@@ -455,34 +367,14 @@ class Tracker:
             else:
                 evidence.load_learned(saved)
         self.latency_s, self.quality = state["latency_s"], state["quality"]
-        if not fresh:
-            return
-        self.latched = frozenset(state["latched"])
-        self.latched_why, self.onset_at = state["latched_why"], state["onset_at"]
-        self.score, self._relapses = state["score"], state["relapses"]
-        self.resumed = bool(state.get("resumed", False))
-        self._penalty_until_s = _infinite(state["penalty_until_s"])
-        self._recovered_s = _infinite(state["recovered_s"])
-
-    def latch(self, names: Iterable[str], why: str, onset_at: float | None) -> None:
-        """An incident that was open before a restart: bad until it has recovered."""
-        self.latched = frozenset(names)
-        self.latched_why, self.onset_at = why, onset_at
+        if fresh:
+            self.breach.load(state)
 
     def inherit(self, old: Tracker) -> None:
         """A reload changed what is asked or of whom: a breach stays one until it has recovered."""
-        names = {evidence.objective.name for evidence in self.evidence}
-        self.latched = old.latched & names
-        self.latched_why, self.onset_at = old.latched_why, old.onset_at
-        self.resumed = old.resumed or (bool(old.latched) and not self.latched)
-        self._penalty_until_s = old._penalty_until_s
-        self._recovered_s, self._relapses = old._recovered_s, old._relapses
+        self.breach.inherit(old.breach, {evidence.objective.name for evidence in self.evidence})
         # Canaries of the old configuration say nothing here.
         self._forgotten = old._forgotten | {id for id, s in old._flight.items() if s is None}
-
-    def resume(self, onset_at: float) -> None:
-        """The same for the primary: old evidence moves no flag, but the incident goes on."""
-        self.resumed, self.onset_at = True, onset_at
 
 
 def _is_availability(evidence: Evidence) -> bool:
@@ -491,11 +383,3 @@ def _is_availability(evidence: Evidence) -> bool:
 
 def _moving(average: float | None, value: float, weight: float = 0.1) -> float:
     return value if average is None else average + weight * (value - average)
-
-
-def _finite(value: float) -> float | None:
-    return None if math.isinf(value) else value
-
-
-def _infinite(value: float | None) -> float:
-    return -math.inf if value is None else value

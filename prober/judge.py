@@ -11,35 +11,34 @@ import contextlib
 import logging
 import re
 from collections.abc import Iterable
-from functools import partial
 
 from redis.exceptions import RedisError
 
-from prober.checks import on_loopback
+from prober.blindness import Blindness
+from prober.changes import Changes
 from prober.clock import Clock
 from prober.config import Config
 from prober.crier import Crier, actor_of
 from prober.drills import Drills
 from prober.flipper import Done, Flipper
-from prober.health import Change, Tracker
+from prober.gap import Gap
+from prober.health import Tracker
+from prober.heartbeat import Heartbeat
 from prober.incidents import Incidents
 from prober.mender import Mender
 from prober.pace import Need, Share
 from prober.route import RouteState, Standing, vouched_by
 from prober.sample import Fault, Sample
-from prober.timeline import Kind
+from prober.view import view_of
 from prober.voting import Voting
 from switch.decide import Action, Decision, decide
-from switch.flag import Flag, Flip, MalformedFlagError, Mode, Op
+from switch.flag import Flip, MalformedFlagError, Mode, Op
 from switch.lease import TIMING, Ballot
 from switch.target import View
 
 log = logging.getLogger(__name__)
 
 TICK_S = TIMING.loop_s
-HEARTBEAT_S = 1.0
-GAP_S = 3 * TICK_S
-BLIND_AFTER_S = 15.0
 LONGEST_RETRY_S = 30.0
 TELL_AFTER_REFUSALS = 3
 
@@ -71,22 +70,20 @@ class Judge:
         self.asked: dict[str, float] = {}
         self.paused = False
         self.sql_up = True
-        self.blind_since_s: float | None = None
-        self.controls_fail: bool | None = None
+        self.gap = Gap()
+        self.blindness = Blindness()
         self.incidents = incidents
         self._flipper = flipper
+        self._heartbeat = Heartbeat(flipper.writer)
         self._mender = Mender(config, flipper, crier)
         self._drills = Drills(flipper, crier, actor_of(config))
         self._crier = crier
+        self._changes = Changes(incidents, crier, clock)
         self.voting = Voting(config, ballot)
         self._clock = clock
         self._wake = asyncio.Event()
         self._stopping = False
-        self._pulse_s: float | None = None
         self.ticked_s: float | None = None
-        self._hold_until_s = float("-inf")
-        self._beat_s: dict[str, float] = {}
-        self._published: dict[str, object] = {}
 
     # -- what the schedule tells -----------------------------------------------------------
 
@@ -121,7 +118,7 @@ class Judge:
 
     def ended(self, sample: Sample) -> None:
         """Takes a sample to every route that knows its provider, and wakes the judge."""
-        self._mind_the_gap(self._clock.mono())
+        self.gap.mind(self._clock.mono(), self.states.values())
         for state, tracker in self.trackers_of(sample.provider):
             if sample.provider in state.maintained:
                 tracker.dropped(sample.id)  # inside a maintenance window nothing counts
@@ -181,7 +178,7 @@ class Judge:
     async def tick(self) -> None:
         """One look at every route. Never raises for Redis or for what is in it."""
         now_s = self._clock.mono()
-        self._mind_the_gap(now_s)
+        self.gap.mind(now_s, self.states.values())
         for state in self.states.values():
             state.maintain(self._clock.now())
             for tracker in state.trackers.values():
@@ -200,100 +197,27 @@ class Judge:
 
     def standing(self) -> Standing:
         now_s = self._clock.mono()
-        left = self._hold_until_s - now_s
         return Standing(
             now_s=now_s,
             now_ms=round(self._clock.now() * 1000),
             shut=self.shut,
             spent=self.spent,
             paused=self.paused,
-            blind=self.blind_since_s is not None,
+            blind=self.blindness.since_s is not None,
             sql_up=self.sql_up,
-            holding=f"time jumped; looking afresh for {left:.0f} s more" if left > 0 else "",
+            holding=self.gap.holding(now_s),
         )
 
     def pulse(self) -> None:
         """Called a few times a second, whatever Redis does: its silence is a time gap."""
-        now_s = self._clock.mono()
-        self._mind_the_gap(now_s)
-        self._pulse_s = now_s
-
-    def _mind_the_gap(self, now_s: float) -> None:
-        """The machine slept or was frozen: what was under way then is no evidence.
-
-        Asked before anything is judged: on waking, canaries that "timed out" come first.
-        """
-        last_s = self._pulse_s
-        if last_s is None or now_s - last_s <= GAP_S:
-            return
-        self._pulse_s = now_s
-        log.warning("nothing ran for %.1f s: evidence is dropped", now_s - last_s)
-        hold_s = 0.0
-        for state in self.states.values():
-            hold_s = max(hold_s, state.route.detector.min_span.total_seconds())
-            for tracker in state.trackers.values():
-                tracker.forget()
-        self._hold_until_s = now_s + hold_s
+        self.gap.pulse(self._clock.mono(), self.states.values())
 
     async def _mind_blindness(self, now_s: float) -> None:
-        """Blind: every provider beyond this machine fails on the path, and no control answers."""
-        remote = [p for p in self.config.provider if not on_loopback(p) and self._watched(p.name)]
-        pending = bool(remote) and all(
-            any(tracker.path_pending for _, tracker in self.trackers_of(p.name)) for p in remote
-        )
-        if not pending or self.controls_fail is False:
-            if self.blind_since_s is not None:
-                log.warning("our own network is back")
-            self.blind_since_s = None
-            return
-        oldest = min(t.pending_since_s for p in remote for _, t in self.trackers_of(p.name))
-        if self.blind_since_s is None and now_s - oldest >= min(
-            BLIND_AFTER_S, 5 * min(t.rules.suspect_interval_s for t in self._all_trackers())
-        ):
-            self.blind_since_s = now_s
+        unseen = self.blindness.begins(self.config, self.shut, self.states.values(), now_s)
+        if unseen:
             for state in self.states.values():
                 await self._release(state)
-            await self._crier.blind([p.name for p in remote])
-
-    def _watched(self, provider: str) -> bool:
-        return provider not in self.shut and bool(self.trackers_of(provider))
-
-    def _all_trackers(self) -> Iterable[Tracker]:
-        return (t for state in self.states.values() for t in state.trackers.values())
-
-    async def _changes(self, state: RouteState) -> None:
-        """What trackers noticed becomes incidents and alerts."""
-        for tracker in state.trackers.values():
-            changes, tracker.changes = tracker.changes, []
-            for change in changes:
-                await self._changed(state, tracker, change)
-
-    async def _changed(self, state: RouteState, tracker: Tracker, change: Change) -> None:
-        now = self._clock.now()
-        if change is Change.BREACHED:
-            await self.incidents.begin(
-                state.name,
-                tracker.provider,
-                opened_at=tracker.onset_at or now,
-                breached_at=now,
-                objectives=", ".join(sorted(tracker.latched)),
-                summary=tracker.latched_why,
-            )
-            if tracker.provider != state.primary:
-                await self._crier.by_leader(state, partial(self._crier.breach, state, tracker))
-        elif change is Change.RECOVERED:
-            closed = await self.incidents.end(state.name, tracker.provider, now)
-            tell = partial(self._crier.recovery, state, tracker.provider, closed)
-            await self._crier.by_leader(state, tell)
-        elif change is Change.RECOVERING:
-            said = f"{tracker.provider} answers again: {tracker.good_in_a_row} good in a row"
-            self.incidents.remark(state.name, tracker.provider, Kind.RECOVERING, said, now)
-        elif change is Change.ACCOUNT:
-            await self._crier.by_leader(state, partial(self._crier.account, state, tracker))
-        elif change is Change.ACCOUNT_WELL:
-            await self._crier.by_leader(state, partial(self._crier.account_well, state, tracker))
-        elif change is Change.CANARY:
-            await self._crier.by_leader(state, partial(self._crier.canary, state, tracker))
+            await self._crier.blind(unseen)
 
     # -- one route -----------------------------------------------------------------------------
 
@@ -307,15 +231,14 @@ class Judge:
                 await self._crier.unresolved(flip)
             if not state.unsettled and self._may_try(state):
                 if await self._mender.mend(state, self._clock.mono()):
-                    self._published.pop(state.name, None)
+                    self._heartbeat.republish(state.name)
                     await self._observe(state)
                 await self._tried(state)
+        await self._changes.take(state)
         # Nothing is awaited from here to the decision, so that it sees no breach without incident.
-        while any(tracker.changes for tracker in state.trackers.values()):
-            await self._changes(state)
         standing = self.standing()
         self.voting.count(state, standing)
-        view, primary = state.view(standing), state.primary
+        view, primary = view_of(state, standing), state.primary
         decision = decide(view, state.policy)
         if _gist(decision) != _gist(state.decision):
             log.info("%s: %s: %s", state.name, decision.action, decision.reason)
@@ -329,7 +252,7 @@ class Judge:
         await self._crier.alarm(state, decision)
         await self._crier.voted(state)
         await self.voting.cast(state, standing.now_s)
-        await self._beat(state, standing)
+        await self._heartbeat.beat(state, standing)
 
     async def _observe(self, state: RouteState) -> None:
         reads_before = state.reads
@@ -338,7 +261,7 @@ class Judge:
             state.saw(seen)
             state.why_unseen = "" if seen.writable else "Redis is a read-only replica"
             self.voting.count(state, self.standing())
-            wants_lease = self.blind_since_s is None and state.route.mode is not Mode.OBSERVE
+            wants_lease = self.blindness.since_s is None and state.route.mode is not Mode.OBSERVE
             if state.stands_back:
                 await self._release(state)
             elif wants_lease and seen.writable:
@@ -349,7 +272,7 @@ class Judge:
             state.seen, state.leased = None, False
             state.why_unseen = str(error) or type(error).__name__
         if not (state.reads and reads_before):
-            self._published.pop(state.name, None)
+            self._heartbeat.republish(state.name)
             await self._crier.redis(state, lost=not state.reads)
 
     async def _hold_lease(self, state: RouteState, holder: str | None) -> None:
@@ -384,7 +307,7 @@ class Judge:
         if decision.action not in (Action.FLIP, Action.SEED):
             return
         if state.route.mode is Mode.OBSERVE:
-            self._pretend(state, decision, standing)
+            state.pretend(decision, standing, actor_of(self.config))
             return
         if not self._may_try(state):
             return
@@ -424,7 +347,7 @@ class Judge:
         return {
             "kind": decision.kind,
             "why": seen.why if seen else decision.reason,
-            "since": leaving.onset_at if leaving else None,
+            "since": leaving.breach.onset_at if leaving else None,
             "proof": target.proof(),
             "incident": number,
         }
@@ -436,42 +359,6 @@ class Judge:
         if flip.moved:
             state.moved_to(flip.to_provider, self._clock.mono())
         await self._crier.tell(state, flip, done.told)
-
-    def _pretend(self, state: RouteState, decision: Decision, standing: Standing) -> None:
-        """Observing: the decision is carried out on a flag that exists only here."""
-        before = state.flag
-        state.virtual = Flag(
-            route=state.name,
-            provider=decision.target,
-            epoch=standing.now_ms,
-            decision_id=f"observed-{standing.now_ms}",
-            parent=before.decision_id if before else "",
-            previous=before.provider if before else "",
-            reason=decision.reason,
-            actor=actor_of(self.config),
-            changed_at=standing.now_ms,
-            checked_at=standing.now_ms,
-            mode=Mode.OBSERVE,
-        )
-
-    async def _beat(self, state: RouteState, standing: Standing) -> None:
-        """Tells readers that somebody looked, and which candidates are fit."""
-        if not state.may_write or state.seen is None or state.seen.flag is None:
-            return
-        due = standing.now_s - self._beat_s.get(state.name, float("-inf")) >= HEARTBEAT_S
-        candidates = state.published(standing)
-        changed = self._published.get(state.name) != candidates
-        try:
-            if due:
-                self._beat_s[state.name] = standing.now_s
-                await self._flipper.writer.heartbeat(
-                    state.keys, state.lease.nonce, state.route.mode, state.frozen_until
-                )
-            if changed and due:
-                await self._flipper.writer.publish(state.keys, candidates)
-                self._published[state.name] = candidates
-        except (RedisError, OSError) as error:
-            log.info("%s: heartbeat failed: %s", state.name, error)
 
     def ship(self, flips: Iterable[Flip]) -> None:
         """Gives SQL flips it may have missed; it keeps each once."""

@@ -11,6 +11,7 @@ from prober import __version__
 from prober.drill import Drill, Wish, fallback, refusal
 from prober.route import RouteState
 from prober.timeline import Kind
+from prober.view import view_of
 from prober.web import answers
 from prober.web.control import Controls, RefusedError
 
@@ -50,7 +51,7 @@ class Operators:
             "vantage": self._daemon.config.daemon.vantage,
             "pid": os.getpid(),
             "paused": self._daemon.judge.paused,
-            "blind": self._daemon.judge.blind_since_s is not None,
+            "blind": self._daemon.judge.blindness.since_s is not None,
             "sql": "ok" if self._daemon.store.up else self._daemon.store.why_down,
             "rows_waiting": self._daemon.store.waiting,
             "rows_lost": self._daemon.store.lost,
@@ -162,7 +163,7 @@ class Operators:
         }
         if answer["dry_run"]:
             return answer
-        now_ms = state.view(judge.standing()).now_ms
+        now_ms = view_of(state, judge.standing()).now_ms
         by = said.get("actor", "an operator")
         drill = Drill(uuid.uuid4().hex, state.primary, away, by, wish.for_ms, now_ms)
         state.drill, state.drill_over = drill, ""
@@ -172,7 +173,7 @@ class Operators:
     def _drillable(self, state: RouteState, wish: Wish) -> str:
         """The provider that a drill would move to. Raises RefusedError."""
         judge = self._daemon.judge
-        view = state.view(judge.standing())
+        view = view_of(state, judge.standing())
         if state.drill is not None:
             raise RefusedError(f"a drill of {state.name} is under way, by {state.drill.by}")
         opened = next((i.number for i in judge.incidents.open if i.route == state.name), None)

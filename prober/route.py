@@ -1,4 +1,4 @@
-"""One route as this process sees it: its trackers, its flag, and the View a decision is made on."""
+"""One route as this process sees it: its trackers, its flag, and what has to be looked at."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from prober.checks import domains_of, on_loopback
-from prober.clock import in_hours
 from prober.config import Config, Provider, Route
 from prober.drill import Drill
 from prober.flips import Memory
-from prober.health import Rules, Tracker
+from prober.health import Tracker
 from prober.journal import Record
 from prober.maintenance import Window
 from prober.objective import objectives_of
 from prober.pace import SUSPICION_FAST_S, SUSPICION_SLOW_S, WATCH_S, Need, Share
+from prober.rules import rules_of
 from switch.decide import Action, Alarm, Decision, frozen_until
-from switch.flag import Candidate, Flag, Health, Keys, Mode
+from switch.flag import Flag, Keys, Mode
 from switch.lease import TIMING
 from switch.reports import Report
-from switch.target import Policy, ProviderView, View
-from switch.votes import Tally, agree
+from switch.target import Policy
+from switch.votes import Tally
 from switch.writer import Observed
 
 # Proving a target may begin once the evidence passes what any single blip can weigh, or a streak
@@ -89,7 +89,7 @@ class RouteState:
         self.trackers: dict[str, Tracker] = {}
         self.windows: dict[str, tuple[Window, ...]] = {}
         self.maintained: frozenset[str] = frozenset()
-        self._leaving_s: float | None = None
+        self.leaving_s: float | None = None
         self._watch: tuple[str, float] = ("", float("-inf"))
         self._suspect_s: dict[str, float] = {}
         self._endpoints: dict[str, tuple[str, ...]] = {}
@@ -198,50 +198,7 @@ class RouteState:
         flips = self.seen.flips if self.seen else ()
         return frozen_until(flips, self.policy, self.acknowledged_ms)
 
-    # -- what a decision looks at ------------------------------------------------------------
-
-    def view(self, standing: Standing) -> View:
-        seen, now_s = self.seen, standing.now_s
-        now_ms = seen.time_ms if seen else standing.now_ms
-        leaving_ms = 0 if self._leaving_s is None else round((now_s - self._leaving_s) * 1000)
-        holding = standing.holding
-        if self.unsettled:
-            holding = "the last write is not settled yet; reading it back"
-        elif standing.blind:
-            holding = "blind: our own network seems to be gone"
-        elif self.tally is not None and (by := self.tally.outvoted_by):
-            holding = f"{' and '.join(by)} go by other routes than {self.tally.own}, and are more"
-        elif self.flag is None and not self.may_seed:
-            holding = "no flag yet; waiting for the other vantages' votes"
-        providers = self.own_views(standing)
-        if said := self.tally:
-            kinds = self.policy.flip_on
-            providers = tuple(
-                agree(view, said, kinds, primary=view.name == self.primary) for view in providers
-            )
-        return View(
-            route=self.name,
-            now_ms=now_ms,
-            mode=self.route.mode,
-            providers=providers,
-            flag=self.flag,
-            pin=seen.live_pin if seen else None,
-            redis_readable=self.reads,
-            leader=self.leased,
-            quorum=said is None or said.quorum,
-            votes=said.counted if said else "",
-            paused=standing.paused,
-            holding=holding,
-            sql_up=standing.sql_up,
-            quiet=self._quiet(now_ms),
-            flips=seen.flips if seen else (),
-            frozen_until=self.frozen_until,
-            leaving_for_ms=leaving_ms,
-        )
-
-    def own_views(self, standing: Standing) -> tuple[ProviderView, ...]:
-        """The candidates as this process alone sees them."""
-        return tuple(self._provider(p, standing) for p in self.candidates if p.enabled)
+    # -- what a decision leaves behind -------------------------------------------------------
 
     def maintain(self, now: float) -> None:
         """Looks which providers are in maintenance at `now` (wall clock).
@@ -255,68 +212,6 @@ class RouteState:
             self.trackers[name].discard()
         self.maintained = inside
 
-    def _provider(self, provider: Provider, standing: Standing) -> ProviderView:
-        tracker = self.trackers[provider.name]
-        health, why = tracker.health(standing.now_s)
-        announced, drained = self._announced(provider.name, standing.now_ms / 1000)
-        if provider.name in self.maintained:
-            health, why = Health.UNKNOWN, announced
-        elif provider.name in standing.shut:
-            health, why = Health.INELIGIBLE, standing.shut[provider.name]
-        elif provider.name in standing.spent and not tracker.breached:
-            is_primary = provider.name == self.primary
-            health = Health.UNKNOWN if is_primary else Health.INELIGIBLE
-            why = "its canary budget is spent for today"
-        return ProviderView(
-            name=provider.name,
-            health=health,
-            why=why,
-            breached=tracker.breached,
-            proven=tracker.proven(standing.now_s),
-            recent_bad=tracker.recent_bad(),
-            proof=tracker.proof(),
-            good_in_a_row=tracker.good_in_a_row,
-            residency=frozenset(provider.residency),
-            domains=domains_of(provider),
-            cost_usd=provider.price.input + provider.price.output,
-            latency_s=tracker.latency_s,
-            quality=tracker.quality,
-            maintenance=announced,
-            drained=drained,
-            short=self._short(provider),
-        )
-
-    def _announced(self, name: str, now: float) -> tuple[str, bool]:
-        """What is announced for a provider at `now`, and whether it must be left for that."""
-        for window in self.windows[name]:
-            drains = window.drains(now)
-            if drains or window.runs(now):
-                return window.says(now), drains
-        return "", False
-
-    def _short(self, provider: Provider) -> str:
-        """Why the provider's own rate limits do not carry this route at its peak."""
-        limits = self.trackers[provider.name].limits
-        if limits is None or provider.account == "own":
-            return ""
-        for limit, peak, what in (
-            (limits.requests.limit, self.route.peak_rpm, "requests"),
-            (limits.tokens.limit, self.route.peak_tpm, "tokens"),
-        ):
-            if limit is not None and peak is not None and limit < peak:
-                return (
-                    f"{provider.name} allows {limit:,} {what} a minute and {self.name} "
-                    f"peaks at {peak:,}"
-                )
-        return ""
-
-    def _quiet(self, now_ms: int) -> bool:
-        """Whether the local time is within the quiet hours, which may pass midnight."""
-        hours = self.route.failover.quiet_hours
-        if not hours:
-            return False
-        return in_hours(hours, now_ms / 1000, self.zone)
-
     def decided(self, decision: Decision, standing: Standing) -> None:
         """Keeps what a decision means for the next looks."""
         if decision.alarm is not self.decision.alarm:
@@ -324,11 +219,28 @@ class RouteState:
         self.decision, self.decided_ms = decision, standing.now_ms
         leaving = decision.action is Action.PROVE or decision.alarm is Alarm.NO_CANDIDATE
         if not leaving:
-            self._leaving_s = None
-        elif self._leaving_s is None:
-            self._leaving_s = standing.now_s
+            self.leaving_s = None
+        elif self.leaving_s is None:
+            self.leaving_s = standing.now_s
         proving = decision.action in (Action.PROVE, Action.FLIP, Action.SEED)
         self.proving = decision.target if proving else ""
+
+    def pretend(self, decision: Decision, standing: Standing, actor: str) -> None:
+        """Observing: the decision is carried out on a flag that exists only here."""
+        before = self.flag
+        self.virtual = Flag(
+            route=self.name,
+            provider=decision.target,
+            epoch=standing.now_ms,
+            decision_id=f"observed-{standing.now_ms}",
+            parent=before.decision_id if before else "",
+            previous=before.provider if before else "",
+            reason=decision.reason,
+            actor=actor,
+            changed_at=standing.now_ms,
+            checked_at=standing.now_ms,
+            mode=Mode.OBSERVE,
+        )
 
     def reported(self, report: Report, at_s: float) -> None:
         """What one process says of its calls, that ended in the second before `at_s`.
@@ -342,7 +254,7 @@ class RouteState:
 
     def moved_to(self, provider: str, now_s: float) -> None:
         self._watch = (provider, now_s + WATCH_S)
-        self._leaving_s = None
+        self.leaving_s = None
 
     # -- what has to be looked at --------------------------------------------------------------
 
@@ -362,8 +274,8 @@ class RouteState:
         drilled = drill is not None and provider in (drill.home, drill.away)
         return Need(
             suspect_for_s=None if since is None else now_s - since,
-            latched=bool(tracker.breached) or tracker.resumed,
-            score=tracker.score,
+            latched=bool(tracker.breached) or tracker.breach.resumed,
+            score=tracker.breach.score,
             proving=asked or (wanted and not tracker.recent_bad()),
             watched=drilled or (watched == provider and now_s < until_s),
             witness=witness,
@@ -409,12 +321,12 @@ class RouteState:
     def preparing(self) -> bool:
         """The primary's evidence is such that a target should be proven already."""
         primary = self.trackers.get(self.primary)
-        return primary is not None and not primary.latched and primary.level >= PREPARE_AT
+        return primary is not None and not primary.breach.latched and primary.level >= PREPARE_AT
 
     @property
     def leaving(self) -> bool:
         """A decision waits for a target, or for its proof."""
-        return bool(self.proving) or self._leaving_s is not None
+        return bool(self.proving) or self.leaving_s is not None
 
     def _next(self, provider: str) -> str:
         """The target to prove while the primary's evidence is still growing."""
@@ -423,32 +335,6 @@ class RouteState:
         others = (p.name for p in self.candidates if p.enabled and p.name != self.primary)
         fit = (n for n in others if n in self.may_serve and not self.trackers[n].breached)
         return next(fit, "")
-
-    def published(self, standing: Standing) -> list[Candidate]:
-        """What applications may read of the candidates."""
-        found = []
-        for provider in self.candidates:
-            view = self._provider(provider, standing)
-            why = "" if view.health in (Health.OK, Health.SUSPECT) else view.health.value
-            if provider.name not in self.may_serve:
-                why = "not allowed by residency"
-            elif view.maintenance:
-                why = view.maintenance
-            elif not provider.enabled:
-                why = "disabled"
-            found.append(
-                Candidate(
-                    name=provider.name,
-                    api=provider.api,
-                    vendor=provider.vendor,
-                    model=provider.model,
-                    base_url=provider.url,
-                    residency=provider.residency,
-                    eligible=not why,
-                    why_not=why,
-                )
-            )
-        return found
 
 
 def vouched_by(config: Config, name: str) -> tuple[str, ...]:
@@ -461,19 +347,6 @@ def vouched_by(config: Config, name: str) -> tuple[str, ...]:
         provider.name
         for provider in config.provider
         if provider.name != name and domains.isdisjoint(domains_of(provider))
-    )
-
-
-def rules_of(provider: Provider, route: Route) -> Rules:
-    canary = provider.canary
-    return Rules(
-        interval_s=canary.interval.total_seconds(),
-        suspect_interval_s=canary.suspect_interval.total_seconds(),
-        timeout_s=canary.timeout.total_seconds(),
-        healthy_for_s=route.failover.healthy_for.total_seconds(),
-        alone=on_loopback(provider),
-        own_account=provider.account == "own",
-        reports=route.reports.enabled,
     )
 
 

@@ -133,14 +133,14 @@ def resume_incidents(judge: Judge) -> None:
     for incident in judge.incidents.open:
         state = judge.states.get(incident.route)
         tracker = state.trackers.get(incident.provider) if state else None
-        if state is None or tracker is None or tracker.latched or tracker.resumed:
+        if state is None or tracker is None or tracker.breach.latched or tracker.breach.resumed:
             continue
         primary = state.memory.flip.to_provider if state.memory.flip else ""
         if incident.provider == primary:
-            tracker.resume(incident.opened_at)
+            tracker.breach.resume(incident.opened_at)
         else:
             names = incident.objectives.split(", ")
-            tracker.latch(names, incident.summary, incident.opened_at)
+            tracker.breach.restore(names, incident.summary, incident.opened_at)
 
 
 def stranded(judge: Judge, config: Config) -> list[str]:

@@ -98,11 +98,11 @@ class Upkeep:
         daemon = self._daemon
         addresses = daemon.config.network.controls
         if not addresses or not daemon.judge.wants_witness:
-            daemon.judge.controls_fail = None
+            daemon.judge.blindness.controls_fail = None
             return
         began_s = daemon.clock.mono()
         answers = await asyncio.gather(*(self._answers(url) for url in addresses))
-        daemon.judge.controls_fail = not any(answers)
+        daemon.judge.blindness.controls_fail = not any(answers)
         if any(answers):
             daemon.judge.control_answered(began_s)
 
@@ -152,7 +152,7 @@ class Upkeep:
         daemon = self._daemon
         url = daemon.resolved.heartbeat_url
         well = all(state.reads for state in daemon.judge.states.values())
-        if not url or not well or daemon.judge.blind_since_s is not None:
+        if not url or not well or daemon.judge.blindness.since_s is not None:
             return
         try:
             async with asyncio.timeout(CONTROL_TIMEOUT_S):

@@ -10,6 +10,7 @@ from redis.exceptions import RedisError
 
 from prober.config import Config, Route
 from prober.route import RouteState, Standing
+from prober.view import own_views
 from switch.flag import Mode
 from switch.lease import TIMING, VOTES_KEPT_MS, Ballot
 from switch.votes import BAD, Sight, Vote, claim_of, decode_votes, tally
@@ -69,7 +70,7 @@ class Voting:
     def _vote(self, state: RouteState, standing: Standing) -> Vote:
         assert state.seen is not None
         sights = {}
-        for view in state.own_views(standing):
+        for view in own_views(state, standing):
             tracker = state.trackers[view.name]
             sights[view.name] = Sight(
                 view.health,

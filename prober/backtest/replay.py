@@ -18,13 +18,15 @@ from heapq import heappop, heappush
 from prober.backtest.truth import measured
 from prober.config import Config, Kind, Route
 from prober.flips import Memory
-from prober.health import PROOF, Change, Rules, Tracker
+from prober.health import PROOF, Change, Tracker
 from prober.objective import Objective
 from prober.route import RouteState, Standing, vouched_by
+from prober.rules import Rules
 from prober.sample import Fault, Outcome, Sample
 from prober.simulate import virtual
 from prober.simulate.watched import EPOCH_S
 from prober.store.queries import Taken
+from prober.view import view_of
 from switch.decide import Action, Alarm, Decision, decide
 from switch.flag import Mode
 
@@ -213,7 +215,7 @@ class Replay:
                 tracker.tick(at)
             if tracker.changes:
                 self._changed(tracker, at)
-            if quiet and (tracker.suspect or tracker.breached or tracker.resumed):
+            if quiet and (tracker.suspect or tracker.breached or tracker.breach.resumed):
                 quiet = False
         if state.leaving or not state.settled:
             self._decide(at)
@@ -237,7 +239,7 @@ class Replay:
         # The virtual flag counts from the simulator's first second.
         virtual.show(state, at - EPOCH_S, seen.flag, seen.flips)
         standing = Standing(now_s=at, now_ms=round(at * 1000), shut=self._silent(at))
-        decision = decide(state.view(standing), state.policy)
+        decision = decide(view_of(state, standing), state.policy)
         if decision.action is Action.FLIP:
             self._flip(decision, at)
         else:

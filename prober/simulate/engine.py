@@ -28,6 +28,7 @@ from prober.simulate.scenario import Scenario
 from prober.simulate.virtual import NoLease, move, show
 from prober.simulate.watched import EPOCH_S, Watched
 from prober.simulate.world import Found, World
+from prober.view import view_of
 from switch.decide import Action, decide
 from switch.flag import Mode
 
@@ -369,7 +370,7 @@ class Engine:
         standing = Standing(
             now_s=at_s, now_ms=round((EPOCH_S + at_s) * 1000), shut={}, spent=self._spent
         )
-        decision = decide(state.view(standing), state.policy)
+        decision = decide(view_of(state, standing), state.policy)
         if decision.action in (Action.FLIP, Action.SEED):
             self._move(state, at_s, decision.target, decision.kind, decision.reason)
         state.decided(decision, standing)

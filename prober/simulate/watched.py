@@ -123,7 +123,8 @@ class Watched:
     def is_quiet(self) -> bool:
         """Nothing is suspected of the provider, and no route looks at it closely."""
         return self.rhythm.pace.purpose is Purpose.BASE and not any(
-            tracker.suspect or tracker.breached or tracker.resumed for tracker in self.trackers
+            tracker.suspect or tracker.breached or tracker.breach.resumed
+            for tracker in self.trackers
         )
 
     def turn_s(self, after_s: float) -> float:

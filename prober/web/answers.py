@@ -9,6 +9,7 @@ from prober.drill import Drill
 from prober.judge import Judge
 from prober.route import RouteState
 from prober.sample import Limits, Room, Sample
+from prober.view import view_of
 from switch.decide import Action, Decision
 from switch.flag import say_duration
 from switch.target import ProviderView, choose
@@ -21,7 +22,7 @@ def status(judge: Judge) -> dict[str, Any]:
 
 def _route(judge: Judge, state: RouteState) -> dict[str, Any]:
     standing = judge.standing()
-    view = state.view(standing)
+    view = view_of(state, standing)
     flag, pin, seen = state.flag, view.pin, state.seen
     incident = judge.incidents.find(state.name, state.primary)
     return {
@@ -104,7 +105,7 @@ def _provider(state: RouteState, view: ProviderView, now_s: float) -> dict[str, 
         "proven": view.proven,
         "proof": view.proof,
         "level": round(tracker.level, 3),
-        "score": tracker.score if tracker.latched else None,
+        "score": tracker.breach.score if tracker.breach.latched else None,
         "latency_s": tracker.latency_s,
         "last": None
         if last is None
@@ -122,7 +123,7 @@ def _provider(state: RouteState, view: ProviderView, now_s: float) -> dict[str, 
                 "clause": evidence.clause(),
                 "explain": evidence.detector.explain(),
                 "breached": evidence.detector.breached
-                or evidence.objective.name in tracker.latched,
+                or evidence.objective.name in tracker.breach.latched,
             }
             for evidence in tracker.evidence
         ],
@@ -185,7 +186,7 @@ def _tokens(room: Room) -> str:
 def why(judge: Judge, state: RouteState) -> dict[str, Any]:
     """The decision in force, each provider's evidence, and each candidate's chances."""
     standing = judge.standing()
-    view = state.view(standing)
+    view = view_of(state, standing)
     said = _route(judge, state)
     primary = view.provider(state.primary)
     weighed = state.decision.weighed

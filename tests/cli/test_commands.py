@@ -72,7 +72,7 @@ async def test_a_failing_primary_makes_status_leave_with_1(
     async with running(config) as daemon:
         await until(lambda: primary(valkey) == "a")
         emulator.set_faults(api="*", error_share=1.0, status=503)
-        await until(lambda: bool(daemon.judge.states["chat"].trackers["a"].latched))
+        await until(lambda: bool(daemon.judge.states["chat"].trackers["a"].breach.latched))
         assert (await prober("status")).exit_code == 1
 
 
@@ -140,7 +140,7 @@ async def test_a_paused_daemon_moves_nothing_until_it_is_resumed(
         assert "Paused" in (await prober("pause")).output
         emulator.set_faults(api="anthropic", error_share=1.0, status=529)
         tracker = daemon.judge.states["chat"].trackers["a"]
-        await until(lambda: bool(tracker.latched), "it is judged all the same")
+        await until(lambda: bool(tracker.breach.latched), "it is judged all the same")
         assert daemon.judge.states["chat"].decision.reason.startswith("paused by an operator")
         assert primary(valkey) == "a"
     async with running(config) as daemon:

@@ -131,7 +131,7 @@ async def test_a_restart_goes_back_only_onto_a_proven_home(
     emulator.set_faults(api="anthropic", error_share=1.0, status=529)
     async with running(config) as daemon:
         state = daemon.judge.states["chat"]
-        await until(lambda: bool(state.trackers["a"].latched))
+        await until(lambda: bool(state.trackers["a"].breach.latched))
         assert get(valkey) == "b"
         assert state.drill is not None
         emulator.set_faults(api="anthropic", ttft_s=0.001)
@@ -205,7 +205,7 @@ async def test_a_drill_whose_both_ends_fail_leaves_the_rest_to_the_normal_rules(
     async with served_by_a(path, valkey) as daemon:
         await drill(daemon, LONG_MS)
         emulator.set_faults(api="anthropic", error_share=1.0, status=529)
-        await until(lambda: bool(daemon.judge.states["chat"].trackers["a"].latched))
+        await until(lambda: bool(daemon.judge.states["chat"].trackers["a"].breach.latched))
         emulator.set_faults(api="openai", error_share=1.0, status=503)
         await until(lambda: get(valkey) == "c", "an ordinary failover")
         await until(lambda: daemon.judge.states["chat"].drill is None, "the drill is over")

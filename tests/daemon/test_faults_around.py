@@ -146,17 +146,18 @@ async def test_without_our_own_network_no_flag_moves_and_the_lease_is_given_up(
 ) -> None:
     # Seen as remote machines: their connection failures need a witness.
     monkeypatch.setattr("prober.route.on_loopback", lambda provider: False)
-    monkeypatch.setattr("prober.judge.on_loopback", lambda provider: False)
+    monkeypatch.setattr("prober.rules.on_loopback", lambda provider: False)
+    monkeypatch.setattr("prober.blindness.on_loopback", lambda provider: False)
     path = write_config(tmp_path / "prober.toml", emulator=emulator.url, redis=valkey.url)
     async with running(path) as daemon:
         await until(lambda: get(valkey) == "a")
         emulator.set_faults(api="*", reset_share=1.0)
-        await until(lambda: daemon.judge.blind_since_s is not None, "it knows that it is blind")
+        await until(lambda: daemon.judge.blindness.since_s is not None, "it knows that it is blind")
         await until(lambda: any("is blind" in t for t in oncall.titles))
         await until(lambda: not daemon.judge.states["chat"].leased)
         assert get(valkey) == "a"
         emulator.reset()
-        await until(lambda: daemon.judge.blind_since_s is None, "sight comes back")
+        await until(lambda: daemon.judge.blindness.since_s is None, "sight comes back")
         await until(lambda: daemon.judge.states["chat"].leased)
         assert get(valkey) == "a"
 
@@ -169,7 +170,8 @@ async def test_one_unreachable_provider_is_left_on_the_word_of_a_witness(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("prober.route.on_loopback", lambda provider: False)
-    monkeypatch.setattr("prober.judge.on_loopback", lambda provider: False)
+    monkeypatch.setattr("prober.rules.on_loopback", lambda provider: False)
+    monkeypatch.setattr("prober.blindness.on_loopback", lambda provider: False)
     path = write_config(tmp_path / "prober.toml", emulator=emulator.url, redis=valkey.url)
     async with running(path):
         await until(lambda: get(valkey) == "a")
@@ -249,7 +251,7 @@ async def test_a_reload_forgets_no_breach(
         path.write_text(path.read_text().replace('model = "claude-test"', 'model = "claude-new"'))
         assert await daemon.reload()
         tracker = daemon.judge.states["chat"].trackers["a"]
-        assert tracker.latched == {"availability"}
+        assert tracker.breach.latched == {"availability"}
         assert not tracker.proven(daemon.clock.mono())
 
 

@@ -245,7 +245,7 @@ async def test_one_of_three_alone_holds_and_pages(
         await until(lambda: get(valkey) == "a", "a flag is better than none")
         alone.breaks()
         await until(lambda: told(oncall, "too few vantages vote") > 0, "it pages")
-        await until(lambda: bool(alone.state.trackers["a"].latched), "it sees the breach")
+        await until(lambda: bool(alone.state.trackers["a"].breach.latched), "it sees the breach")
         assert "1 of 3 vantages votes, 2 needed; silent: ap-1, us-1" in alone.reason
         assert get(valkey) == "a"
         path = await asyncio.to_thread(config, tmp_path, "us-1", emulator, valkey)
@@ -282,7 +282,7 @@ async def test_a_blind_vantage_votes_blind_and_gives_up_the_lease(
         jumped, others = leader(found), followers(found)
         name = jumped.daemon.config.daemon.vantage
         judge = jumped.daemon.judge
-        judge._hold_until_s = jumped.daemon.clock.mono() + 1000
+        judge.gap.hold_until_s = jumped.daemon.clock.mono() + 1000
         await until(lambda: any(place.leads for place in others), "another leads")
         assert not jumped.leads
         await until(lambda: "time jumped" in votes(valkey)[name].blind, "its vote says why")
@@ -310,7 +310,7 @@ async def test_what_a_dead_leader_may_not_have_told_its_successor_tells(
         await heir.daemon.crier.by_leader(heir.state, tell("new"))
         assert said == []
         for place in (leader(found), *others):
-            place.daemon.judge._hold_until_s = place.daemon.clock.mono() + 1000
+            place.daemon.judge.gap.hold_until_s = place.daemon.clock.mono() + 1000
         await until(lambda: heir.leads, "it takes over")
         await until(lambda: bool(said))
         assert said == ["new"]

@@ -17,6 +17,7 @@ from prober.route import RouteState, Standing, vouched_by
 from prober.sample import Fault, Outcome, Phases, Sample
 from prober.simulate.virtual import move, show
 from prober.simulate.watched import EPOCH_S
+from prober.view import view_of
 from switch.decide import LATENCY, OUTAGE, Action, Alarm, Decision, decide
 from switch.flag import Flag, Flip, Health, Mode, Op, Pin
 from switch.lease import Lease
@@ -211,7 +212,7 @@ class World:
             self.at_s, self.now_ms, self.shut, self.spent, self.paused, self.blind, self.sql_up,
             holding,
         )  # fmt: skip
-        view = state.view(standing)
+        view = view_of(state, standing)
         decision = decide(view, state.policy)
         self.check(view, decision)
         if decision.action in (Action.FLIP, Action.SEED):

@@ -13,8 +13,9 @@ from prober.baseline import LEAST, Baseline
 from prober.config import Config, Limit, Route
 from prober.configfile import ConfigError, fill_in, parse
 from prober.evidence import Evidence
-from prober.health import Rules, Tracker
+from prober.health import Tracker
 from prober.objective import objectives_of
+from prober.rules import Rules
 from prober.sample import Outcome
 
 Z99 = 2.326

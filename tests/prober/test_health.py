@@ -7,8 +7,9 @@ from prober_values import WALL, sample
 from trackers import breached, good, in_penalty, recover, tracker
 
 from prober.config import Detector, Route
-from prober.health import Change, Rules, Tracker
+from prober.health import Change, Tracker
 from prober.objective import objectives_of
+from prober.rules import Rules
 from prober.sample import Outcome, Sample
 from switch.flag import Health
 
@@ -56,7 +57,7 @@ def test_a_hang_breaches_by_its_span_although_its_timeouts_overlap() -> None:
         track.started(str(start))
         under_way.append(start)
     assert found == [30 + 45 + 2]
-    assert track.onset_at == WALL + 30
+    assert track.breach.onset_at == WALL + 30
 
 
 def test_a_hang_of_less_than_the_span_is_no_breach() -> None:
@@ -231,7 +232,7 @@ def test_a_time_gap_keeps_a_breach_but_not_the_way_back() -> None:
     good(track, 40, 3)
     track.forget()
     assert track.breached == {"availability"}
-    assert track.score == 0
+    assert track.breach.score == 0
 
 
 def test_latency_and_quality_are_moving_averages() -> None:
@@ -263,7 +264,8 @@ def test_what_was_saved_is_believed_whole_when_fresh() -> None:
     again.load(whole.dump(), fresh=True)
     for track in (whole, again):
         good(track, 60, 80)
-    for name in ("latched", "latched_why", "onset_at", "score", "latency_s", "quality", "level"):
+    assert again.breach.dump() == whole.breach.dump()
+    for name in ("latency_s", "quality", "level"):
         assert getattr(again, name) == getattr(whole, name)
     end_s = good(whole, 1, 600)
     good(again, 1, 600)
@@ -295,7 +297,7 @@ def test_otherwise_only_what_was_learned_is_believed() -> None:
     whole, again = saved(), tracker()
     again.load(whole.dump(), fresh=False)
     assert again.breached == frozenset()
-    assert (again.level, again.score, again.onset_at) == (0, 0, None)
+    assert (again.level, again.breach.score, again.breach.onset_at) == (0, 0, None)
     assert (again.latency_s, again.quality) == (whole.latency_s, whole.quality)
     learned = again.dump()["evidence"]["availability"]["detector"]["learned"]
     assert learned == whole.dump()["evidence"]["availability"]["detector"]["learned"] > 0.01
@@ -311,34 +313,34 @@ def test_an_objective_that_is_new_starts_clean() -> None:
 
 def test_an_incident_from_before_a_restart_is_bad_until_recovered() -> None:
     track = tracker()
-    track.latch(["availability"], "it was bad", 7.0)
+    track.breach.restore(["availability"], "it was bad", 7.0)
     assert track.health(0) == (Health.BREACHED, "it was bad")
-    assert track.onset_at == 7.0
+    assert track.breach.onset_at == 7.0
     recover(track, 0)
     assert in_penalty(track, 700)
 
 
 def test_the_primary_s_incident_goes_on_without_moving_the_flag() -> None:
     track = tracker()
-    track.resume(7.0)
+    track.breach.resume(7.0)
     assert track.breached == frozenset()
     track.ended(sample(Outcome.OVERLOADED, 0))
-    assert track.score == 0
+    assert track.breach.score == 0
     end_s = good(track, 64, 3)
     assert track.changes == []
     end_s = good(track, 1, end_s + 3)
     assert track.changes == [Change.RECOVERED]
-    assert not track.resumed
+    assert not track.breach.resumed
     # it never was left, so it owes no waiting
     assert track.health(end_s)[0] is Health.OK
 
 
 def test_a_resumed_primary_that_breaches_again_is_breached() -> None:
     track = tracker(count=1)
-    track.resume(7.0)
+    track.breach.resume(7.0)
     track.ended(sample(Outcome.OVERLOADED, 0))
     assert track.breached == {"availability"}
-    assert (track.resumed, track.changes) == (False, [Change.BREACHED])
+    assert (track.breach.resumed, track.changes) == (False, [Change.BREACHED])
 
 
 def test_what_is_judged_is_the_newest_sample() -> None:

@@ -7,8 +7,9 @@ from prober_values import WALL, sample
 from trackers import account_trouble, breached, good, in_penalty, recover, tracker
 
 from prober.config import Detector, Route
-from prober.health import Change, Rules, Tracker
+from prober.health import Change, Tracker
 from prober.objective import objectives_of
+from prober.rules import Rules
 from prober.sample import Outcome
 from switch.flag import Health
 
@@ -28,7 +29,7 @@ def test_a_breach_is_told_once_with_its_onset_and_its_sentence() -> None:
     )
     track.ended(sample(Outcome.OVERLOADED, 33))
     assert track.changes == [Change.BREACHED]
-    assert track.onset_at == WALL + 30
+    assert track.breach.onset_at == WALL + 30
     assert track.health(34) == (Health.BREACHED, "2 of 2 canaries failed in 4 s (overloaded)")
     track.ended(sample(Outcome.OVERLOADED, 36))
     assert track.changes == [Change.BREACHED]
@@ -39,23 +40,24 @@ def test_a_breach_is_told_once_with_its_onset_and_its_sentence() -> None:
 def test_recovery_takes_a_score_of_65() -> None:
     track = breached()
     good(track, 64, 3)
-    assert track.score == 64
-    assert track.latched
+    assert track.breach.score == 64
+    assert track.breach.latched
     assert track.changes == [Change.RECOVERING], "signs of life, at 20"
     track.ended(sample(at_s=300))
     assert track.changes == [Change.RECOVERING, Change.RECOVERED]
-    assert (track.latched, track.latched_why, track.score, track.level) == (frozenset(), "", 0, 0)
+    breach = track.breach
+    assert (breach.latched, breach.why, breach.score, track.level) == (frozenset(), "", 0, 0)
 
 
 def test_one_bad_canary_costs_25_good_ones_and_never_below_none() -> None:
     track = breached()
     good(track, 30, 3)
     track.ended(sample(Outcome.OVERLOADED, 100))
-    assert track.score == 5
+    assert track.breach.score == 5
     track.ended(sample(Outcome.OVERLOADED, 103))
-    assert track.score == 0
+    assert track.breach.score == 0
     good(track, 64, 106)
-    assert track.latched
+    assert track.breach.latched
 
 
 def test_what_says_nothing_neither_raises_nor_lowers_the_score() -> None:
@@ -63,7 +65,7 @@ def test_what_says_nothing_neither_raises_nor_lowers_the_score() -> None:
     good(track, 5, 3)
     track.ended(sample(Outcome.RATE_LIMITED, 30, base_rate=False))
     track.ended(sample(Outcome.WRONG_ANSWER, 33))
-    assert track.score == 5
+    assert track.breach.score == 5
     assert track.good_in_a_row == 5
 
 
@@ -116,7 +118,7 @@ def test_a_second_objective_in_breach_joins_the_first() -> None:
     track.ended(sample(Outcome.OVERLOADED, 3))
     assert track.breached == {"ttft", "availability"}
     assert track.changes == [Change.BREACHED]
-    assert track.latched_why == (
+    assert track.breach.why == (
         "1 of 1 canaries failed in 1 s (overloaded); "
         "1 of 1 canaries needed over 1 s to first text in 3 s"
     )
@@ -131,7 +133,7 @@ def test_one_account_error_makes_suspicious_and_unknown() -> None:
     account_trouble(track, 12)
     assert (track.good_in_a_row, track.recent_bad()) == (0, True)
     assert not track.proven(13)
-    assert track.account_suspect
+    assert track.account.suspect
     assert track.suspect
     assert track.breached == frozenset()
     assert track.health(13) == (Health.UNKNOWN, "key refused: HTTP 401 no such key")
@@ -172,7 +174,7 @@ def test_account_trouble_is_never_an_outage() -> None:
     track = tracker(count=1)
     account_trouble(track, *range(20), outcome=Outcome.QUOTA_EXHAUSTED)
     assert track.level == 0
-    assert track.latched == frozenset()
+    assert track.breach.latched == frozenset()
     assert track.breached == {"quota_exhausted"}
 
 

@@ -98,7 +98,7 @@ async def test_canaries_under_way_while_the_machine_slept_are_no_evidence(
     for number in range(4):
         judge.ended(hung(str(number), 1000.0, 3600.0))
     tracker = judge.states["chat"].trackers["a"]
-    assert not tracker.latched
+    assert not tracker.breach.latched
     assert tracker.level == 0
     assert judge.standing().holding.startswith("time jumped; looking afresh for 45 s")
     clock.at_s += 46.0
@@ -114,7 +114,7 @@ async def test_the_same_four_without_a_gap_are_an_outage(judge: Judge, clock: Ha
         judge.pulse()
     for number in range(4):
         judge.ended(hung(str(number), 1000.0, 60.0))
-    assert judge.states["chat"].trackers["a"].latched == {"availability"}
+    assert judge.states["chat"].trackers["a"].breach.latched == {"availability"}
 
 
 async def test_a_slow_tick_is_no_time_gap(judge: Judge, clock: Hands) -> None:

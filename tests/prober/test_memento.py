@@ -41,7 +41,7 @@ def breached() -> RouteState:
     for number in range(6):
         known.trackers["a"].ended(sample(Outcome.OVERLOADED, 6.0 * number))
         known.trackers["a"].ended(sample(at_s=6.0 * number + 3))
-    assert known.trackers["a"].latched
+    assert known.trackers["a"].breach.latched
     return known
 
 
@@ -72,7 +72,7 @@ def test_after_a_gap_only_what_was_learned_is_believed(tmp_path: Path, after_s: 
 
 def _only_learned(tracker: Tracker) -> None:
     known = breached().trackers["a"]
-    assert (tracker.latched, tracker.level, tracker.score) == (frozenset(), 0, 0)
+    assert (tracker.breach.latched, tracker.level, tracker.breach.score) == (frozenset(), 0, 0)
     assert (tracker.latency_s, tracker.quality) == (known.latency_s, known.quality)
     learned = tracker.dump()["evidence"]["availability"]["detector"]["learned"]
     assert learned == known.dump()["evidence"]["availability"]["detector"]["learned"]
@@ -125,7 +125,8 @@ def test_a_torn_record_is_a_clean_start_and_not_half_of_one(part: str) -> None:
     new = state()
     assert not memento.load({**saved, "same_boot": True}, [new], 101.0)
     tracker = new.trackers["a"]
-    assert (tracker.latched, tracker.level, tracker.health(101)[0]) == (frozenset(), 0, "unknown")
+    assert tracker.breach.latched == frozenset()
+    assert (tracker.level, tracker.health(101)[0]) == (0, "unknown")
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,9 @@ from prober_values import sample
 
 from prober.config import Route
 from prober.detector import Burn, Detector
-from prober.health import Rules, Tracker
+from prober.health import Tracker
 from prober.objective import Objective, objectives_of
+from prober.rules import Rules
 from prober.sample import Outcome
 
 
@@ -85,10 +86,10 @@ def test_a_quantile_is_over_its_limit_when_more_than_the_rest_is() -> None:
 def test_each_preset_recovers_as_its_makers_have_it(kind: str, good: int) -> None:
     track = Tracker("a", [objective(kind)], Rules())
     number = 0
-    while not track.latched:
+    while not track.breach.latched:
         track.ended(sample(Outcome.OVERLOADED, number * 10.0, took_s=0.5))
         number += 1
     for still in range(good):
-        assert track.latched, still
+        assert track.breach.latched, still
         track.ended(sample(at_s=(number + still) * 10.0, took_s=0.5))
-    assert not track.latched
+    assert not track.breach.latched

@@ -14,6 +14,7 @@ from prober.configfile import ConfigError
 from prober.flips import Memory
 from prober.route import RouteState, Standing
 from prober.sample import Limits, Outcome, Phases, Room, Sample
+from prober.view import view_of
 from switch.flag import Health
 from switch.lease import Lease
 from switch.target import ProviderView
@@ -56,7 +57,7 @@ def state_of(*more: str) -> RouteState:
 
 def seen(state: RouteState, now: float, name: str = "a") -> ProviderView:
     state.maintain(now)
-    found = state.view(Standing(now, round(now * 1000), {})).provider(name)
+    found = view_of(state, Standing(now, round(now * 1000), {})).provider(name)
     assert found is not None
     return found
 

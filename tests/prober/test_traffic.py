@@ -201,8 +201,8 @@ def test_a_tracker_breaches_by_reports_with_their_sentence_and_recovers_by_canar
     assert health is Health.BREACHED
     assert why == "36 of 108 requests of 4 processes failed in 9 s, canaries agree (1 of 2)"
     assert track.changes == [Change.BREACHED]
-    assert track.latched == {"availability"}
-    assert track.onset_at == pytest.approx(WALL + 100, abs=1)
+    assert track.breach.latched == {"availability"}
+    assert track.breach.onset_at == pytest.approx(WALL + 100, abs=1)
     good(track, 65, 120)
     assert track.changes[-1] is Change.RECOVERED
     assert track.traffic is not None

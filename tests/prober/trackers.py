@@ -5,8 +5,9 @@ from __future__ import annotations
 from prober_values import sample
 
 from prober.config import Detector, Route
-from prober.health import Change, Rules, Tracker
+from prober.health import Change, Tracker
 from prober.objective import objectives_of
+from prober.rules import Rules
 from prober.sample import Outcome
 from switch.flag import Health
 

@@ -1,0 +1,50 @@
+"""Trouble with the account at a provider, which only people can mend: no key, no credit. Pure."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from prober.sample import Outcome, Sample
+
+ACCOUNT_COUNT = 3
+ACCOUNT_WITHIN_S = 30.0
+
+
+class AccountTrouble:
+    """Believed once enough canaries in short order have said so, until one goes well.
+
+    Attributes:
+        kind: what is believed; None: nothing.
+        detail: what the provider said last.
+    """
+
+    def __init__(self, suspect_interval_s: float) -> None:
+        self.kind: Outcome | None = None
+        self.detail = ""
+        self._within_s = max(ACCOUNT_WITHIN_S, 3 * suspect_interval_s)
+        self._started_s: deque[float] = deque(maxlen=ACCOUNT_COUNT)
+
+    @property
+    def suspect(self) -> bool:
+        return bool(self._started_s) and self.kind is None
+
+    def refused(self, sample: Sample) -> bool:
+        """Takes a canary that failed on the account; True when this is news."""
+        self.detail = sample.detail
+        self._started_s.append(sample.started_s)
+        full = len(self._started_s) == ACCOUNT_COUNT
+        if not full or self._started_s[-1] - self._started_s[0] > self._within_s:
+            return False
+        news = self.kind is not sample.outcome
+        self.kind = sample.outcome
+        return news
+
+    def settle(self) -> bool:
+        """A canary went well; True when that ends trouble."""
+        self._started_s.clear()
+        ended, self.kind = self.kind is not None, None
+        return ended
+
+    def forget(self) -> None:
+        """Half-finished evidence is worth nothing; what is believed stays."""
+        self._started_s.clear()

@@ -1,0 +1,60 @@
+"""What trackers noticed becomes incidents and alerts."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from prober.clock import Clock
+from prober.crier import Crier
+from prober.health import Change, Tracker
+from prober.incidents import Incidents
+from prober.route import RouteState
+from prober.timeline import Kind
+
+
+class Changes:
+    """Takes every tracker's changes to the incidents, and to people by way of the crier."""
+
+    def __init__(self, incidents: Incidents, crier: Crier, clock: Clock) -> None:
+        self._incidents = incidents
+        self._crier = crier
+        self._clock = clock
+
+    async def take(self, state: RouteState) -> None:
+        """Until none is left, even of those that came in meanwhile.
+
+        Returns without awaiting anything more, so that a decision made at once sees no breach
+        without an incident.
+        """
+        while any(tracker.changes for tracker in state.trackers.values()):
+            for tracker in state.trackers.values():
+                changes, tracker.changes = tracker.changes, []
+                for change in changes:
+                    await self._changed(state, tracker, change)
+
+    async def _changed(self, state: RouteState, tracker: Tracker, change: Change) -> None:
+        now = self._clock.now()
+        if change is Change.BREACHED:
+            await self._incidents.begin(
+                state.name,
+                tracker.provider,
+                opened_at=tracker.breach.onset_at or now,
+                breached_at=now,
+                objectives=", ".join(sorted(tracker.breach.latched)),
+                summary=tracker.breach.why,
+            )
+            if tracker.provider != state.primary:
+                await self._crier.by_leader(state, partial(self._crier.breach, state, tracker))
+        elif change is Change.RECOVERED:
+            closed = await self._incidents.end(state.name, tracker.provider, now)
+            tell = partial(self._crier.recovery, state, tracker.provider, closed)
+            await self._crier.by_leader(state, tell)
+        elif change is Change.RECOVERING:
+            said = f"{tracker.provider} answers again: {tracker.good_in_a_row} good in a row"
+            self._incidents.remark(state.name, tracker.provider, Kind.RECOVERING, said, now)
+        elif change is Change.ACCOUNT:
+            await self._crier.by_leader(state, partial(self._crier.account, state, tracker))
+        elif change is Change.ACCOUNT_WELL:
+            await self._crier.by_leader(state, partial(self._crier.account_well, state, tracker))
+        elif change is Change.CANARY:
+            await self._crier.by_leader(state, partial(self._crier.canary, state, tracker))

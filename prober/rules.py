@@ -1,0 +1,57 @@
+"""How a tracker judges a provider, from the configuration. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from prober.checks import on_loopback
+from prober.config import Provider, Route
+
+PROOF_MAX_AGE_S = 15.0
+# A budget may slow canaries down; past this many intervals silence is silence.
+SLOWEST_BELIEVED = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What one tracker goes by.
+
+    Attributes:
+        alone: the provider is on this machine; its path needs no witness.
+        own_account: the canary's account is not the application's.
+        reports: what applications report is evidence too.
+    """
+
+    interval_s: float = 30.0
+    suspect_interval_s: float = 3.0
+    timeout_s: float = 20.0
+    healthy_for_s: float = 600.0
+    alone: bool = False
+    own_account: bool = False
+    reports: bool = True
+
+    def stale_after_s(self, paced_s: float) -> float:
+        """How long the last canary is believed, where the budget may have slowed them down."""
+        slowest_s = SLOWEST_BELIEVED * self.interval_s
+        return 3 * max(self.interval_s, min(paced_s, slowest_s)) + self.timeout_s
+
+    @property
+    def proof_age_s(self) -> float:
+        return max(PROOF_MAX_AGE_S, 5 * self.suspect_interval_s)
+
+    @property
+    def witness_within_s(self) -> float:
+        return 2 * self.interval_s + self.timeout_s
+
+
+def rules_of(provider: Provider, route: Route) -> Rules:
+    canary = provider.canary
+    return Rules(
+        interval_s=canary.interval.total_seconds(),
+        suspect_interval_s=canary.suspect_interval.total_seconds(),
+        timeout_s=canary.timeout.total_seconds(),
+        healthy_for_s=route.failover.healthy_for.total_seconds(),
+        alone=on_loopback(provider),
+        own_account=provider.account == "own",
+        reports=route.reports.enabled,
+    )

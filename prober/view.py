@@ -1,0 +1,149 @@
+"""What a decision about a route looks at, and what applications read of its candidates. Pure."""
+
+from __future__ import annotations
+
+from prober.checks import domains_of
+from prober.clock import in_hours
+from prober.config import Provider
+from prober.route import RouteState, Standing
+from switch.flag import Candidate, Health
+from switch.target import ProviderView, View
+from switch.votes import agree
+
+
+def view_of(state: RouteState, standing: Standing) -> View:
+    seen, now_s = state.seen, standing.now_s
+    now_ms = seen.time_ms if seen else standing.now_ms
+    leaving_ms = 0 if state.leaving_s is None else round((now_s - state.leaving_s) * 1000)
+    holding = standing.holding
+    if state.unsettled:
+        holding = "the last write is not settled yet; reading it back"
+    elif standing.blind:
+        holding = "blind: our own network seems to be gone"
+    elif state.tally is not None and (by := state.tally.outvoted_by):
+        holding = f"{' and '.join(by)} go by other routes than {state.tally.own}, and are more"
+    elif state.flag is None and not state.may_seed:
+        holding = "no flag yet; waiting for the other vantages' votes"
+    providers = own_views(state, standing)
+    if said := state.tally:
+        kinds = state.policy.flip_on
+        providers = tuple(
+            agree(view, said, kinds, primary=view.name == state.primary) for view in providers
+        )
+    return View(
+        route=state.name,
+        now_ms=now_ms,
+        mode=state.route.mode,
+        providers=providers,
+        flag=state.flag,
+        pin=seen.live_pin if seen else None,
+        redis_readable=state.reads,
+        leader=state.leased,
+        quorum=said is None or said.quorum,
+        votes=said.counted if said else "",
+        paused=standing.paused,
+        holding=holding,
+        sql_up=standing.sql_up,
+        quiet=_quiet(state, now_ms),
+        flips=seen.flips if seen else (),
+        frozen_until=state.frozen_until,
+        leaving_for_ms=leaving_ms,
+    )
+
+
+def own_views(state: RouteState, standing: Standing) -> tuple[ProviderView, ...]:
+    """The candidates as this process alone sees them."""
+    return tuple(_provider(state, p, standing) for p in state.candidates if p.enabled)
+
+
+def _provider(state: RouteState, provider: Provider, standing: Standing) -> ProviderView:
+    tracker = state.trackers[provider.name]
+    health, why = tracker.health(standing.now_s)
+    announced, drained = _announced(state, provider.name, standing.now_ms / 1000)
+    if provider.name in state.maintained:
+        health, why = Health.UNKNOWN, announced
+    elif provider.name in standing.shut:
+        health, why = Health.INELIGIBLE, standing.shut[provider.name]
+    elif provider.name in standing.spent and not tracker.breached:
+        is_primary = provider.name == state.primary
+        health = Health.UNKNOWN if is_primary else Health.INELIGIBLE
+        why = "its canary budget is spent for today"
+    return ProviderView(
+        name=provider.name,
+        health=health,
+        why=why,
+        breached=tracker.breached,
+        proven=tracker.proven(standing.now_s),
+        recent_bad=tracker.recent_bad(),
+        proof=tracker.proof(),
+        good_in_a_row=tracker.good_in_a_row,
+        residency=frozenset(provider.residency),
+        domains=domains_of(provider),
+        cost_usd=provider.price.input + provider.price.output,
+        latency_s=tracker.latency_s,
+        quality=tracker.quality,
+        maintenance=announced,
+        drained=drained,
+        short=_short(state, provider),
+    )
+
+
+def _announced(state: RouteState, name: str, now: float) -> tuple[str, bool]:
+    """What is announced for a provider at `now`, and whether it must be left for that."""
+    for window in state.windows[name]:
+        drains = window.drains(now)
+        if drains or window.runs(now):
+            return window.says(now), drains
+    return "", False
+
+
+def _short(state: RouteState, provider: Provider) -> str:
+    """Why the provider's own rate limits do not carry this route at its peak."""
+    limits = state.trackers[provider.name].limits
+    if limits is None or provider.account == "own":
+        return ""
+    for limit, peak, what in (
+        (limits.requests.limit, state.route.peak_rpm, "requests"),
+        (limits.tokens.limit, state.route.peak_tpm, "tokens"),
+    ):
+        if limit is not None and peak is not None and limit < peak:
+            return (
+                f"{provider.name} allows {limit:,} {what} a minute and {state.name} "
+                f"peaks at {peak:,}"
+            )
+    return ""
+
+
+def _quiet(state: RouteState, now_ms: int) -> bool:
+    """Whether the local time is within the quiet hours, which may pass midnight."""
+    hours = state.route.failover.quiet_hours
+    if not hours:
+        return False
+    return in_hours(hours, now_ms / 1000, state.zone)
+
+
+def published(state: RouteState, standing: Standing) -> list[Candidate]:
+    """What applications may read of the candidates."""
+    found = []
+    for provider in state.candidates:
+        view = _provider(state, provider, standing)
+        why = "" if view.health in (Health.OK, Health.SUSPECT) else view.health.value
+        if provider.name not in state.may_serve:
+            why = "not allowed by residency"
+        elif view.maintenance:
+            why = view.maintenance
+        elif not provider.enabled:
+            why = "disabled"
+        found.append(
+            Candidate(
+                name=provider.name,
+                api=provider.api,
+                vendor=provider.vendor,
+                model=provider.model,
+                base_url=provider.url,
+                residency=provider.residency,
+                eligible=not why,
+                why_not=why,
+            )
+        )
+    return found
