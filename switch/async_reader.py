@@ -13,8 +13,8 @@ from typing import Self
 from redis.exceptions import RedisError
 
 from switch.agenda import POLL_S
-from switch.belief import Reading
-from switch.flag import DEFAULT_NAMESPACE, Candidate
+from switch.face import Face
+from switch.flag import DEFAULT_NAMESPACE
 from switch.hub import Hub
 from switch.link import AsyncLink
 from switch.reports import FLUSH_S, STREAM_LENGTH, Tally, encode_report
@@ -23,7 +23,7 @@ from switch.routes import OnChange, OnUnsupported, Routes, guarded
 log = logging.getLogger("switch")
 
 
-class AsyncReader:
+class AsyncReader(Face):
     """Use it as `async with AsyncReader(url, {...}) as reader`. Arguments as for Reader.
 
     All of one loop on one URL share two connections. Callbacks are called in the loop. Make it
@@ -60,43 +60,6 @@ class AsyncReader:
         self._closing = asyncio.Event()
 
     # -- for the application ------------------------------------------------------------
-
-    @property
-    def routes(self) -> tuple[str, ...]:
-        """The routes it was built for."""
-        return tuple(self._routes.keys)
-
-    def primary(self, route: str) -> str:
-        """The provider to call now. Raises UnknownRouteError, or NotReadyError."""
-        return self._routes.primary(route)
-
-    def fallbacks(self, route: str) -> tuple[str, ...]:
-        """Who may be tried after the primary now, in the route's order. Raises UnknownRouteError.
-
-        Empty while the daemon's list has never been read.
-        """
-        return self._routes.fallbacks(route)
-
-    def candidates(self, route: str) -> tuple[Candidate, ...]:
-        """All of the route's providers, with model and address. Raises UnknownRouteError."""
-        return self._routes.candidates(route)
-
-    def flag(self, route: str) -> Reading:
-        """The primary with epoch, reason, source and ages. Raises UnknownRouteError."""
-        return self._routes.flag(route)
-
-    def report(
-        self, provider: str, *, ok: bool, ttft_s: float | None = None, route: str | None = None
-    ) -> None:
-        """Counts how a call to `provider` went. Never waits, never raises for what it is given.
-
-        Args:
-            ok: the provider did its part; a bad request of our own is no report at all.
-            ttft_s: seconds to the first text, where one came.
-            route: may be left out where the reader has one route.
-        """
-        if self._tally is not None:
-            self._tally.note((route, provider, ok, ttft_s))
 
     async def wait_ready(self, seconds: float) -> bool:
         """Waits until every route has been read from Redis; False when that took too long."""

@@ -22,7 +22,8 @@ from redis.exceptions import RedisError
 from switch.agenda import POLL_S, Agenda, Ear
 from switch.async_reader import AsyncReader
 from switch.belief import Reading, Source
-from switch.flag import DEFAULT_NAMESPACE, Candidate, decode_changed
+from switch.face import Face
+from switch.flag import DEFAULT_NAMESPACE, decode_changed
 from switch.link import LOST, Link
 from switch.reports import FLUSH_S, STREAM_LENGTH, Tally, encode_report
 from switch.routes import (
@@ -43,7 +44,7 @@ _CALLS = 1_000
 __all__ = ["AsyncReader", "NotReadyError", "Reader", "Reading", "Source", "UnknownRouteError"]
 
 
-class Reader:
+class Reader(Face):
     """The flag for threaded applications; one per process, shared by all threads.
 
     Args:
@@ -111,43 +112,6 @@ class Reader:
             worker.start()
 
     # -- for the application ------------------------------------------------------------
-
-    @property
-    def routes(self) -> tuple[str, ...]:
-        """The routes it was built for."""
-        return tuple(self._routes.keys)
-
-    def primary(self, route: str) -> str:
-        """The provider to call now. Raises UnknownRouteError, or NotReadyError."""
-        return self._routes.primary(route)
-
-    def fallbacks(self, route: str) -> tuple[str, ...]:
-        """Who may be tried after the primary now, in the route's order. Raises UnknownRouteError.
-
-        Empty while the daemon's list has never been read.
-        """
-        return self._routes.fallbacks(route)
-
-    def candidates(self, route: str) -> tuple[Candidate, ...]:
-        """All of the route's providers, with model and address. Raises UnknownRouteError."""
-        return self._routes.candidates(route)
-
-    def flag(self, route: str) -> Reading:
-        """The primary with epoch, reason, source and ages. Raises UnknownRouteError."""
-        return self._routes.flag(route)
-
-    def report(
-        self, provider: str, *, ok: bool, ttft_s: float | None = None, route: str | None = None
-    ) -> None:
-        """Counts how a call to `provider` went. Never waits, never raises for what it is given.
-
-        Args:
-            ok: the provider did its part; a bad request of our own is no report at all.
-            ttft_s: seconds to the first text, where one came.
-            route: may be left out where the reader has one route.
-        """
-        if self._tally is not None:
-            self._tally.note((route, provider, ok, ttft_s))
 
     def wait_ready(self, seconds: float) -> bool:
         """Waits until every route has been read from Redis; False when that took too long."""
