@@ -142,6 +142,7 @@ class Daemon:
         self.folder = await asyncio.to_thread(state_dir, self.config)
         lock = await asyncio.to_thread(startup.lock, self.folder)
         built.callback(lock.close)
+        self._nonce = await asyncio.to_thread(startup.lease_nonce, self.folder)
         self.journal = Journal(self.folder / "journal")
         built.push_async_callback(asyncio.to_thread, self.journal.close)
         records = await asyncio.to_thread(self.journal.load)
@@ -258,7 +259,7 @@ class Daemon:
         route = self.config.find_route(name)
         assert route is not None
         keys = Keys(name, self.config.redis.namespace)
-        lease = Lease(self._redis, keys, TIMING.ttl_s)
+        lease = Lease(self._redis, keys, TIMING.ttl_s, self._nonce)
         return RouteState(self.config, route, lease, memories.get(name, Memory()))
 
     async def _begin(self, built: AsyncExitStack) -> None:

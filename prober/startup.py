@@ -12,6 +12,7 @@ from typing import Any, TextIO
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from prober import memento
 from prober.alerts.outbox import Outbox
 from prober.config import Config
 from prober.drill import drilled
@@ -22,6 +23,7 @@ from prober.judge import Judge
 from prober.store import queries
 from prober.store.writer import Store
 from switch.flag import Flip
+from switch.lease import new_nonce
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +70,28 @@ def lock(folder: Path) -> TextIO:
             "or set another [daemon].state_dir"
         ) from None
     return file
+
+
+def lease_nonce(folder: Path) -> str:
+    """The nonce of the last run on this boot, else a new one. Blocks.
+
+    Whoever has the lock knows that the last run is dead: its lease may go on at once instead of
+    outliving it, and what its calls still do is fenced by their deadline and the epoch. A copy
+    of the folder on another machine, or a restored one, is of another boot.
+    """
+    here, path = memento.boot_id(), folder / "lease"
+    try:
+        boot, _, nonce = path.read_text("ascii").partition(" ")
+        if here and boot == here and nonce:
+            return nonce
+    except (OSError, ValueError):
+        pass  # none yet, or not ours
+    nonce = new_nonce()
+    try:
+        path.write_text(f"{here} {nonce}", "ascii")
+    except OSError as error:
+        log.warning("%s cannot be written (%s): a restart will wait for its lease", path, error)
+    return nonce
 
 
 async def recall(records: list[Record], store: Store, config: Config, seconds: float) -> Past:

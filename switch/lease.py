@@ -90,15 +90,20 @@ class Ballot:
         await self._cast(keys=[keys.votes], args=args)
 
 
+def new_nonce() -> str:
+    return secrets.token_hex(16)
+
+
 class Lease:
     """One vantage's claim on one route.
 
-    The nonce is new for every process: a daemon that wakes from a freeze longer than the time
-    to live carries a nonce that Redis no longer knows, and the flip script refuses it.
+    No two processes that live at once may have one nonce: a daemon that wakes from a freeze
+    longer than the time to live carries a nonce that Redis no longer knows, and the flip script
+    refuses it. `nonce`: of a process that is surely dead, so that its heir need not wait.
     """
 
-    def __init__(self, client: Redis, keys: Keys, ttl_s: float) -> None:
-        self.nonce = secrets.token_hex(16)
+    def __init__(self, client: Redis, keys: Keys, ttl_s: float, nonce: str = "") -> None:
+        self.nonce = nonce or new_nonce()
         self._keys = keys
         self._ttl_ms = int(ttl_s * 1000)
         self._renew = client.register_script(_RENEW)

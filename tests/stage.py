@@ -24,7 +24,7 @@ state_dir = "{folder}"
 url = "{redis}"
 
 [database]
-url = "{database}"
+url = {database}
 
 [canary]
 interval = "100ms"
@@ -134,7 +134,7 @@ def write_config(
         folder=path.parent,
         emulator=emulator,
         redis=redis,
-        database=database,
+        database='{ env = "DATABASE" }' if database == "env" else f'"{database}"',
         mode=mode,
         candidates=candidates,
         failback=failback,

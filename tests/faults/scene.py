@@ -1,0 +1,134 @@
+"""Daemons that can be killed, a Redis that can forget, and an application that reads along."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import victim
+from ledger import Ledger, Line, faults, load
+from servers import Valkey
+
+from switch import AsyncReader, NotReadyError
+from switch.belief import ANNOUNCED
+from switch.flag import Keys, decode_flip
+
+KEYS = Keys("chat")
+
+
+@dataclass
+class Daemons:
+    """Processes by their configuration; all write into one ledger."""
+
+    ledger: Path
+    running: dict[Path, BaseProcess] = field(default_factory=dict)
+
+    async def start(self, config: Path, *, die_at: str = "") -> BaseProcess:
+        process = await asyncio.to_thread(victim.start, config, self.ledger, die_at=die_at)
+        self.running[config] = process
+        return process
+
+    def signal(self, config: Path, number: int) -> None:
+        pid = self.running[config].pid
+        assert pid is not None
+        os.kill(pid, number)
+
+    async def kill(self, config: Path) -> None:
+        process = self.running.pop(config)
+        process.kill()
+        await asyncio.to_thread(process.join)
+
+    async def stop(self, config: Path) -> int | None:
+        """As systemd would; gives the exit code."""
+        process = self.running.pop(config)
+        process.terminate()
+        await asyncio.to_thread(process.join, 15)
+        return process.exitcode
+
+    async def end(self) -> None:
+        for config in list(self.running):
+            if self.running[config].is_alive():
+                self.signal(config, signal.SIGCONT)
+            await self.kill(config)
+
+
+@asynccontextmanager
+async def daemons(ledger: Path) -> AsyncIterator[Daemons]:
+    made = Daemons(ledger)
+    try:
+        yield made
+    finally:
+        await made.end()
+
+
+@asynccontextmanager
+async def application(url: str, ledger: Path, name: str = "app") -> AsyncIterator[AsyncReader]:
+    """A reader, and a hand that writes down every change of what it serves."""
+    book = Ledger(ledger, name)
+    reader = AsyncReader(url, {"chat": "nobody"}, poll_s=1.0)
+    async with reader:
+        watching = asyncio.create_task(_watch(reader, book))
+        yield reader
+        watching.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await watching
+    book.close()
+
+
+async def _watch(reader: AsyncReader, book: Ledger) -> None:
+    while True:
+        with contextlib.suppress(NotReadyError):
+            said = reader.flag("chat")
+            if said.epoch:
+                confirmed = said.reason != ANNOUNCED
+                book.note_new("read", epoch=said.epoch, provider=said.provider, confirmed=confirmed)
+        await asyncio.sleep(0.002)
+
+
+@contextmanager
+def notes(ledger: Path) -> Iterator[Ledger]:
+    book = Ledger(ledger, "test")
+    try:
+        yield book
+    finally:
+        book.close()
+
+
+def epoch(valkey: Valkey) -> int:
+    with valkey.client() as client:
+        return int(client.hget(KEYS.state, "epoch") or 0)
+
+
+def primary(valkey: Valkey) -> str | None:
+    with valkey.client() as client:
+        found: str | None = client.get(KEYS.primary)
+        return found
+
+
+def events(valkey: Valkey) -> list[dict[str, str]]:
+    with valkey.client() as client:
+        return [entry for _, entry in client.xrange(KEYS.events)]
+
+
+def verdict(ledger: Path, valkey: Valkey, in_sql: list[dict[str, Any]]) -> list[str]:
+    """What is wrong in the end: with the ledger, with SQL, with what Redis shows."""
+    with notes(ledger) as book:
+        for entry in events(valkey):
+            one = victim.event(decode_flip("chat", entry))
+            book.note("event", **one)
+            book.note("final", decision=one["decision"])
+    lines: list[Line] = load(ledger)
+    found = faults(lines, in_sql)
+    with valkey.client() as client:
+        state, mirror = client.hgetall(KEYS.state), client.get(KEYS.primary)
+    if state.get("provider") != mirror:
+        found.append(f"primary says {mirror}, state {state.get('provider')}")
+    return found

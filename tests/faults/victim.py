@@ -1,0 +1,146 @@
+"""A whole daemon in a process of its own, which writes down what it does and may be killed.
+
+It can kill itself at a named point: the seams of an automatic flip, each after the step it is
+named for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from ledger import Ledger
+
+from prober.alerts.outbox import Outbox
+from prober.daemon import Daemon
+from prober.journal import Journal
+from switch.flag import Flip, Op
+from switch.writer import FlipUnknownError, Observed, Writer
+
+POINTS = ("intent", "script", "done", "incident", "alert", "delivery")
+
+# One server has everything imported; a daemon is a fork of that, made in milliseconds.
+_server = multiprocessing.get_context("forkserver")
+_server.set_forkserver_preload(["victim"])
+
+
+def start(config: Path, ledger: Path, *, die_at: str = "") -> multiprocessing.process.BaseProcess:
+    """A daemon with this process's environment; its log lines go to `<config>.log`."""
+    process = _server.Process(
+        target=_run, args=(config, ledger, die_at, dict(os.environ)), daemon=True
+    )
+    process.start()
+    return process
+
+
+def _run(config: Path, ledger: Path, die_at: str, environment: dict[str, str]) -> None:
+    os.environ.update(environment)
+    log = os.open(config.with_suffix(".log"), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.dup2(log, sys.stderr.fileno())
+    write_down(Ledger(ledger, config.parent.name))
+    if die_at:
+        arm(die_at)
+    asyncio.run(_daemon(config))
+
+
+async def _daemon(config: Path) -> None:
+    daemon = Daemon(config)
+    daemon.listen_to_signals()
+    await daemon.run()
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def write_down(ledger: Ledger) -> None:
+    """Everything that this process writes to Redis and its journal, and all it sees there."""
+    append, flip, observe = Journal.append, Writer.flip, Writer.observe
+    seen: set[str] = set()
+
+    async def appending(self: Journal, kind: str, **fields: Any) -> None:
+        await append(self, kind, **fields)
+        if kind == "done":
+            ledger.note(
+                "done",
+                decision=fields["decision_id"], epoch=fields["epoch"], provider=fields["to"],
+            )  # fmt: skip
+
+    async def flipping(self: Writer, keys: Any, request: Any, **more: Any) -> Any:
+        ledger.note(
+            "ask",
+            decision=request.decision_id,
+            op=request.op.value,
+            deadline_ms=request.deadline_ms,
+        )
+        try:
+            answer = await flip(self, keys, request, **more)
+        except FlipUnknownError:
+            ledger.note("answer", decision=request.decision_id, status="unknown")
+            raise
+        ledger.note(
+            "answer",
+            decision=request.decision_id, status=answer.status.value, epoch=answer.epoch,
+            provider=answer.provider,
+        )  # fmt: skip
+        return answer
+
+    async def observing(self: Writer, *args: Any, **said: Any) -> Observed:
+        found = await observe(self, *args, **said)
+        if flag := found.flag:
+            ledger.note_new(
+                "state", epoch=flag.epoch, decision=flag.decision_id, provider=flag.provider
+            )
+        for one in found.flips:
+            if one.decision_id not in seen:
+                seen.add(one.decision_id)
+                ledger.note("event", **event(one))
+        return found
+
+    Journal.append = appending  # type: ignore[method-assign]
+    Writer.flip = flipping  # type: ignore[method-assign]
+    Writer.observe = observing  # type: ignore[method-assign]
+
+
+def event(flip: Flip) -> dict[str, Any]:
+    """What the ledger keeps of an entry of the stream."""
+    return {
+        "epoch": flip.epoch,
+        "decision": flip.decision_id,
+        "provider": flip.to_provider,
+        "parent": flip.parent,
+        "at_ms": flip.at_ms,
+        "op": flip.op.value,
+    }
+
+
+def arm(point: str) -> None:
+    """Makes the step `point`, of an automatic flip, the last thing this process does."""
+    append, flip, attempt = Journal.append, Writer.flip, Outbox._try
+
+    async def appending(self: Journal, kind: str, **fields: Any) -> None:
+        await append(self, kind, **fields)
+        of_flip = fields.get("op") == Op.AUTO.value or fields.get("event") == "failed_over"
+        if kind == point and (of_flip or kind == "incident"):
+            die()
+
+    async def flipping(self: Writer, keys: Any, request: Any, **more: Any) -> Any:
+        answer = await flip(self, keys, request, **more)
+        if point == "script" and request.op is Op.AUTO:
+            die()
+        return answer
+
+    async def attempting(self: Outbox, item: Any) -> str:
+        failure = await attempt(self, item)
+        if point == "delivery" and item.event.kind == "failed_over" and not failure:
+            die()
+        return failure
+
+    Journal.append = appending  # type: ignore[method-assign]
+    Writer.flip = flipping  # type: ignore[method-assign]
+    Outbox._try = attempting  # type: ignore[method-assign]
