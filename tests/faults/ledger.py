@@ -19,8 +19,9 @@ class Ledger:
     """Appends lines as `who`.
 
     Kinds: `ask` a call of the flip script, `answer` what it said, `done` a flip in a journal,
-    `state` and `event` what Redis showed, `read` what a reader served, `told` an alert,
-    `lost` Redis forgot something on purpose.
+    `state` what Redis showed, `event` each entry of its stream, once for each `run` (its
+    replication id: an empty or older Redis is another one), `read` what a reader served, `final`
+    what the stream holds in the end.
     """
 
     def __init__(self, path: Path, who: str) -> None:
@@ -103,14 +104,25 @@ def _rising(lines: list[Line]) -> list[str]:
 
 
 def _served_what_was_written(lines: list[Line]) -> list[str]:
-    """A confirmed read names the provider that was written at its epoch."""
+    """A confirmed read names the provider that was written at its epoch.
+
+    Whoever wrote it may have been killed before it could say so; its call is in the log.
+    """
     written = {(line["epoch"], line["provider"]) for line in _written(lines)}
+    answered = {line["decision"] for line in _written(lines)}
+    untold = {
+        line["provider"]
+        for line in lines
+        if line["kind"] == "ask" and line["decision"] not in answered
+    }
+    epochs = {epoch for epoch, _ in written}
     return [
         f"{line['who']} served {line['provider']} at epoch {line['epoch']}, which nobody wrote"
         for line in lines
         if line["kind"] == "read"
         and line["confirmed"]
         and (line["epoch"], line["provider"]) not in written
+        and (line["epoch"] in epochs or line["provider"] not in untold)
     ]
 
 
@@ -126,16 +138,16 @@ def _nothing_late(lines: list[Line]) -> list[str]:
 
 
 def _in_one_line(lines: list[Line]) -> list[str]:
-    """No two decisions have one parent, unless Redis was made to forget the first of them."""
-    found, children = [], defaultdict(set)
+    """No two decisions have one parent, as long as Redis forgets nothing."""
+    children = defaultdict(set)
     for line in lines:
-        if line["kind"] == "lost":
-            children.clear()
-        elif line["kind"] == "event" and line["parent"]:
-            children[line["parent"]].add(line["decision"])
-            if len(children[line["parent"]]) > 1:
-                found.append(f"{sorted(children[line['parent']])} both follow {line['parent']}")
-    return found
+        if line["kind"] == "event" and line["parent"]:
+            children[line["run"], line["parent"]].add(line["decision"])
+    return [
+        f"{sorted(who)} both follow {parent}"
+        for (_, parent), who in children.items()
+        if len(who) > 1
+    ]
 
 
 def _in_sql_once(lines: list[Line], in_sql: list[Line]) -> list[str]:

@@ -31,8 +31,10 @@ class Daemons:
     ledger: Path
     running: dict[Path, BaseProcess] = field(default_factory=dict)
 
-    async def start(self, config: Path, *, die_at: str = "") -> BaseProcess:
-        process = await asyncio.to_thread(victim.start, config, self.ledger, die_at=die_at)
+    async def start(self, config: Path, *, die_at: str = "", hasty: bool = False) -> BaseProcess:
+        process = await asyncio.to_thread(
+            victim.start, config, self.ledger, die_at=die_at, hasty=hasty
+        )
         self.running[config] = process
         return process
 
@@ -122,7 +124,7 @@ def verdict(ledger: Path, valkey: Valkey, in_sql: list[dict[str, Any]]) -> list[
     """What is wrong in the end: with the ledger, with SQL, with what Redis shows."""
     with notes(ledger) as book:
         for entry in events(valkey):
-            one = victim.event(decode_flip("chat", entry))
+            one = victim.event(decode_flip("chat", entry), "final")
             book.note("event", **one)
             book.note("final", decision=one["decision"])
     lines: list[Line] = load(ledger)

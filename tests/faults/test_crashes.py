@@ -9,7 +9,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from scene import Daemons, application, daemons, epoch, events, notes, primary, verdict
+from scene import Daemons, application, daemons, epoch, events, primary, verdict
 from servers import Postgres, Valkey
 from stage import Hook, running, until, write_config
 from victim import POINTS
@@ -71,8 +71,6 @@ async def test_one_flip_and_its_alert_survive_a_kill(
     async with daemons(ledger) as made, application(own_valkey.url, ledger) as reader:
         before = await crash(path, point, own_valkey, emulator, made)
         struck = epoch(own_valkey)
-        with notes(ledger) as book:
-            book.note("lost")
         await forget(redis, own_valkey)
         if sql == "sql down":
             await asyncio.to_thread(postgresql.create, database)

@@ -16,7 +16,7 @@ def line(kind: str, who: str = "eu-1", **fields: Any) -> Line:
 
 def event(decision: str, epoch: int, provider: str = "b", **said: Any) -> Line:
     fields = {"epoch": epoch, "decision": decision, "provider": provider, "parent": "", "at_ms": 5}
-    return line("event", **{**fields, **said})
+    return line("event", **{"run": "r1", **fields, **said})
 
 
 def read(epoch: int, provider: str = "b", *, confirmed: bool = True) -> Line:
@@ -24,7 +24,7 @@ def read(epoch: int, provider: str = "b", *, confirmed: bool = True) -> Line:
 
 
 GOOD = [
-    line("ask", decision="d1", deadline_ms=10),
+    line("ask", decision="d1", provider="b", deadline_ms=10),
     line("answer", decision="d1", status="committed", epoch=7, provider="b"),
     line("done", decision="d1", epoch=7, provider="b"),
     event("d1", 7),
@@ -59,7 +59,7 @@ def test_each_lie_is_found(more: Sequence[Line], rows: Sequence[Line], why: str)
 
 
 def test_a_redis_that_forgot_may_see_two_children_of_one_decision() -> None:
-    told = [event("d2", 8, parent="d1"), line("lost"), event("d3", 9, parent="d1")]
+    told = [event("d2", 8, parent="d1"), event("d3", 9, parent="d1", run="r2")]
     assert faults([*GOOD, *told], SQL) == []
 
 
@@ -67,11 +67,18 @@ def test_a_message_that_nobody_confirmed_may_name_another() -> None:
     assert faults([*GOOD, read(7, "c", confirmed=False)], SQL) == []
 
 
+def test_whoever_wrote_may_have_died_before_it_could_say_so() -> None:
+    asked = line("ask", decision="d2", provider="c", deadline_ms=10)
+    assert faults([*GOOD, asked, read(9, "c")], SQL) == []
+    assert faults([*GOOD, asked, read(9, "b")], SQL) != []
+    assert faults([*GOOD, asked, read(7, "c")], SQL) != []
+
+
 def test_two_hands_write_one_log_in_order(tmp_path: Path) -> None:
     path = tmp_path / "ledger"
     hands = Ledger(path, "one"), Ledger(path, "two")
     for number in range(4):
-        hands[number % 2].note("lost", number=number)
+        hands[number % 2].note("mark", number=number)
         hands[0].note_new("state", epoch=number // 2)
     assert [(one["who"], one.get("number", one.get("epoch"))) for one in load(path)] == [
         ("one", 0), ("one", 0), ("two", 1), ("one", 2), ("one", 1), ("two", 3),

@@ -16,10 +16,12 @@ from typing import Any
 
 from ledger import Ledger
 
+from prober import flipper
 from prober.alerts.outbox import Outbox
 from prober.daemon import Daemon
 from prober.journal import Journal
 from switch.flag import Flip, Op
+from switch.lease import TIMING
 from switch.writer import FlipUnknownError, Observed, Writer
 
 POINTS = ("intent", "script", "done", "incident", "alert", "delivery")
@@ -29,17 +31,24 @@ _server = multiprocessing.get_context("forkserver")
 _server.set_forkserver_preload(["victim"])
 
 
-def start(config: Path, ledger: Path, *, die_at: str = "") -> multiprocessing.process.BaseProcess:
-    """A daemon with this process's environment; its log lines go to `<config>.log`."""
+def start(
+    config: Path, ledger: Path, *, die_at: str = "", hasty: bool = False
+) -> multiprocessing.process.BaseProcess:
+    """A daemon with this process's environment; its log lines go to `<config>.log`.
+
+    `hasty`: a lease and a deadline that end within seconds.
+    """
     process = _server.Process(
-        target=_run, args=(config, ledger, die_at, dict(os.environ)), daemon=True
+        target=_run, args=(config, ledger, die_at, hasty, dict(os.environ)), daemon=True
     )
     process.start()
     return process
 
 
-def _run(config: Path, ledger: Path, die_at: str, environment: dict[str, str]) -> None:
+def _run(config: Path, ledger: Path, die_at: str, hasty: bool, environment: dict[str, str]) -> None:
     os.environ.update(environment)
+    if hasty:
+        hurry()
     log = os.open(config.with_suffix(".log"), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     os.dup2(log, sys.stderr.fileno())
     write_down(Ledger(ledger, config.parent.name))
@@ -54,6 +63,12 @@ async def _daemon(config: Path) -> None:
     await daemon.run()
 
 
+def hurry() -> None:
+    object.__setattr__(TIMING, "ttl_s", 3.0)
+    TIMING.__post_init__()  # it must still hold
+    flipper.DEADLINE_MS = 1_500
+
+
 def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -61,7 +76,7 @@ def die() -> None:
 def write_down(ledger: Ledger) -> None:
     """Everything that this process writes to Redis and its journal, and all it sees there."""
     append, flip, observe = Journal.append, Writer.flip, Writer.observe
-    seen: set[str] = set()
+    seen: set[tuple[str, str]] = set()
 
     async def appending(self: Journal, kind: str, **fields: Any) -> None:
         await append(self, kind, **fields)
@@ -76,6 +91,7 @@ def write_down(ledger: Ledger) -> None:
             "ask",
             decision=request.decision_id,
             op=request.op.value,
+            provider=request.provider,
             deadline_ms=request.deadline_ms,
         )
         try:
@@ -97,9 +113,9 @@ def write_down(ledger: Ledger) -> None:
                 "state", epoch=flag.epoch, decision=flag.decision_id, provider=flag.provider
             )
         for one in found.flips:
-            if one.decision_id not in seen:
-                seen.add(one.decision_id)
-                ledger.note("event", **event(one))
+            if (found.replication_id, one.decision_id) not in seen:
+                seen.add((found.replication_id, one.decision_id))
+                ledger.note("event", **event(one, found.replication_id))
         return found
 
     Journal.append = appending  # type: ignore[method-assign]
@@ -107,9 +123,10 @@ def write_down(ledger: Ledger) -> None:
     Writer.observe = observing  # type: ignore[method-assign]
 
 
-def event(flip: Flip) -> dict[str, Any]:
+def event(flip: Flip, run: str) -> dict[str, Any]:
     """What the ledger keeps of an entry of the stream."""
     return {
+        "run": run,
         "epoch": flip.epoch,
         "decision": flip.decision_id,
         "provider": flip.to_provider,
