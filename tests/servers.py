@@ -24,9 +24,21 @@ class Postgres:
         return make_url(self.url).set(database=name).render_as_string(hide_password=False)
 
     def create(self, name: str) -> None:
+        self._do(f"CREATE DATABASE {name}")
+
+    def admit(self, name: str, on: bool) -> None:
+        """Whether a database takes connections; those there are end at once when not."""
+        self._do(f"ALTER DATABASE {name} ALLOW_CONNECTIONS {on}")
+        if not on:
+            self._do(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                f"WHERE datname = '{name}'"
+            )
+
+    def _do(self, statement: str) -> None:
         admin = create_engine(self.url, isolation_level="AUTOCOMMIT")
         with admin.connect() as connection:
-            connection.exec_driver_sql(f"CREATE DATABASE {name}")
+            connection.exec_driver_sql(statement)
         admin.dispose()
 
 

@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import signal
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,9 @@ from prober import flipper
 from prober.alerts.outbox import Outbox
 from prober.daemon import Daemon
 from prober.journal import Journal
-from switch.flag import Flip, Op
+from switch.flag import Flip, Keys, Op
 from switch.lease import TIMING
-from switch.writer import FlipUnknownError, Observed, Writer
+from switch.writer import Answer, FlipUnknownError, Observed, Request, Writer
 
 POINTS = ("intent", "script", "done", "incident", "alert", "delivery")
 
@@ -51,15 +52,18 @@ def _run(config: Path, ledger: Path, die_at: str, hasty: bool, environment: dict
         hurry()
     log = os.open(config.with_suffix(".log"), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     os.dup2(log, sys.stderr.fileno())
-    write_down(Ledger(ledger, config.parent.name))
+    book = Ledger(ledger, config.parent.name)
+    write_down(book)
     if die_at:
         arm(die_at)
-    asyncio.run(_daemon(config))
+    asyncio.run(_daemon(config, book))
 
 
-async def _daemon(config: Path) -> None:
+async def _daemon(config: Path, book: Ledger) -> None:
     daemon = Daemon(config)
     daemon.listen_to_signals()
+    ready = asyncio.create_task(daemon.ready.wait())
+    ready.add_done_callback(lambda _: book.note("ready", pid=os.getpid()))
     await daemon.run()
 
 
@@ -75,7 +79,7 @@ def die() -> None:
 
 def write_down(ledger: Ledger) -> None:
     """Everything that this process writes to Redis and its journal, and all it sees there."""
-    append, flip, observe = Journal.append, Writer.flip, Writer.observe
+    append, observe = Journal.append, Writer.observe
     seen: set[tuple[str, str]] = set()
 
     async def appending(self: Journal, kind: str, **fields: Any) -> None:
@@ -83,28 +87,12 @@ def write_down(ledger: Ledger) -> None:
         if kind == "done":
             ledger.note(
                 "done",
-                decision=fields["decision_id"], epoch=fields["epoch"], provider=fields["to"],
-            )  # fmt: skip
-
-    async def flipping(self: Writer, keys: Any, request: Any, **more: Any) -> Any:
-        ledger.note(
-            "ask",
-            decision=request.decision_id,
-            op=request.op.value,
-            provider=request.provider,
-            deadline_ms=request.deadline_ms,
-        )
-        try:
-            answer = await flip(self, keys, request, **more)
-        except FlipUnknownError:
-            ledger.note("answer", decision=request.decision_id, status="unknown")
-            raise
-        ledger.note(
-            "answer",
-            decision=request.decision_id, status=answer.status.value, epoch=answer.epoch,
-            provider=answer.provider,
-        )  # fmt: skip
-        return answer
+                decision=fields["decision_id"],
+                epoch=fields["epoch"],
+                provider=fields["to"],
+                leaves=fields["from"],
+                op=fields["op"],
+            )
 
     async def observing(self: Writer, *args: Any, **said: Any) -> Observed:
         found = await observe(self, *args, **said)
@@ -119,8 +107,34 @@ def write_down(ledger: Ledger) -> None:
         return found
 
     Journal.append = appending  # type: ignore[method-assign]
-    Writer.flip = flipping  # type: ignore[method-assign]
+    Writer.flip = noting(Writer.flip, ledger)  # type: ignore[method-assign]
     Writer.observe = observing  # type: ignore[method-assign]
+
+
+def noting(flip: Callable[..., Awaitable[Answer]], ledger: Ledger) -> Callable[..., Any]:
+    """`Writer.flip`, written down before and after."""
+
+    async def flipping(self: Writer, keys: Keys, request: Request, **more: Any) -> Answer:
+        decision = request.decision_id
+        ledger.note(
+            "ask",
+            decision=decision,
+            op=request.op.value,
+            provider=request.provider,
+            deadline_ms=request.deadline_ms,
+        )
+        try:
+            answer = await flip(self, keys, request, **more)
+        except FlipUnknownError:
+            ledger.note("answer", decision=decision, status="unknown")
+            raise
+        status, provider = answer.status.value, answer.provider
+        ledger.note(
+            "answer", decision=decision, status=status, epoch=answer.epoch, provider=provider
+        )
+        return answer
+
+    return flipping
 
 
 def event(flip: Flip, run: str) -> dict[str, Any]:
