@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from pathlib import Path
+from subprocess import PIPE, Popen
+from uuid import uuid4
 
 from alembic import command
-from sqlalchemy import Engine, select
+from servers import Postgres
+from sqlalchemy import Engine, create_engine, select, text
 
 from prober.flips import rows as flip_rows
 from prober.sample import Outcome, Phases, Sample
@@ -223,3 +228,26 @@ def test_a_database_of_the_first_version_gains_the_stories(engine: Engine) -> No
     assert queries.incident_events(engine, ["i1"]) == []
     command.downgrade(schema._alembic(engine), "0001")
     assert version(engine) is Version.OLD
+
+
+def test_two_daemons_may_make_one_database_at_once(postgresql: Postgres) -> None:
+    """Both find it empty; both are held at the same door, then let go together."""
+    name = f"t{uuid4().hex}"
+    postgresql.create(name)
+    url = postgresql.url_of(name)
+    make = f"from prober.store.schema import open_engine, upgrade; upgrade(open_engine({url!r}))"
+    engine = create_engine(url)
+    with engine.connect() as door:
+        door.exec_driver_sql(f"SELECT pg_advisory_lock({0x70726F626572})")
+        makers = [Popen([sys.executable, "-c", make], stderr=PIPE) for _ in range(2)]
+        until = time.monotonic() + 30
+        while door.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted")) < 2:
+            assert time.monotonic() < until, [maker.poll() for maker in makers]
+            time.sleep(0.02)
+    engine.dispose()  # which ends the connection, and with it the lock
+    for maker in makers:
+        assert maker.communicate(timeout=30)[1] == b""
+        assert maker.returncode == 0
+    engine = open_engine(url)
+    assert version(engine) is Version.CURRENT
+    engine.dispose()
