@@ -26,6 +26,7 @@ from prober.incidents import Incidents
 from prober.intake import Intake
 from prober.journal import Journal
 from prober.judge import Judge
+from prober.keeping import Keeping
 from prober.network import Network
 from prober.operators import Operators
 from prober.probe import Plan, probe
@@ -186,6 +187,7 @@ class Daemon:
         )
         self.judge.shut = self.resolved.shut
         self.intake = Intake(self._redis, self.judge, self.clock)
+        self.keeping = Keeping(self._redis)
         self._past = past
         budget_file = self.folder / "budget.json"
         self._budget = await asyncio.to_thread(Budget, self._limits(), budget_file)

@@ -52,6 +52,7 @@ class Operators:
             "pid": os.getpid(),
             "paused": self._daemon.judge.paused,
             "blind": self._daemon.judge.blindness.since_s is not None,
+            "redis_dangers": self._daemon.keeping.found,
             "sql": "ok" if self._daemon.store.up else self._daemon.store.why_down,
             "rows_waiting": self._daemon.store.waiting,
             "rows_lost": self._daemon.store.lost,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from prober import embedded, memento
+from prober.keeping import LOOK_AGAIN_S, LOOK_EVERY_S
 
 if TYPE_CHECKING:
     from prober.daemon import Daemon
@@ -57,6 +58,7 @@ class Upkeep:
             self._start("save", SAVE_EVERY_S, now_s)
             self._start("controls", CONTROL_EVERY_S, now_s)
             self._start("redis", RESTART_REDIS_AFTER_S, now_s)
+            self._start("keeping", LOOK_EVERY_S, now_s)
             self._start("losses", SAVE_EVERY_S, now_s)
             self._start("models", MODELS_EVERY_S, now_s)
             beat_s = daemon.config.daemon.heartbeat_interval.total_seconds()
@@ -76,6 +78,7 @@ class Upkeep:
             "save": self.save_detectors,
             "controls": self._controls,
             "redis": self._redis,
+            "keeping": self._keeping,
             "losses": self._losses,
             "models": self._daemon.catalogues.run_due,
             "heartbeat": self._heartbeat,
@@ -125,6 +128,10 @@ class Upkeep:
                 await asyncio.to_thread(embedded.ensure, folder, port)
             except (embedded.EmbeddedRedisError, OSError) as error:
                 log.error("%s", error)
+
+    async def _keeping(self) -> None:
+        if not await self._daemon.keeping.look():
+            self._due["keeping"] = self._daemon.clock.mono() + LOOK_AGAIN_S
 
     async def _losses(self) -> None:
         """History that could not be kept is said aloud."""

@@ -121,6 +121,8 @@ def _show_daemon(said: dict[str, Any], redis: str | None) -> None:
     if said["alerts_unsent"]:
         notes.append(f"[yellow]{said['alerts_unsent']} alerts not delivered yet[/]")
     out.print(f"prober {said['version']}: {', '.join(notes)}")
+    for danger in said["redis_dangers"]:
+        out.print(f"[yellow]{escape(danger)}[/]")
     if redis:
         out.print(f"embedded Redis: {redis}", markup=False)
 

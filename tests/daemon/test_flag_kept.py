@@ -9,6 +9,7 @@ from servers import Valkey
 from stage import Hook, running, until, write_config
 
 from prober.emulator import Emulator
+from prober.web.control import ask
 from switch import AsyncReader
 
 PRIMARY, STATE, PIN = "prober:{chat}:primary", "prober:{chat}:state", "prober:{chat}:pin"
@@ -145,3 +146,17 @@ async def test_mode_propose_asks_and_obeys_people(
         letter = next(one for one in oncall.letters if "I would fail over" in one["title"])
         assert "prober failover b --route chat" in letter["message"]
         assert get(valkey) == "a"
+
+
+async def test_a_redis_that_might_lose_the_flag_is_told_of_at_start(
+    tmp_path: Path, own_valkey: Valkey, emulator: Emulator, oncall: Hook
+) -> None:
+    with own_valkey.client() as client:
+        client.config_set("maxmemory", "100mb")
+        client.config_set("maxmemory-policy", "allkeys-lru")
+    path = write_config(tmp_path / "prober.toml", emulator=emulator.url, redis=own_valkey.url)
+    async with running(path) as daemon:
+        await until(lambda: daemon.keeping.found, "it is seen")
+        said = await asyncio.to_thread(ask, tmp_path, "GET", "/status")
+    (danger,) = said["redis_dangers"]
+    assert "may evict the flag (maxmemory-policy allkeys-lru)" in danger
