@@ -28,10 +28,18 @@ async def on(tmp_path: Path, redis_client: redis.asyncio.Redis) -> AsyncIterator
 
 
 async def move(on: Bench, to: str, pin: PinChange | None = None) -> int:
-    """The daemon's own flip; gives its epoch."""
-    on.state.saw(await on.seen())
-    op = Op.MANUAL if pin else Op.AUTO
-    done = await on.flipper.flip(on.state, op, to, "because", actor="prober@local", pin=pin)
+    """The daemon's own flip; gives its epoch, which Redis TIME alone will not reach again."""
+    seen = await on.seen()
+    on.state.saw(seen)
+    done = await on.flipper.flip(
+        on.state,
+        Op.MANUAL if pin else Op.AUTO,
+        to,
+        "because",
+        actor="prober@local",
+        pin=pin,
+        floor=seen.time_ms + 86_400_000,
+    )
     assert done is not None
     return done.flip.epoch
 
@@ -88,9 +96,11 @@ async def test_a_lost_flip_onto_a_provider_that_is_in_breach_now_is_not_repaired
     on.found("b", Outcome.OVERLOADED)
     await on.put_back(before)
     await on.judge.tick()
-    flag = await on.flag()
-    assert flag.provider == "a"
-    assert flag.epoch > lost
+    seen = await on.seen()
+    assert seen.flag is not None
+    assert seen.flag.provider == "a"
+    assert seen.flag.epoch > lost
+    assert [(one.op, one.to_provider) for one in seen.flips] == [(Op.SEED, "a"), (Op.REPAIR, "a")]
 
 
 async def test_an_older_flag_of_another_line_keeps_its_provider_above_every_epoch_known(
@@ -121,8 +131,10 @@ async def test_without_the_lease_nothing_is_mended(on: Bench) -> None:
     await move(on, "b")
     await on.put_back(before)
     await on.client.set(KEYS.lease, "another")
+    meant = await on.records("intent")
     await on.judge.tick()
     assert (await on.flag()).provider == "a"
+    assert await on.records("intent") == meant, "it is not even tried"
     assert on.state.decision.reason == "another vantage holds the lease"
 
 
