@@ -59,17 +59,23 @@ async def test_a_target_is_proven_by_four_good_ones_and_then_taken(on: Bench) ->
     assert not proving(on, "b")
 
 
-async def test_one_bad_canary_ends_the_proof(on: Bench) -> None:
-    """A target that fails is no way out; what is left is suspicion, which slows down."""
-    on.found("a", count=4)
-    await on.judge.tick()
-    on.found("a", Outcome.OVERLOADED)
-    on.found("b", count=3)
-    assert await decides(on) == (Action.PROVE, "b")
-    on.found("b", Outcome.OVERLOADED)
-    assert (await decides(on))[0] is Action.HOLD
-    assert not proving(on, "b")
-    assert await on.client.get("prober:{chat}:primary") == "a"
+async def test_one_bad_canary_ends_the_proof(
+    tmp_path: Path, redis_client: redis.asyncio.Redis
+) -> None:
+    """Though it is no breach yet: what is left is suspicion, which slows down."""
+    patient = CONFIG.replace("count = 1", "count = 3")
+    async with bench(tmp_path, redis_client, text=patient) as on:
+        on.found("a", count=4)
+        await on.judge.tick()
+        on.found("a", Outcome.OVERLOADED, count=3)
+        on.found("b", count=3)
+        assert await decides(on) == (Action.PROVE, "b")
+        assert proving(on, "b")
+        on.found("b", Outcome.OVERLOADED)
+        assert await decides(on) == (Action.PROVE, "b")
+        assert not on.state.trackers["b"].breached
+        assert not proving(on, "b")
+        assert await on.client.get("prober:{chat}:primary") == "a"
 
 
 # -- what holds unless somebody says otherwise -----------------------------------------------------
