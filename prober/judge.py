@@ -35,6 +35,7 @@ from switch.decide import Action, Decision, decide
 from switch.flag import Flip, MalformedFlagError, Mode, Op
 from switch.lease import TIMING, Ballot
 from switch.target import View
+from switch.writer import RECENT, WHOLE
 
 log = logging.getLogger(__name__)
 
@@ -257,7 +258,9 @@ class Judge:
     async def _observe(self, state: RouteState) -> None:
         reads_before = state.reads
         try:
-            seen = await self._flipper.writer.observe(state.keys)
+            # After a start, or without Redis for a while, the stream may hold any number of news.
+            events = RECENT if state.seen is not None else WHOLE
+            seen = await self._flipper.writer.observe(state.keys, events=events)
             state.saw(seen)
             state.why_unseen = "" if seen.writable else "Redis is a read-only replica"
             self.voting.count(state, self.standing())

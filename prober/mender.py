@@ -10,7 +10,7 @@ from prober.flipper import Flipper
 from prober.reconcile import Mend, Verdict, reconcile
 from prober.route import RouteState
 from switch.flag import Flag, Flip, Op, Pin
-from switch.writer import PinChange
+from switch.writer import RECENT, PinChange
 
 BREAK_GLASS_MS = 3_600_000
 
@@ -49,7 +49,12 @@ class Mender:
         assert seen is not None
         assert seen.flag is not None
         after = last.epoch if last else 0
-        for flip in seen.flips:
+        older = seen.flips[:-RECENT]
+        for flip in older:
+            state.memory.learn(flip)
+        # History learns of them all; a journal record each would hold the judge up for seconds.
+        self._flipper.ship(flip for flip in older if flip.epoch > after)
+        for flip in seen.flips[-RECENT:]:
             if flip.epoch <= after or flip.epoch > seen.flag.epoch:
                 state.memory.learn(flip)
                 continue

@@ -22,7 +22,7 @@ from prober.journal import COMPACT_BYTES, Journal, Record
 from prober.judge import Judge
 from prober.store import queries
 from prober.store.writer import Store
-from switch.flag import Flip
+from switch.flag import Flip, Pin
 from switch.lease import new_nonce
 
 log = logging.getLogger(__name__)
@@ -100,30 +100,51 @@ async def recall(records: list[Record], store: Store, config: Config, seconds: f
     past = Past(records, remembered, remembered.memories)
     try:
         async with asyncio.timeout(seconds):
-            await asyncio.to_thread(_from_sql, past, store, config)
+            said = await asyncio.to_thread(_from_sql, store, config)
     except (SQLAlchemyError, TimeoutError) as error:
         log.warning("SQL said nothing of the past (%s); going by the journal", type(error).__name__)
+        said = None
+    if said is not None:
+        _join(past, said)
     return past
 
 
-def _from_sql(past: Past, store: Store, config: Config) -> None:
+@dataclass(frozen=True)
+class _Said:
+    """What SQL knows. Read in a thread that may come too late: it touches nothing of ours."""
+
+    newest: list[tuple[Flip, Pin | None, list[Flip]]]
+    unsent: list[dict[str, Any]]
+    incidents: list[dict[str, Any]]
+    last_incident: int
+
+
+def _from_sql(store: Store, config: Config) -> _Said | None:
     if not store.wait_written(1.0):
-        return
-    newest: list[Flip] = [
-        flip
-        for route in config.route
-        if (flip := queries.newest_flip(store.engine, route.name)) is not None
-    ]
-    past.unsent = queries.unsent(store.engine, config.daemon.vantage)
-    past.incidents = queries.open_incidents(store.engine)
-    past.last_incident = queries.last_incident_number(store.engine)
-    for flip in newest:
+        return None
+    names = [route.name for route in config.route]
+    return _Said(
+        [
+            (flip, queries.standing_pin(store.engine, name), queries.last_drill(store.engine, name))
+            for name in names
+            if (flip := queries.newest_flip(store.engine, name)) is not None
+        ],
+        queries.unsent(store.engine, config.daemon.vantage),
+        queries.open_incidents(store.engine),
+        queries.last_incident_number(store.engine),
+    )
+
+
+def _join(past: Past, said: _Said) -> None:
+    past.unsent, past.incidents = said.unsent, said.incidents
+    past.last_incident = said.last_incident
+    for flip, pin, drill in said.newest:
         memory = past.memories.setdefault(flip.route, Memory())
         if memory.flip is None or flip.epoch > memory.flip.epoch:
             memory.learn(flip)
-            memory.pin = queries.standing_pin(store.engine, flip.route)
+            memory.pin = pin
         if memory.drilled is None:
-            for one in queries.last_drill(store.engine, flip.route):
+            for one in drill:
                 memory.drilled = drilled(memory.drilled, one)
 
 

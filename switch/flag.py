@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 NAME = re.compile(r"[a-z0-9_-]{1,64}\Z")
+_DIGITS = re.compile(r"[0-9]{1,16}\Z")
 DEFAULT_NAMESPACE = "prober"
 
 
@@ -191,7 +192,7 @@ def decode_flag(route: str, state: Mapping[str, str]) -> Flag | None:
         flag = Flag(
             route=route,
             provider=state["provider"],
-            epoch=int(state["epoch"]),
+            epoch=_epoch(state["epoch"]),
             decision_id=state["decision_id"],
             parent=state.get("parent", ""),
             previous=state.get("previous", ""),
@@ -207,6 +208,13 @@ def decode_flag(route: str, state: Mapping[str, str]) -> Flag | None:
     if not NAME.match(flag.provider):
         raise MalformedFlagError(f"state of route {route!r} names provider {flag.provider!r}")
     return flag
+
+
+def _epoch(text: str) -> int:
+    """Digits and nothing else, as every client reads it: int() would take "+1" and "1_0" too."""
+    if not _DIGITS.match(text):
+        raise ValueError(f"epoch {text!r}")
+    return int(text)
 
 
 def decode_pin(pin: Mapping[str, str]) -> Pin | None:
@@ -273,6 +281,8 @@ def encode_candidate(candidate: Candidate) -> str:
 def decode_candidate(name: str, text: str) -> Candidate | None:
     """One field of the `candidates` hash; None when it cannot be read."""
     said = _object(text)
+    if not isinstance(said.get("eligible"), bool):
+        return None
     try:
         return Candidate(
             name=name,
@@ -281,7 +291,7 @@ def decode_candidate(name: str, text: str) -> Candidate | None:
             model=str(said["model"]),
             base_url=str(said["base_url"]),
             residency=tuple(str(place) for place in said["residency"]),
-            eligible=bool(said["eligible"]),
+            eligible=said["eligible"],
             why_not=str(said["why_not"]),
             order=int(said.get("order", 0)),
         )

@@ -31,6 +31,8 @@ from switch.flag import (
 
 DEADLINE_MS = 5_000
 STREAM_LENGTH = 1_000
+# What one look reads of the stream. It is trimmed loosely, so the whole of it may be longer.
+RECENT, WHOLE = 64, 2 * STREAM_LENGTH
 _REPLICA_WAIT_MS = 100
 
 _FLIP = files("switch").joinpath("flip.lua").read_text("utf-8")
@@ -155,7 +157,7 @@ class Writer:
         self._heartbeat = client.register_script(_HEARTBEAT)
         self._publish = client.register_script(_PUBLISH)
 
-    async def observe(self, keys: Keys, *, events: int = 64) -> Observed:
+    async def observe(self, keys: Keys, *, events: int = RECENT) -> Observed:
         """Reads everything about a route in one transaction.
 
         Raises RedisError when Redis cannot be read, MalformedFlagError when what it holds is
@@ -266,6 +268,8 @@ def _flips(route: str, entries: Iterable[tuple[str, Mapping[str, str]]]) -> Iter
 
 __all__ = [
     "DEADLINE_MS",
+    "RECENT",
+    "WHOLE",
     "Answer",
     "FlipUnknownError",
     "Observed",

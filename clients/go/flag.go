@@ -45,7 +45,10 @@ const (
 	retryAfter     = 2 * time.Second
 )
 
-var name = regexp.MustCompile(`^[a-z0-9_-]{1,64}$`)
+var (
+	name   = regexp.MustCompile(`^[a-z0-9_-]{1,64}$`)
+	digits = regexp.MustCompile(`^[0-9]{1,16}$`)
+)
 
 // Keys are the Redis keys of one route. The braces keep them in one Cluster slot.
 type Keys struct{ Primary, State, Candidates, Changed, Reports string }
@@ -72,21 +75,21 @@ type Message struct {
 
 // DecodeChanged is false for a message that is torn or forged.
 func DecodeChanged(text string) (Message, bool) {
-	var said struct {
-		Provider   *string `json:"provider"`
-		Epoch      *int64  `json:"epoch"`
-		DecisionID *string `json:"decision_id"`
-	}
-	if json.Unmarshal([]byte(text), &said) != nil {
+	var said map[string]json.RawMessage
+	var found Message
+	good := json.Unmarshal([]byte(text), &said) == nil &&
+		part(said, "provider", &found.Provider) && name.MatchString(found.Provider) &&
+		part(said, "epoch", &found.Epoch) && part(said, "decision_id", &found.DecisionID)
+	if !good {
 		return Message{}, false
 	}
-	if said.Provider == nil || said.Epoch == nil || said.DecisionID == nil {
-		return Message{}, false
-	}
-	if !name.MatchString(*said.Provider) {
-		return Message{}, false
-	}
-	return Message{*said.Provider, *said.Epoch, *said.DecisionID}, true
+	return found, true
+}
+
+// part reads one part by its exact name: into a struct, "Epoch" would do for "epoch".
+func part(said map[string]json.RawMessage, name string, into any) bool {
+	raw, there := said[name]
+	return there && string(raw) != "null" && json.Unmarshal(raw, into) == nil
 }
 
 // Options of a Flag.
@@ -334,21 +337,24 @@ func decodeState(state map[string]string) (provider string, epoch int64, good bo
 	epoch, err := strconv.ParseInt(state["epoch"], 10, 64)
 	_, decided := state["decision_id"]
 	provider = state["provider"]
-	return provider, epoch, err == nil && epoch >= 0 && decided && name.MatchString(provider)
+	good = err == nil && digits.MatchString(state["epoch"])
+	return provider, epoch, good && decided && name.MatchString(provider)
 }
 
 func decodeCandidates(hash map[string]string) []candidate {
 	found := []candidate{}
 	for key, text := range hash {
-		var said struct {
-			Eligible *bool `json:"eligible"`
-			Order    int   `json:"order"`
-		}
+		var said map[string]json.RawMessage
+		c := candidate{name: key}
 		// Written by a later version or by hand: left out.
-		if json.Unmarshal([]byte(text), &said) != nil || said.Eligible == nil || !name.MatchString(key) {
+		if json.Unmarshal([]byte(text), &said) != nil || !name.MatchString(key) ||
+			!part(said, "eligible", &c.eligible) {
 			continue
 		}
-		found = append(found, candidate{key, *said.Eligible, said.Order})
+		if _, placed := said["order"]; placed && !part(said, "order", &c.order) {
+			continue
+		}
+		found = append(found, c)
 	}
 	sort.Slice(found, func(i, j int) bool {
 		if found[i].order != found[j].order {

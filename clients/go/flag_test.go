@@ -3,6 +3,7 @@ package proberflag
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -28,6 +29,7 @@ type step struct {
 }
 
 type golden struct {
+	About    string              `json:"about"`
 	Keys     []map[string]string `json:"keys"`
 	BadNames []string            `json:"bad_names"`
 	Messages []struct {
@@ -58,8 +60,14 @@ func contract(t *testing.T) (found golden) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := json.Unmarshal(text, &found); err != nil {
+	// A part that this test does not know would be one it passes over.
+	strict := json.NewDecoder(bytes.NewReader(text))
+	strict.DisallowUnknownFields()
+	if err := strict.Decode(&found); err != nil {
 		t.Fatal(err)
+	}
+	if len(found.Messages) == 0 || len(found.Fallbacks) == 0 || len(found.Lives) == 0 {
+		t.Fatal("no cases")
 	}
 	return found
 }

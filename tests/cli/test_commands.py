@@ -132,6 +132,26 @@ async def test_failover_proves_its_target_first(
         assert primary(valkey) == "b"
 
 
+async def test_residency_binds_people_too_unless_they_force_it(
+    tmp_path: Path, valkey: Valkey, emulator: Emulator, oncall: Hook, prober: Prober
+) -> None:
+    path = write_config(tmp_path / "prober.toml", emulator=emulator.url, redis=valkey.url)
+    text = path.read_text("utf-8")
+    for name, where in (("a", "eu"), ("b", "us")):
+        domain = f'failure_domains = ["{name}"]\n'
+        text = text.replace(domain, f'{domain}residency = ["{where}"]\n')
+    path.write_text(text.replace('name = "chat"\n', 'name = "chat"\nresidency = ["eu"]\n'), "utf-8")
+    async with running(path):
+        await until(lambda: primary(valkey) == "a")
+        for words in (("pin", "b"), ("failover", "b")):
+            refused = await prober(*words)
+            assert refused.exit_code == 1
+            assert "b is not allowed for chat: its residency is us, allowed is eu" in refused.output
+            assert primary(valkey) == "a"
+        assert (await prober("pin", "b", "--force")).exit_code == 0
+        assert primary(valkey) == "b"
+
+
 async def test_a_paused_daemon_moves_nothing_until_it_is_resumed(
     config: Path, valkey: Valkey, emulator: Emulator, oncall: Hook, prober: Prober
 ) -> None:

@@ -44,4 +44,5 @@ def test_the_go_client_keeps_the_contract(valkey: Valkey, tmp_path: Path) -> Non
     )
     assert "--- PASS: TestAFlagIsReadAndHeardOnARealServer" in said
     assert "--- FAIL" not in said
+    assert run(valkey, "go", ["go", "vet", "./..."], GOFLAGS="-mod=mod", GOPROXY="off") == ""
     assert run(valkey, "go", ["gofmt", "-l", "."]) == ""

@@ -44,6 +44,24 @@ async def test_redis_absent_at_start_delays_only_the_flag(
         await until(lambda: get(own_valkey) == "a", "the flag appears with Redis")
 
 
+async def test_alerts_of_the_journal_are_sent_while_redis_is_away(
+    tmp_path: Path, own_valkey: Valkey, emulator: Emulator, oncall: Hook
+) -> None:
+    """SQL gone too: what an earlier run could not deliver waits for neither."""
+    oncall.status = 500
+    path = write_config(tmp_path / "prober.toml", emulator=emulator.url, redis=own_valkey.url)
+    async with running(path) as daemon:
+        await until(lambda: get(own_valkey) == "a")
+        await until(lambda: daemon.outbox.unsent and oncall.refused > 0, "refused")
+    own_valkey.stop()
+    (tmp_path / "prober.db").unlink()
+    oncall.status = 200
+    async with running(path) as daemon:
+        await until(lambda: any("first flag set to a" in t for t in oncall.titles))
+        assert not daemon.judge.states["chat"].reads
+        await until(lambda: daemon.judge.states["chat"].trackers["a"].last, "and it probes")
+
+
 async def test_an_emptied_redis_gets_its_flag_back_at_a_higher_epoch(
     tmp_path: Path, own_valkey: Valkey, emulator: Emulator, oncall: Hook
 ) -> None:

@@ -10,7 +10,7 @@ import redis.asyncio
 from switch_redis import KEYS, Desk, pinning
 
 from switch.flag import Flip, Mode, Op, Pin
-from switch.writer import PinChange
+from switch.writer import PinChange, Status
 
 FAR = 9_000_000_000_000_000  # beyond any clock here, and exact as a double
 
@@ -316,3 +316,13 @@ async def test_a_heartbeat_needs_the_lease(desk: Desk, nonce: str) -> None:
     await desk.client.delete(KEYS.lease)
     assert not await desk.writer.heartbeat(KEYS, desk.lease.nonce, Mode.OBSERVE, 99)
     assert await desk.client.hgetall(KEYS.state) == before
+
+
+async def test_a_publish_that_fails_undoes_no_flip(own_desk: Desk) -> None:
+    """Readers find it by their poll."""
+    await own_desk.seed()
+    await own_desk.client.execute_command("ACL", "SETUSER", "default", "resetchannels")
+    answer = await own_desk.call(Op.AUTO, "b")
+    assert (answer.status, answer.told) == (Status.COMMITTED, 0)
+    assert (await own_desk.flag()).provider == "b"
+    assert await own_desk.client.get(KEYS.primary) == "b"
