@@ -188,7 +188,10 @@ class Replay:
     def _land(self) -> None:
         at, _, watched, sample = heappop(self._flying)
         tracker = watched.tracker
-        if tracker is not None:
+        if watched.name in self.state.maintained:
+            if tracker is not None:
+                tracker.dropped(sample.id)  # as in the daemon: inside a window nothing counts
+        elif tracker is not None:
             tracker.ended(sample)
         if sample.fault is not Fault.PATH:
             for other in watched.vouches:
@@ -209,6 +212,7 @@ class Replay:
 
     def _judge(self, at: float) -> None:
         state = self.state
+        state.maintain(at)
         quiet = True
         for tracker in state.trackers.values():
             if tracker.path_pending:

@@ -77,6 +77,8 @@ class Truth:
             for other in vouched_by(config, name):
                 self._witnesses[other].append(name)
         self._candidates = tuple(route.candidates)
+        covered = ((name, config.windows_of(route.name, name)) for name in route.candidates)
+        self._announced = {name: windows for name, windows in covered if windows}
         self._index = -1  # counted from the epoch
         self._windows: dict[str, _Window] = {}
         self._newest: dict[str, float] = {}
@@ -88,6 +90,8 @@ class Truth:
         plain_s = -1.0 if self._rates else self._limit_s
         newest, windows, intervals = self._newest, self._windows, self._intervals
         turn_s = (self._index + 1) * WINDOW_S
+        if self._announced:
+            batch = [taken for taken in batch if not self._maintained(taken)]
         for taken in batch:
             at, name = taken.started_at, taken.provider
             if at >= turn_s:
@@ -113,6 +117,11 @@ class Truth:
                     self._before[name] = ()
             else:
                 self._weigh(window, taken, gap_s)
+
+    def _maintained(self, taken: Taken) -> bool:
+        """What goes wrong in a maintenance window was announced: no incident to be found."""
+        windows = self._announced.get(taken.provider, ())
+        return any(window.runs(taken.started_at) for window in windows)
 
     def _weigh(self, window: _Window, taken: Taken, gap_s: float) -> None:
         name, sample = taken.provider, measured(taken)
