@@ -289,9 +289,11 @@ def frozen_until(flips: Sequence[Flip], policy: Policy, acknowledged_ms: int = 0
     """Until when failbacks and latency flips rest after flapping; 0 when they do not.
 
     `max_flips` automatic flips within `freeze_window` freeze the route until that window has
-    passed twice, or an operator has acknowledged it since.
+    passed twice, or an operator has acknowledged it since. Flips by plan (a drain) are not
+    counted: a provider that breaks just after its maintenance must be left at once.
     """
-    times = [flip.at_ms for flip in flips if flip.automatic and flip.at_ms > acknowledged_ms]
+    flapping = (f for f in flips if f.automatic and f.evidence.get("kind") != "planned")
+    times = [flip.at_ms for flip in flapping if flip.at_ms > acknowledged_ms]
     until = 0
     for last in range(policy.max_flips - 1, len(times)):
         first = last - policy.max_flips + 1

@@ -256,7 +256,9 @@ class Replay:
         lenient, target.tracker.rules = target.tracker.rules, target.strict
         recorded = target.tracker.proven(at)
         target.tracker.rules = lenient
-        flip = virtual.move(self.state, at - EPOCH_S, decision.target, decision.reason)
+        flip = virtual.move(
+            self.state, at - EPOCH_S, decision.target, decision.reason, decision.kind
+        )
         source = flip.from_provider
         self.turns.append(
             Turn(at, source, decision.target, decision.kind, decision.reason, recorded)

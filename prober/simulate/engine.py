@@ -387,7 +387,7 @@ class Engine:
 
     def _move(self, state: RouteState, at_s: float, target: str, kind: str, reason: str) -> None:
         source = state.seen.flag.provider if state.seen and state.seen.flag else ""
-        flip = move(state, at_s, target, reason)
+        flip = move(state, at_s, target, reason, kind)
         self.course.moves.append(Move(at_s, state.name, source, target, kind, reason))
         if self._flows:
             self._turn(state, at_s)

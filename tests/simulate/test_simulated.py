@@ -249,3 +249,13 @@ def test_a_drain_is_planned_and_so_no_false_flip(tmp_path: Path) -> None:
     assert moves(found) == [("a", "b"), ("b", "a")]
     assert found.flips[0].at_s == pytest.approx(45 * 60, abs=30)
     assert found.false_flips == 0
+
+
+def test_a_provider_that_breaks_just_after_its_drain_is_left_at_once(tmp_path: Path) -> None:
+    """The way out and the way home are two flips within the hour, and no flapping."""
+    outage = trouble(start_s=100 * 60 + 90)
+    found = run_with(tmp_path, CONFIG + 'action = "drain"\n', outage)
+    assert moves(found)[:3] == [("a", "b"), ("b", "a"), ("a", "b")]
+    [incident] = found.incidents
+    assert incident.flipped_s is not None
+    assert incident.flipped_s < 90

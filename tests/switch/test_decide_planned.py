@@ -4,9 +4,22 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from switch_views import HOUR, NOW, POLICY, PROOF, bad, flag, flipped, pin, proven, provider, view
+from switch_views import (
+    HOUR,
+    MINUTE,
+    NOW,
+    POLICY,
+    PROOF,
+    bad,
+    flag,
+    flipped,
+    pin,
+    proven,
+    provider,
+    view,
+)
 
-from switch.decide import Action, Alarm, decide
+from switch.decide import Action, Alarm, decide, frozen_until
 from switch.flag import Health, Mode
 from switch.target import Weighed
 
@@ -36,6 +49,14 @@ def test_a_muted_primary_is_unknown_and_so_not_down() -> None:
     decision = decide(view(muted, proven("b")), POLICY)
     assert (decision.action, decision.alarm) == (Action.HOLD, None)
     assert decision.reason == f"a is unknown ({SAID}); unknown is not down"
+
+
+def test_a_drain_and_the_way_home_freeze_nothing() -> None:
+    """A provider that breaks just after its maintenance is left at once."""
+    drained = replace(flipped(NOW - 30 * MINUTE), evidence={"kind": "planned"})
+    home = replace(flipped(NOW - 1, "b", "a"), evidence={"kind": "failback"})
+    assert frozen_until([drained, home], POLICY) == 0
+    assert frozen_until([replace(drained, evidence={"kind": "failover"}), home], POLICY) > NOW
 
 
 def test_nobody_in_maintenance_is_a_target() -> None:
