@@ -43,6 +43,27 @@ class Past:
     source: str
 
 
+class Announced:
+    """The maintenance windows of a route's candidates.
+
+    What goes wrong within one was announced: neither an incident to be found, nor ordinary noise.
+    """
+
+    def __init__(self, config: Config, route: Route) -> None:
+        covered = ((name, config.windows_of(route.name, name)) for name in route.candidates)
+        self._windows = {name: windows for name, windows in covered if windows}
+
+    def left_out(self, batch: Sequence[Taken]) -> Sequence[Taken]:
+        """The batch without canaries that were taken within a window."""
+        if not self._windows:
+            return batch
+        return [taken for taken in batch if not self._within(taken)]
+
+    def _within(self, taken: Taken) -> bool:
+        windows = self._windows.get(taken.provider, ())
+        return any(window.runs(taken.started_at) for window in windows)
+
+
 class _Window:
     """Counts of one provider in the present window."""
 
@@ -77,8 +98,7 @@ class Truth:
             for other in vouched_by(config, name):
                 self._witnesses[other].append(name)
         self._candidates = tuple(route.candidates)
-        covered = ((name, config.windows_of(route.name, name)) for name in route.candidates)
-        self._announced = {name: windows for name, windows in covered if windows}
+        self._announced = Announced(config, route)
         self._index = -1  # counted from the epoch
         self._windows: dict[str, _Window] = {}
         self._newest: dict[str, float] = {}
@@ -90,9 +110,7 @@ class Truth:
         plain_s = -1.0 if self._rates else self._limit_s
         newest, windows, intervals = self._newest, self._windows, self._intervals
         turn_s = (self._index + 1) * WINDOW_S
-        if self._announced:
-            batch = [taken for taken in batch if not self._maintained(taken)]
-        for taken in batch:
+        for taken in self._announced.left_out(batch):
             at, name = taken.started_at, taken.provider
             if at >= turn_s:
                 self._close()
@@ -117,11 +135,6 @@ class Truth:
                     self._before[name] = ()
             else:
                 self._weigh(window, taken, gap_s)
-
-    def _maintained(self, taken: Taken) -> bool:
-        """What goes wrong in a maintenance window was announced: no incident to be found."""
-        windows = self._announced.get(taken.provider, ())
-        return any(window.runs(taken.started_at) for window in windows)
 
     def _weigh(self, window: _Window, taken: Taken, gap_s: float) -> None:
         name, sample = taken.provider, measured(taken)
