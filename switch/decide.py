@@ -277,12 +277,13 @@ def _home(view: View, policy: Policy, primary: ProviderView) -> ProviderView | N
     if policy.prefer == "cost":
         settled.sort(key=lambda provider: provider.cost_usd)
     before = settled[: settled.index(primary)]
-    fit = (
+    fit = [
         p
         for p in before
         if p.health is Health.OK and not p.maintenance and not refused_by_residency(p, policy)
-    )
-    return next(fit, None)
+    ]
+    # One that cannot carry the route is waited for only where no other is home.
+    return next((p for p in fit if not p.short), fit[0] if fit else None)
 
 
 def frozen_until(flips: Sequence[Flip], policy: Policy, acknowledged_ms: int = 0) -> int:

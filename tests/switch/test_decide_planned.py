@@ -101,6 +101,15 @@ def test_a_failback_to_a_provider_with_too_small_limits_waits() -> None:
     assert "no failback yet: a allows too little" in decision.reason
 
 
+def test_a_home_with_too_small_limits_does_not_hide_the_next_one() -> None:
+    given = view(
+        proven("a", short=SHORT.replace("b", "a", 1)), proven("b"), proven("c"), primary="c",
+        flips=(flipped(NOW - HOUR, to="c"),),
+    )  # fmt: skip
+    decision = decide(given, AUTO)
+    assert (decision.action, decision.target, decision.kind) == (Action.FLIP, "b", "failback")
+
+
 def test_in_mode_propose_a_drain_is_proposed() -> None:
     given = view(
         proven("a", maintenance=SAID, drained=True), proven("b"),
