@@ -58,7 +58,8 @@ class Decision:
     """What to do, and why in one sentence.
 
     Attributes:
-        kind: of a flip and of its proof: "failover", "failback", "planned" or "pin".
+        kind: of a flip, of its proof and of the want of a target: "failover", "failback",
+            "planned" or "pin".
         weighed: each candidate but the primary, with why it would be taken or refused.
     """
 
@@ -191,7 +192,10 @@ def _leave(
     choice = choose(view, policy, primary, faster=bool(kinds) and kinds <= LATENCY)
     target = choice.target
     if target is None:
-        return _hold(f"{reason}; no candidate is fit", Alarm.NO_CANDIDATE, choice.weighed)
+        text = f"{reason}; no candidate is fit"
+        return Decision(
+            Action.HOLD, text, kind=kind, alarm=Alarm.NO_CANDIDATE, weighed=choice.weighed
+        )
     if not target.proven:
         # A proof takes seconds; a target that cannot finish one is no way out.
         late = view.leaving_for_ms > 30_000

@@ -42,6 +42,7 @@ def test_a_drained_primary_waits_for_the_proof_of_its_target() -> None:
 def test_a_drained_primary_without_a_target_stays_and_pages() -> None:
     decision = decide(view(proven("a", maintenance=SAID, drained=True), bad("b")), POLICY)
     assert (decision.action, decision.alarm) == (Action.HOLD, Alarm.NO_CANDIDATE)
+    assert decision.kind == "planned"
 
 
 def test_a_muted_primary_is_unknown_and_so_not_down() -> None:
