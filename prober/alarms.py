@@ -79,6 +79,7 @@ class Alarms:
                     since=incident.opened_at if incident else None,
                     weighed=decision.weighed,
                     incident=number,
+                    planned=decision.kind == "planned",
                 )
             case Alarm.WOULD_FAIL_OVER:
                 return alarms.would_fail_over(

@@ -254,6 +254,10 @@ class Alert(Table):
         )
 
 
+# Near either end of the calendar a moment cannot be taken to another time zone.
+YEARS = range(1970, 3000)
+
+
 class Maintenance(Table):
     """An announced time in which a provider, or a whole route, is not judged."""
 
@@ -286,6 +290,13 @@ class Maintenance(Table):
             raise ValueError("start and end: give both an offset, or neither")
         if self.start and self.end and self.end <= self.start:
             raise ValueError("end must come after start")
+        if not all(moment.year in YEARS for moment in once if moment):
+            raise ValueError(
+                f"start and end: write years from {YEARS.start} to {YEARS.stop - 1}; "
+                "what is for good needs no window: enabled = false in its [[provider]]"
+            )
+        if any(clock.tzinfo for clock in weekly if clock):
+            raise ValueError('begin and until: write 02:00:00 without an offset, and a "timezone"')
         if self.action is Action.DRAIN and self.route is not None:
             raise ValueError('action = "drain" moves away from a provider; name that one')
         return self

@@ -8,6 +8,7 @@ adds what was missed and doubles nothing.
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -88,7 +89,8 @@ class Timeline:
         self._followed: dict[tuple[str, str], Followed] = {}
         self._letters: dict[str, tuple[Followed, str]] = {}
         self._meant: dict[str, tuple[str, str]] = {}
-        self._drills: dict[str, tuple[str, str]] = {}
+        # Route -> who serves or served for its last drill, whose it was, until when (seconds).
+        self._drills: dict[str, tuple[str, str, float]] = {}
 
     def follows(self, route: str, provider: str) -> Followed | None:
         """The incident that is open, or was the last one."""
@@ -144,8 +146,9 @@ class Timeline:
                 f"{followed.provider} breached {record['objectives']}: {record['summary']}",
             ),
         ]
-        serves, who = self._drills.get(followed.route, ("", ""))
-        if serves == followed.provider:
+        serves, who, until = self._drills.get(followed.route, ("", "", 0.0))
+        # Its first bad canary ends a drill; the breach comes when the flag is home again.
+        if serves == followed.provider and record["opened_at"] <= until:
             said = f"{serves} served {followed.route} for a drill ({who})"
             entries.append(followed.entry(Kind.DRILL, followed.breached_at, said))
         return entries
@@ -179,9 +182,10 @@ class Timeline:
             for entry in _flip_entries(followed, flip)
         ]
         if flip.op in (Op.AUTO, Op.MANUAL):
-            self._drills.pop(flip.route, None)
             if flip.evidence.get("drill") and flip.evidence.get("phase") == "out":
-                self._drills[flip.route] = flip.to_provider, flip.actor
+                self._drills[flip.route] = flip.to_provider, flip.actor, math.inf
+            elif (last := self._drills.get(flip.route)) is not None and last[2] == math.inf:
+                self._drills[flip.route] = last[0], last[1], flip.at_ms / 1000
         return entries
 
     def _refused(self, record: Mapping[str, Any]) -> list[Entry]:

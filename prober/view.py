@@ -89,12 +89,17 @@ def _provider(state: RouteState, provider: Provider, standing: Standing) -> Prov
 
 
 def _announced(state: RouteState, name: str, now: float) -> tuple[str, bool]:
-    """What is announced for a provider at `now`, and whether it must be left for that."""
+    """What is announced for a provider at `now`, and whether it must be left for that.
+
+    Windows may overlap: one that only mutes does not hide one that drains.
+    """
+    muting = ""
     for window in state.windows[name]:
-        drains = window.drains(now)
-        if drains or window.runs(now):
-            return window.says(now), drains
-    return "", False
+        if window.drains(now):
+            return window.says(now), True
+        if not muting and window.runs(now):
+            muting = window.says(now)
+    return muting, False
 
 
 def _short(state: RouteState, provider: Provider) -> str:

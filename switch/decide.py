@@ -58,7 +58,8 @@ class Decision:
     """What to do, and why in one sentence.
 
     Attributes:
-        kind: of a flip and of its proof: "failover", "failback", "planned" or "pin".
+        kind: of a flip, of its proof and of the want of a target: "failover", "failback",
+            "planned" or "pin".
         weighed: each candidate but the primary, with why it would be taken or refused.
     """
 
@@ -191,7 +192,10 @@ def _leave(
     choice = choose(view, policy, primary, faster=bool(kinds) and kinds <= LATENCY)
     target = choice.target
     if target is None:
-        return _hold(f"{reason}; no candidate is fit", Alarm.NO_CANDIDATE, choice.weighed)
+        text = f"{reason}; no candidate is fit"
+        return Decision(
+            Action.HOLD, text, kind=kind, alarm=Alarm.NO_CANDIDATE, weighed=choice.weighed
+        )
     if not target.proven:
         # A proof takes seconds; a target that cannot finish one is no way out.
         late = view.leaving_for_ms > 30_000
@@ -277,21 +281,24 @@ def _home(view: View, policy: Policy, primary: ProviderView) -> ProviderView | N
     if policy.prefer == "cost":
         settled.sort(key=lambda provider: provider.cost_usd)
     before = settled[: settled.index(primary)]
-    fit = (
+    fit = [
         p
         for p in before
         if p.health is Health.OK and not p.maintenance and not refused_by_residency(p, policy)
-    )
-    return next(fit, None)
+    ]
+    # One that cannot carry the route is waited for only where no other is home.
+    return next((p for p in fit if not p.short), fit[0] if fit else None)
 
 
 def frozen_until(flips: Sequence[Flip], policy: Policy, acknowledged_ms: int = 0) -> int:
     """Until when failbacks and latency flips rest after flapping; 0 when they do not.
 
     `max_flips` automatic flips within `freeze_window` freeze the route until that window has
-    passed twice, or an operator has acknowledged it since.
+    passed twice, or an operator has acknowledged it since. Flips by plan (a drain) are not
+    counted: a provider that breaks just after its maintenance must be left at once.
     """
-    times = [flip.at_ms for flip in flips if flip.automatic and flip.at_ms > acknowledged_ms]
+    flapping = (f for f in flips if f.automatic and f.evidence.get("kind") != "planned")
+    times = [flip.at_ms for flip in flapping if flip.at_ms > acknowledged_ms]
     until = 0
     for last in range(policy.max_flips - 1, len(times)):
         first = last - policy.max_flips + 1

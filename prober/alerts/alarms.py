@@ -19,8 +19,11 @@ def no_candidate(
     since: float | None,
     weighed: tuple[Weighed, ...],
     incident: int | None,
+    planned: bool = False,
 ) -> Event:
+    """`planned`: nothing fails yet, but the primary is announced to go."""
     begun = f"{primary} bad since {write.clock(since)}" if since else f"{primary} must be left"
+    state = "NOBODY TO MOVE TO" if planned and not since else "FAILING, NO FAILOVER"
     ack = f" `prober ack {incident}` stops reminders for 1 h." if incident else ""
     return write.event(
         "no_candidate",
@@ -28,7 +31,7 @@ def no_candidate(
         route,
         Severity.PAGE,
         at,
-        f"{route} FAILING, NO FAILOVER: {begun}",
+        f"{route} {state}: {begun}",
         [
             f"Flag unchanged. {plain(why, 400)}.",
             " ".join(f"{w.name}: {plain(w.why)}." for w in weighed),

@@ -9,6 +9,7 @@ from typing import Any
 
 from prober.backtest.replay import Replay, Turn
 from prober.backtest.truth import Past, Span
+from prober.simulate.report import MEANT
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,8 @@ class Column:
 
     Attributes:
         seen: one for each incident of history.
-        false_flips: flips away from a provider that had no incident then; going home is none.
+        false_flips: flips away from a provider that had no incident then; going home is none,
+            and so is what was planned.
         stayed_s: bad service if the flag had never moved.
         served_s: bad service with these flips.
         avoided_s: the flag pointed away while where it began was bad.
@@ -128,7 +130,7 @@ def _seen(replay: Replay, past: Past) -> Seen:
 
 
 def _is_false(turn: Turn, past: Sequence[Past]) -> bool:
-    return turn.kind != "failback" and not any(
+    return turn.kind not in MEANT and not any(
         one.provider == turn.source and one.start <= turn.at <= one.end for one in past
     )
 

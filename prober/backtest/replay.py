@@ -188,7 +188,10 @@ class Replay:
     def _land(self) -> None:
         at, _, watched, sample = heappop(self._flying)
         tracker = watched.tracker
-        if tracker is not None:
+        if watched.name in self.state.maintained:
+            if tracker is not None:
+                tracker.dropped(sample.id)  # as in the daemon: inside a window nothing counts
+        elif tracker is not None:
             tracker.ended(sample)
         if sample.fault is not Fault.PATH:
             for other in watched.vouches:
@@ -209,6 +212,7 @@ class Replay:
 
     def _judge(self, at: float) -> None:
         state = self.state
+        state.maintain(at)
         quiet = True
         for tracker in state.trackers.values():
             if tracker.path_pending:
@@ -252,7 +256,9 @@ class Replay:
         lenient, target.tracker.rules = target.tracker.rules, target.strict
         recorded = target.tracker.proven(at)
         target.tracker.rules = lenient
-        flip = virtual.move(self.state, at - EPOCH_S, decision.target, decision.reason)
+        flip = virtual.move(
+            self.state, at - EPOCH_S, decision.target, decision.reason, decision.kind
+        )
         source = flip.from_provider
         self.turns.append(
             Turn(at, source, decision.target, decision.kind, decision.reason, recorded)

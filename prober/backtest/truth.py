@@ -43,6 +43,27 @@ class Past:
     source: str
 
 
+class Announced:
+    """The maintenance windows of a route's candidates.
+
+    What goes wrong within one was announced: neither an incident to be found, nor ordinary noise.
+    """
+
+    def __init__(self, config: Config, route: Route) -> None:
+        covered = ((name, config.windows_of(route.name, name)) for name in route.candidates)
+        self._windows = {name: windows for name, windows in covered if windows}
+
+    def left_out(self, batch: Sequence[Taken]) -> Sequence[Taken]:
+        """The batch without canaries that were taken within a window."""
+        if not self._windows:
+            return batch
+        return [taken for taken in batch if not self._within(taken)]
+
+    def _within(self, taken: Taken) -> bool:
+        windows = self._windows.get(taken.provider, ())
+        return any(window.runs(taken.started_at) for window in windows)
+
+
 class _Window:
     """Counts of one provider in the present window."""
 
@@ -77,6 +98,7 @@ class Truth:
             for other in vouched_by(config, name):
                 self._witnesses[other].append(name)
         self._candidates = tuple(route.candidates)
+        self._announced = Announced(config, route)
         self._index = -1  # counted from the epoch
         self._windows: dict[str, _Window] = {}
         self._newest: dict[str, float] = {}
@@ -88,7 +110,7 @@ class Truth:
         plain_s = -1.0 if self._rates else self._limit_s
         newest, windows, intervals = self._newest, self._windows, self._intervals
         turn_s = (self._index + 1) * WINDOW_S
-        for taken in batch:
+        for taken in self._announced.left_out(batch):
             at, name = taken.started_at, taken.provider
             if at >= turn_s:
                 self._close()

@@ -151,6 +151,11 @@ def limits(config: Config, found: Found) -> list[str]:
         told.append(
             f"For {say_duration(found.silent_s)} nobody looked; evidence starts clean after that."
         )
+    if config.maintenance:
+        told.append(
+            "Maintenance windows are those of the settings: what was recorded within them is "
+            "neither judged nor called an incident."
+        )
     if config.network.controls:
         told.append(
             "Answers of [network] controls are not recorded: path failures count only where "
@@ -171,10 +176,13 @@ def _show(config: Config, found: Found, names: list[str], told: list[str]) -> No
         out.print()
         out.print(_incidents(config, found, names))
     turns = sorted(
-        (turn.at, name, turn, flipped)
-        for name, column in zip(names, found.columns, strict=True)
-        for turns, flipped in ((column.turns, True), (column.unproven, False))
-        for turn in turns
+        (
+            (turn.at, name, turn, flipped)
+            for name, column in zip(names, found.columns, strict=True)
+            for turns, flipped in ((column.turns, True), (column.unproven, False))
+            for turn in turns
+        ),
+        key=lambda said: said[:2],
     )
     if turns:
         out.print()

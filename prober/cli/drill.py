@@ -15,6 +15,7 @@ from prober.cli.common import (
     ConfigOption,
     JsonOption,
     Setup,
+    err,
     fail,
     operator,
     out,
@@ -73,7 +74,7 @@ def drill(
     try:
         ended = _wait(found, chosen.name)
     except KeyboardInterrupt:
-        out.print(f"The drill goes on, and goes back by itself; see prober status {chosen.name}.")
+        err.print("The drill goes on, and goes back by itself; see: prober status")
         raise
     if as_json:
         print_json({**begun, "ended": ended})

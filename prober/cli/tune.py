@@ -19,7 +19,7 @@ from sqlalchemy import Engine
 from prober.backtest.compare import Column, column
 from prober.backtest.history import NoHistoryError, Progress, primary_at, read
 from prober.backtest.replay import Replay
-from prober.backtest.truth import Past, Truth
+from prober.backtest.truth import Announced, Past, Truth
 from prober.cli.backtest import SinceOption, history, reading, since_s
 from prober.cli.common import ConfigOption, JsonOption, RouteOption, err, out, print_json, setup
 from prober.config import Config, Route
@@ -144,7 +144,7 @@ def _profiles(
     until: float,
     progress: Progress | None,
 ) -> tuple[tuple[Profile, ...], tuple[Past, ...]]:
-    recorder, truth = Recorder(), Truth(config, route)
+    recorder, truth = Recorder(Announced(config, route)), Truth(config, route)
     read(engine, config, [recorder, truth], since, until, progress)
     past = truth.incidents(queries.incidents_between(engine, route.name, since, until), until)
     found = [recorder.profile(name, past) for name in route.candidates]

@@ -283,8 +283,13 @@ class Engine:
         watched = self._watched[index]
         watched.rhythm.landed()
         self._flying -= 1
-        for tracker in watched.trackers:
-            tracker.ended(sample)
+        for state in self.states:
+            if (tracker := state.trackers.get(watched.name)) is None:
+                continue
+            if watched.name in state.maintained:
+                tracker.dropped(sample.id)  # as in the daemon: inside a window nothing counts
+            else:
+                tracker.ended(sample)
         if sample.fault is not Fault.PATH:
             for tracker in watched.vouches:
                 tracker.witnessed(sample.started_s)
@@ -296,12 +301,16 @@ class Engine:
         if at_s != flow.next_s:
             return  # nobody calls that provider any more
         was_suspect = flow.tracker.suspect
-        flow.step()
+        flow.step(heard=not self._maintained(flow.tracker))
         self._await_reports(index)
         if was_suspect or flow.tracker.suspect:
             if self._calm:
                 self._rouse(at_s)
             self._after(at_s, place)
+
+    def _maintained(self, tracker: Tracker) -> bool:
+        name = tracker.provider
+        return any(name in s.maintained and s.trackers.get(name) is tracker for s in self.states)
 
     def _await_reports(self, index: int) -> None:
         next_s = self._flows[index][1].next_s
@@ -332,6 +341,7 @@ class Engine:
         # Whether a candidate may have to be proven.
         near = full
         for state in self.states:
+            state.maintain(EPOCH_S + at_s)
             for tracker in state.trackers.values():
                 if full or tracker.traffic is not None:  # reports come between ticks
                     tracker.tick(at_s)
@@ -377,7 +387,7 @@ class Engine:
 
     def _move(self, state: RouteState, at_s: float, target: str, kind: str, reason: str) -> None:
         source = state.seen.flag.provider if state.seen and state.seen.flag else ""
-        flip = move(state, at_s, target, reason)
+        flip = move(state, at_s, target, reason, kind)
         self.course.moves.append(Move(at_s, state.name, source, target, kind, reason))
         if self._flows:
             self._turn(state, at_s)

@@ -64,8 +64,11 @@ class Flow:
         """They have turned away."""
         self.next_s = math.inf
 
-    def step(self) -> None:
-        """Reports what happened in the second before `next_s`, and sets the next one."""
+    def step(self, *, heard: bool = True) -> None:
+        """Reports what happened in the second before `next_s`, and sets the next one.
+
+        `heard`: somebody listens; inside a maintenance window nobody does.
+        """
         at_s, chance = self.next_s, self._chance
         share = self._share(at_s)
         rate = self._rps / len(self._names)
@@ -78,7 +81,7 @@ class Flow:
             mixed = phase * self._before + (1 - phase) * share
             bad = self._poisson(rate * mixed * left) + (number == unlucky)
             good = self._poisson(rate * (1 - mixed))
-            if good or bad:
+            if heard and (good or bad):
                 self.tracker.reported(name, good, bad, at_s)
         steady, self._before = self._before == share, share
         self.next_s = at_s + STEP_S

@@ -10,6 +10,8 @@ from prober.simulate.engine import Course, Engine, Move, Progress
 from prober.simulate.scenario import Incident, Scenario
 
 YEAR_S = 365.25 * 86_400
+# Kinds of flips that nobody takes for an alarm: going home, and leaving by plan (maintenance).
+MEANT = ("failback", "planned")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,8 @@ class Result:
     """What `prober simulate` says.
 
     Attributes:
-        false_flips: flips away from a provider that had no incident then; going home is none.
+        false_flips: flips away from a provider that had no incident then; going home is none,
+            and so is what was planned.
         provider_years: of all providers that were probed together.
     """
 
@@ -94,8 +97,8 @@ def result(scenario: Scenario, config: Config, course: Course) -> Result:
 
 
 def is_false(scenario: Scenario, flip: Move) -> bool:
-    """Away from a provider with no incident at that moment; a blip is no excuse."""
-    return flip.kind != "failback" and not any(
+    """Away from a provider with no incident at that moment; a blip is no excuse, a plan is."""
+    return flip.kind not in MEANT and not any(
         incident.provider == flip.source and incident.start_s <= flip.at_s < incident.end_s
         for incident in scenario.incidents
     )

@@ -92,11 +92,9 @@ class Incident(_Part):
 
     @property
     def failing(self) -> float:
-        if self.hang:
-            return self.error_rate or 1.0
         if self.error_rate is not None:
             return self.error_rate
-        return 1.0 if self.latency_factor == 1 else 0.0
+        return 1.0 if self.hang or self.latency_factor == 1 else 0.0
 
     @model_validator(mode="after")
     def _sane(self) -> Incident:
@@ -139,7 +137,7 @@ def load(path: Path) -> tuple[Scenario, Config]:
 def parse(text: str) -> Scenario:
     """The scenario that `text` says, as JSON. Raises ScenarioError for the first thing wrong."""
     try:
-        raw = json.loads(text)
+        raw = json.loads(text, object_pairs_hook=_once_each)
     except json.JSONDecodeError as error:
         raise ScenarioError(
             f"is not JSON: {error.msg} at line {error.lineno} column {error.colno}"
@@ -159,7 +157,22 @@ def parse(text: str) -> Scenario:
                 f'incidents[{number}].provider = "{incident.provider}": there is no such '
                 f"provider{_near(incident.provider, known)}"
             )
+        if incident.start_s >= scenario.duration_s:
+            raise ScenarioError(
+                f"incidents[{number}].start_s = {incident.start_s:.15g}: the scenario ends at "
+                f"{scenario.duration_s:.15g}; write an earlier one, or a longer duration_s"
+            )
     return scenario
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON; of two rows with one name Python would keep the last, and say nothing."""
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ScenarioError(f'"{key}" stands there twice in one object; write one of them')
+        found[key] = value
+    return found
 
 
 def configured(scenario: Scenario, folder: Path) -> Config:
@@ -219,6 +232,9 @@ def _sentence(raw: Any, error: dict[str, Any]) -> str:
             return f"{path}: {error['ctx']['error']}"
         case "enum":
             return f"{path} = {_shown(value)}: write one of {error['ctx']['expected']}"
+        case "less_than_equal" if " to " not in wanted:
+            most = error["ctx"]["le"]
+            return f"{path} = {_shown(value)}: write {wanted}, and at most {most:.15g}"
         case _:
             return f"{path} = {_shown(value)}: write {wanted}"
 

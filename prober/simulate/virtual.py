@@ -39,7 +39,7 @@ def show(state: RouteState, at_s: float, flag: Flag | None, flips: tuple[Flip, .
     )
 
 
-def move(state: RouteState, at_s: float, target: str, reason: str) -> Flip:
+def move(state: RouteState, at_s: float, target: str, reason: str, kind: str = "") -> Flip:
     """The flag moves, and the stream knows of it. The first one is a seed."""
     assert state.seen is not None
     before, now_ms = state.seen.flag, state.seen.time_ms
@@ -54,6 +54,7 @@ def move(state: RouteState, at_s: float, target: str, reason: str) -> Flip:
         reason=reason,
         actor=ACTOR,
         at_ms=now_ms,
+        evidence={"kind": kind},
     )
     flag = Flag(
         route=state.name,

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from prober.backtest.truth import WINDOW_S, Past
+from prober.backtest.truth import WINDOW_S, Announced, Past
 from prober.sample import FAULT, Fault, Outcome
 from prober.simulate.scenario import Blips, Generated
 from prober.store.queries import Taken
@@ -35,14 +35,15 @@ class Profile:
 class Recorder:
     """Feed it batches in the order of time, then ask for `profile`."""
 
-    def __init__(self) -> None:
+    def __init__(self, announced: Announced) -> None:
+        self._announced = announced
         # provider -> window -> [canaries, fresh failures], at the base rate.
         self._windows: dict[str, dict[int, list[int]]] = {}
         self._times: dict[str, Counter[int]] = {}
         self._failed: dict[str, bool] = {}
 
     def feed(self, batch: Sequence[Taken]) -> None:
-        for taken in batch:
+        for taken in self._announced.left_out(batch):
             name = taken.provider
             ok = taken.outcome == Outcome.OK.value
             failed = not ok and FAULT[Outcome(taken.outcome)] in (Fault.PROVIDER, Fault.CAPACITY)

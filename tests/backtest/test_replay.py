@@ -53,8 +53,8 @@ def replay(samples: Sequence[Sample], config: Config, size: int = 500) -> Replay
     return played
 
 
-def truth(samples: Sequence[Sample]) -> tuple[Past, ...]:
-    config = settings()
+def truth(samples: Sequence[Sample], config: Config | None = None) -> tuple[Past, ...]:
+    config = config or settings()
     found = Truth(config, config.route[0])
     found.feed(taken(samples))
     return found.incidents((), AT + DAY_S)
@@ -201,3 +201,37 @@ def test_a_route_that_only_observes_is_played_as_if_it_acted(history: list[Sampl
     observing = settings("normal", "route.chat.mode=observe")
     acting = settings("normal")
     assert replay(history, observing).turns == replay(history, acting).turns
+
+
+WINDOW = """
+[[maintenance]]
+name = "w"
+provider = "a"
+start = 2026-01-01T04:30:00Z
+end = 2026-01-01T06:30:00Z
+"""
+
+
+def in_maintenance(more: str = "") -> Config:
+    raw = tomllib.loads(configuration(Path(), "sqlite:///x") + WINDOW + more)
+    return changed(raw, "chat", detector=None, sets=())
+
+
+def test_what_was_recorded_within_a_muted_window_moves_nothing(history: Sequence[Sample]) -> None:
+    """The daemon kept those canaries, and judged none of them."""
+    assert compared(history, settings()).turns
+    assert compared(history, in_maintenance()).turns == ()
+
+
+def test_a_drain_in_a_replay_is_planned_and_so_no_false_flip(history: Sequence[Sample]) -> None:
+    found = compared(history, in_maintenance('action = "drain"\n'))
+    assert [(turn.source, turn.target) for turn in found.turns] == [("a", "b"), ("b", "a")]
+    assert found.turns[0].kind == "planned"
+    assert found.false_flips == 0
+
+
+def test_what_went_wrong_within_a_window_is_no_incident_to_be_found(
+    history: Sequence[Sample],
+) -> None:
+    assert [past.provider for past in truth(history)] == ["a"]
+    assert truth(history, in_maintenance()) == ()

@@ -90,6 +90,23 @@ async def test_a_drill_that_fails_leaves_with_1(
         assert "Drill over: b failed after" in said.output
 
 
+async def test_an_interrupted_wait_says_where_to_look_and_spoils_no_json(
+    config: Path, prober: Prober, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("prober.cli.drill._wait", interrupted)
+    async with running(config) as daemon:
+        await well(daemon)
+        said = await prober("drill", "chat", "--for", "1s", "--json")
+        assert said.exit_code == 130
+        assert said.stdout == ""
+        assert "The drill goes on, and goes back by itself; see: prober status\n" in said.stderr
+        assert (await prober("status")).exit_code == 0
+        await until(lambda: daemon.judge.states["chat"].drill is None)
+
+
 @pytest.mark.parametrize(
     ("words", "why"),
     [

@@ -122,6 +122,14 @@ def test_no_candidate_without_an_incident_leaves_out_what_is_not_known() -> None
     ]
 
 
+def test_a_drain_without_a_target_is_not_called_a_failure() -> None:
+    why = "anthropic is drained: maintenance from 02:00 Europe/Berlin; no candidate is fit"
+    event = no_candidate(since=None, incident=None, why=why, planned=True)
+    assert event.title == "chat NOBODY TO MOVE TO: anthropic must be left"
+    assert event.body.splitlines()[0] == f"Flag unchanged. {why}."
+    assert "FAILING" in no_candidate(planned=True).title, "once it is bad it is said"
+
+
 PIN = Pin("openai", "ann", "maintenance", round(AT * 1000) + 3_600_000)
 HAND = {"op": Op.MANUAL, "actor": "ann", "from_provider": "anthropic", "at_ms": round(AT * 1000)}
 

@@ -203,6 +203,10 @@ def test_learning_never_turns_the_rule_on_its_head() -> None:
     [
         ("", "evidence 0.0 of 72, about 5 more failures"),
         ("x", "evidence 17.8 of 72, about 4 more failures"),
+        ("xxx", "evidence 29.6 of 72, about 3 more failures"),
+        ("xxxx", "evidence 35.5 of 72, breached in about 35 s if nothing succeeds"),
+        ("xxxxxxxxx", "evidence 35.5 of 72, breached in about 20 s if nothing succeeds"),
+        ("xxxxxxxxx.", "evidence 34.5 of 72, about 3 more failures"),
         ("x.x.x.x", "evidence 68.0 of 72, about 1 more failure"),
         ("x.x.x.x.x", "evidence 72 of 72"),
     ],

@@ -102,6 +102,14 @@ def test_a_drain_is_announced_ahead_and_its_evidence_still_counts_until_it_begin
     assert found.maintenance == "maintenance from 22:00 UTC (new disks)"
 
 
+def test_a_window_that_only_mutes_does_not_hide_one_that_drains() -> None:
+    """In whatever order they stand in the file."""
+    drain = ONCE.replace("upgrade", "disks") + 'action = "drain"\nlead = "10m"\n'
+    for windows in ((ONCE, drain), (drain, ONCE)):
+        assert seen(state_of(*windows), at("21:55")).drained
+        assert seen(state_of(*windows), at("22:30")).drained
+
+
 def test_a_window_of_a_route_covers_all_of_its_candidates() -> None:
     window = """
 [[maintenance]]
@@ -168,3 +176,21 @@ def test_a_window_that_makes_no_sense_is_refused_with_one_line(window: str, said
 def test_an_end_before_its_start_is_refused() -> None:
     with pytest.raises(ConfigError, match="end must come after start"):
         state_of(ONCE.replace("T23:00", "T21:00"))
+
+
+@pytest.mark.parametrize(
+    ("times", "said"),
+    [
+        ("start = 0001-01-01T00:00:00\nend = 2026-12-01T00:00:00", "years from 1970 to 2999"),
+        ("start = 2026-12-01T00:00:00\nend = 9999-12-31T23:59:59", "years from 1970 to 2999"),
+        (
+            'days = ["sun"]\nbegin = "02:00:00+01:00"\nuntil = "04:00:00"',
+            "begin and until: write 02:00:00 without an offset",
+        ),
+    ],
+)
+def test_times_that_no_clock_could_be_asked_for_are_refused(times: str, said: str) -> None:
+    """Each of them is found out at every tick, so it would stop the daemon."""
+    with pytest.raises(ConfigError) as caught:
+        state_of(f'[[maintenance]]\nname = "w"\nprovider = "a"\n{times}\n')
+    assert said in str(caught.value)

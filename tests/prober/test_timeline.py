@@ -234,6 +234,17 @@ def test_an_incident_of_whoever_serves_for_a_drill_says_so() -> None:
     assert kinds(out, incident("c")) == [*BEGIN]
 
 
+def test_an_incident_whose_first_bad_canary_ended_the_drill_says_so_too() -> None:
+    """The breach needs more of them, and by then the flag is home."""
+    out = done(5.0, "a", "b", op=Op.MANUAL, actor="drill of ann",
+               evidence={"drill": "x", "phase": "out"})  # fmt: skip
+    home = done(10.4, "b", "a", op=Op.MANUAL, evidence={"drill": "x", "phase": "back"})
+    later = done(20.0, "a", "c", op=Op.MANUAL)
+    assert told(out, home, incident("b"))[-1][2] == "b served chat for a drill (drill of ann)"
+    assert kinds(out, home, later, incident("b"))[-1] is Kind.DRILL
+    assert kinds(out, home, incident("b", opened_at=10.5)) == [*BEGIN]
+
+
 def test_what_it_does_not_know_is_no_entry() -> None:
     assert kinds(
         {"kind": "pause", "paused": True, "at": 1.0},

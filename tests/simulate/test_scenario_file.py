@@ -28,6 +28,19 @@ def refusal(said: Any) -> str:
         ([], 'must be a JSON object: write {"duration_s": 86400, "providers": {…}}'),
         ({}, "duration_s is missing: write seconds above 0, like 86400"),
         ({**A, "duration_s": 0}, "duration_s = 0: write seconds above 0, like 86400"),
+        (
+            {**A, "duration_s": 1e18},
+            "duration_s = 1e+18: write seconds above 0, like 86400, and at most 10000000000",
+        ),
+        (
+            '{"duration_s": 60, "providers": {"a": {}, "a": {"error_rate": 1}}}',
+            '"a" stands there twice in one object; write one of them',
+        ),
+        (
+            {**A, "duration_s": 60, "incidents": [{"provider": "a", "start_s": 60, "end_s": 90}]},
+            "incidents[0].start_s = 60: the scenario ends at 60; write an earlier one, or a longer "
+            "duration_s",
+        ),
         ({**A, "duration_s": "1h"}, 'duration_s = "1h": write seconds above 0, like 86400'),
         ({**A, "seed": 1.5}, "seed = 1.5: write a whole number, like 1"),
         ({**A, "sead": 1}, "sead: unknown key; did you mean 'seed'?"),
@@ -126,6 +139,7 @@ def test_the_documented_scenario_is_read() -> None:
         ({"error_rate": 0.0}, 0.0),
         ({"hang": True}, 1.0),
         ({"hang": True, "error_rate": 0.5}, 0.5),
+        ({"hang": True, "error_rate": 0.0}, 0.0),
         ({"latency_factor": 3.0, "error_rate": 0.1}, 0.1),
     ],
 )

@@ -190,3 +190,72 @@ def test_reports_are_drawn_alike_whether_or_not_quiet_hours_are_passed_over() ->
     fast, slow = (Engine(scenario, config, every_second=every).run() for every in (False, True))
     assert fast == slow
     assert any("processes failed in" in move.reason for move in fast.moves)
+
+
+CONFIG = """
+[[provider]]
+name = "a"
+api = "openai"
+model = "m"
+
+[[provider]]
+name = "b"
+api = "openai"
+model = "m"
+
+[[route]]
+name = "chat"
+candidates = ["a", "b"]
+[route.failover]
+failback = "auto"
+
+[[maintenance]]
+name = "night"
+provider = "a"
+start = 2026-01-01T00:50:00Z
+end = 2026-01-01T01:40:00Z
+"""
+
+
+def run_with(folder: Path, config: str, *incidents: dict[str, Any]) -> Result:
+    (folder / "prober.toml").write_text(config, "utf-8")
+    whole = {
+        "duration_s": 2.5 * HOUR_S,
+        "config": "prober.toml",
+        "providers": {"a": QUIET, "b": QUIET},
+        "incidents": list(incidents),
+    }
+    scenario = parse(json.dumps(whole))
+    return simulate(scenario, configured(scenario, folder))
+
+
+def test_an_outage_within_a_muted_window_moves_nothing(tmp_path: Path) -> None:
+    """As in the daemon: canaries are sent, and nothing is judged."""
+    found = run_with(tmp_path, CONFIG, trouble())
+    assert found.flips == ()
+    [incident] = found.incidents
+    assert (incident.detected_s, incident.flipped_s) == (None, None)
+
+
+def test_an_outage_that_outlasts_its_window_is_found_after_it(tmp_path: Path) -> None:
+    outage = trouble() | {"end_s": 2 * HOUR_S}
+    [incident] = run_with(tmp_path, CONFIG, outage).incidents
+    assert incident.flipped_s is not None
+    assert 40 * 60 + 45 <= incident.flipped_s <= 40 * 60 + 90
+
+
+def test_a_drain_is_planned_and_so_no_false_flip(tmp_path: Path) -> None:
+    found = run_with(tmp_path, CONFIG + 'action = "drain"\n')
+    assert moves(found) == [("a", "b"), ("b", "a")]
+    assert found.flips[0].at_s == pytest.approx(45 * 60, abs=30)
+    assert found.false_flips == 0
+
+
+def test_a_provider_that_breaks_just_after_its_drain_is_left_at_once(tmp_path: Path) -> None:
+    """The way out and the way home are two flips within the hour, and no flapping."""
+    outage = trouble(start_s=100 * 60 + 90)
+    found = run_with(tmp_path, CONFIG + 'action = "drain"\n', outage)
+    assert moves(found)[:3] == [("a", "b"), ("b", "a"), ("a", "b")]
+    [incident] = found.incidents
+    assert incident.flipped_s is not None
+    assert incident.flipped_s < 90

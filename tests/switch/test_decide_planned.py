@@ -4,9 +4,22 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from switch_views import HOUR, NOW, POLICY, PROOF, bad, flag, flipped, pin, proven, provider, view
+from switch_views import (
+    HOUR,
+    MINUTE,
+    NOW,
+    POLICY,
+    PROOF,
+    bad,
+    flag,
+    flipped,
+    pin,
+    proven,
+    provider,
+    view,
+)
 
-from switch.decide import Action, Alarm, decide
+from switch.decide import Action, Alarm, decide, frozen_until
 from switch.flag import Health, Mode
 from switch.target import Weighed
 
@@ -29,6 +42,7 @@ def test_a_drained_primary_waits_for_the_proof_of_its_target() -> None:
 def test_a_drained_primary_without_a_target_stays_and_pages() -> None:
     decision = decide(view(proven("a", maintenance=SAID, drained=True), bad("b")), POLICY)
     assert (decision.action, decision.alarm) == (Action.HOLD, Alarm.NO_CANDIDATE)
+    assert decision.kind == "planned"
 
 
 def test_a_muted_primary_is_unknown_and_so_not_down() -> None:
@@ -36,6 +50,14 @@ def test_a_muted_primary_is_unknown_and_so_not_down() -> None:
     decision = decide(view(muted, proven("b")), POLICY)
     assert (decision.action, decision.alarm) == (Action.HOLD, None)
     assert decision.reason == f"a is unknown ({SAID}); unknown is not down"
+
+
+def test_a_drain_and_the_way_home_freeze_nothing() -> None:
+    """A provider that breaks just after its maintenance is left at once."""
+    drained = replace(flipped(NOW - 30 * MINUTE), evidence={"kind": "planned"})
+    home = replace(flipped(NOW - 1, "b", "a"), evidence={"kind": "failback"})
+    assert frozen_until([drained, home], POLICY) == 0
+    assert frozen_until([replace(drained, evidence={"kind": "failover"}), home], POLICY) > NOW
 
 
 def test_nobody_in_maintenance_is_a_target() -> None:
@@ -78,6 +100,15 @@ def test_a_failback_to_a_provider_with_too_small_limits_waits() -> None:
     decision = decide(given, AUTO)
     assert decision.action is Action.HOLD
     assert "no failback yet: a allows too little" in decision.reason
+
+
+def test_a_home_with_too_small_limits_does_not_hide_the_next_one() -> None:
+    given = view(
+        proven("a", short=SHORT.replace("b", "a", 1)), proven("b"), proven("c"), primary="c",
+        flips=(flipped(NOW - HOUR, to="c"),),
+    )  # fmt: skip
+    decision = decide(given, AUTO)
+    assert (decision.action, decision.target, decision.kind) == (Action.FLIP, "b", "failback")
 
 
 def test_in_mode_propose_a_drain_is_proposed() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from histories import AT, canaries, configuration
 
-from prober.backtest.truth import Past
+from prober.backtest.truth import Announced, Past
 from prober.config import Config, Detector, Kind
 from prober.configfile import parse
 from prober.simulate.scenario import Blips, Generated
@@ -137,11 +137,14 @@ def test_more_evidence_is_calmer_and_later() -> None:
     assert rows[0].detected_s[0.3] < rows[1].detected_s[0.3] < rows[2].detected_s[0.3]
 
 
-def recorded(length_s: float, rate: float, outage: bool) -> tuple[Recorder, list[Past]]:
+def recorded(
+    length_s: float, rate: float, outage: bool, more: str = ""
+) -> tuple[Recorder, list[Past]]:
     def fails(name: str, at_s: float, chance: float) -> bool:
         return chance < (0.5 if outage and 40_000 <= at_s < 80_000 else rate)
 
-    recorder = Recorder()
+    by = config(more)
+    recorder = Recorder(Announced(by, by.route[0]))
     recorder.feed(
         [
             Taken(s.id, s.provider, s.started_at, s.outcome.value, 0.2, s.phases.first_text_s,
@@ -162,6 +165,20 @@ def test_noise_and_latency_are_those_of_ordinary_days() -> None:
         assert found.generated.ttft_median_s == pytest.approx(0.6, rel=0.02)
         assert found.generated.ttft_sigma == pytest.approx(0.115, abs=0.02)
     assert stormy.profile("a", []).generated.error_rate > 0.02
+
+
+WINDOW = """
+[[maintenance]]
+name = "w"
+provider = "a"
+start = 2026-01-01T11:00:00Z
+end = 2026-01-01T22:30:00Z
+"""
+
+
+def test_what_fails_within_a_maintenance_window_is_no_noise() -> None:
+    found, _ = recorded(400_000, 0.01, outage=True, more=WINDOW)
+    assert found.profile("a", []).generated.error_rate == pytest.approx(0.01, abs=0.003)
 
 
 def test_half_a_day_is_too_little_to_go_by() -> None:
