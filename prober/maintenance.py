@@ -1,12 +1,14 @@
 """Maintenance windows: announced times in which a provider or a route is not judged. Pure.
 
 Local times are what people write; daylight saving is resolved widely: a begin that happens twice
-is the first of the two, an end that happens twice the second, and one that does not happen at all
-is as long after the change as it would have been before it.
+is the first of the two, an end that happens twice the second; of a time that does not happen at
+all a begin goes by the clock after the change, which is the earlier moment, and an end by the
+clock before it.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -101,6 +103,14 @@ class Window:
         ahead = span is not None and span.start - self.lead_s <= now
         return self.action is Action.DRAIN and ahead
 
+    def turn(self, now: float) -> float:
+        """When it drains, begins or ends next; infinity: never."""
+        span = self.span(now)
+        if span is None:
+            return math.inf
+        lead = self.lead_s if self.action is Action.DRAIN else 0.0
+        return next(at for at in (span.start - lead, span.start, span.end) if at > now)
+
     def covers(self, route: str, provider: str) -> bool:
         return self.provider == provider if self.provider else self.route == route
 
@@ -117,13 +127,8 @@ class Window:
 
 def _stamp(local: datetime, zone: ZoneInfo, *, last: bool) -> float:
     """A moment with an offset of its own is that moment, whatever the zone."""
-    if local.tzinfo is None:
-        local = local.replace(tzinfo=zone, fold=1 if last and _twice(local, zone) else 0)
-    return local.astimezone(UTC).timestamp()
-
-
-def _twice(local: datetime, zone: ZoneInfo) -> bool:
-    """Whether the clock shows this time twice; in a gap the offsets differ the other way."""
-    first = local.replace(tzinfo=zone, fold=0).utcoffset()
-    second = local.replace(tzinfo=zone, fold=1).utcoffset()
-    return first is not None and second is not None and first > second
+    if local.tzinfo is not None:
+        return local.timestamp()
+    # Both readings of a time that happens twice, or not at all; else they are the same.
+    moments = [local.replace(tzinfo=zone, fold=fold).timestamp() for fold in (0, 1)]
+    return max(moments) if last else min(moments)

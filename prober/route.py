@@ -89,6 +89,9 @@ class RouteState:
         self.trackers: dict[str, Tracker] = {}
         self.windows: dict[str, tuple[Window, ...]] = {}
         self.maintained: frozenset[str] = frozenset()
+        self._maintained_at = float("inf")
+        self.window_turns = float("inf")
+        self._announced = False
         self.leaving_s: float | None = None
         self._watch: tuple[str, float] = ("", float("-inf"))
         self._suspect_s: dict[str, float] = {}
@@ -114,6 +117,7 @@ class RouteState:
         )
         self.windows = {p.name: config.windows_of(route.name, p.name) for p in self.candidates}
         self.maintained = frozenset()
+        self._maintained_at = float("inf")
         allowed = self.policy.residency
         self.may_serve = frozenset(
             p.name
@@ -205,12 +209,18 @@ class RouteState:
 
         What canaries found inside a window is discarded, and what they had found before it too.
         """
+        if self._maintained_at <= now < self.window_turns:
+            return  # no window has turned since, nor has the clock been set back
+        self._maintained_at = now
         inside = frozenset(
             name for name, ws in self.windows.items() if any(window.runs(now) for window in ws)
         )
         for name in inside ^ self.maintained:
             self.trackers[name].discard()
         self.maintained = inside
+        windows = [window for ws in self.windows.values() for window in ws]
+        self.window_turns = min((window.turn(now) for window in windows), default=float("inf"))
+        self._announced = bool(inside) or any(window.drains(now) for window in windows)
 
     def decided(self, decision: Decision, standing: Standing) -> None:
         """Keeps what a decision means for the next looks."""
@@ -294,14 +304,14 @@ class RouteState:
 
     @property
     def settled(self) -> bool:
-        """No decision but to hold is possible, however late it gets, until a sample says more.
+        """No decision but to hold is possible until a sample says more or a window turns.
 
         The primary may stay, and either nobody goes home by itself or there is no home to go to.
         Pins and the lease are not asked.
         """
         name = self.primary
         primary = self.trackers.get(name)
-        if any(self.windows.values()):
+        if self._announced:
             return False
         if primary is None or primary.breached or name not in self.may_serve:
             return False

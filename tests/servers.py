@@ -31,8 +31,7 @@ class Postgres:
         self._do(f"ALTER DATABASE {name} ALLOW_CONNECTIONS {on}")
         if not on:
             self._do(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-                f"WHERE datname = '{name}'"
+                f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
             )
 
     def _do(self, statement: str) -> None:

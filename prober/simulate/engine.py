@@ -13,16 +13,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from heapq import heappop, heappush, heapreplace
 
 from prober.budget import Budget
 from prober.config import Config, Provider
 from prober.flips import Memory
-from prober.health import Change, Tracker
+from prober.health import Tracker
 from prober.pace import Pace, Purpose
 from prober.route import RouteState, Standing, vouched_by
 from prober.sample import Fault, Outcome, Sample
+from prober.simulate.course import Course, Move
 from prober.simulate.flow import Flow
 from prober.simulate.scenario import Scenario
 from prober.simulate.virtual import NoLease, move, show
@@ -42,33 +42,6 @@ NEARLY_S = 1e-6
 
 Progress = Callable[[float], None]
 """(seconds of virtual time that have passed)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Move:
-    """One change of a route's flag; the first one comes from nowhere and is no flip."""
-
-    at_s: float
-    route: str
-    source: str
-    target: str
-    kind: str
-    reason: str
-
-
-@dataclass
-class Course:
-    """What happened.
-
-    Attributes:
-        breaches: provider -> (route, from, to) of each breach; `to` is infinite if it lasts.
-        probes: provider -> canaries that were sent.
-    """
-
-    moves: list[Move] = field(default_factory=list)
-    breaches: dict[str, list[tuple[str, float, float]]] = field(default_factory=dict)
-    probes: dict[str, int] = field(default_factory=dict)
-    cost_usd: float = 0.0
 
 
 _Event = tuple[float, int, int, int, Sample | None]
@@ -99,12 +72,13 @@ class Engine:
         limits = {p.name: p.canary.daily_budget_usd for p in config.provider}
         self._budget = Budget(limits)
         self._spent: frozenset[str] = frozenset()
-        self._open: dict[tuple[str, str], float] = {}
         self._heap: list[_Event] = []
         self._number = 0
         self._flying = 0
         self._restless = True
         self._calm = False
+        # A window turns by the clock, and in a calm nobody looks at that.
+        self._windowless = not any(ws for s in self.states for ws in s.windows.values())
         # Ticks are counted from the end of the last canary.
         self._ticks_from_s = 0.0
         self._ticks = 0
@@ -157,10 +131,8 @@ class Engine:
                 self._ticks += 1
                 self._judge(at_s)
         for watched in self._watched:
-            self.course.probes[watched.name] = watched.probes
-            self.course.cost_usd += watched.probes * watched.cost_usd
-        for (route, provider), since_s in self._open.items():
-            self._breach(route, provider, since_s, math.inf)
+            self.course.sent(watched.name, watched.probes, watched.cost_usd)
+        self.course.end()
         return self.course
 
     def _cruise(self) -> None:
@@ -346,7 +318,7 @@ class Engine:
                 if full or tracker.traffic is not None:  # reports come between ticks
                     tracker.tick(at_s)
                 if tracker.changes:
-                    self._changed(state, tracker, at_s)
+                    self.course.take(state.name, tracker, at_s)
             stays = state.settled
             if full or not stays or state.leaving:
                 self._decide(state, at_s)
@@ -357,22 +329,13 @@ class Engine:
         pending = any(t.path_pending for w in self._watched for t in w.trackers)
         short = self._adjust(at_s, pending, None if near or pending else index)
         self._restless = self._every_second or pending or short or leaving or not settled
-        self._calm = not self._restless and not self._flying and all(w.quiet for w in self._watched)
+        self._calm = (
+            not self._restless
+            and not self._flying
+            and self._windowless
+            and all(watched.quiet for watched in self._watched)
+        )
         self._set_tick(at_s)
-
-    def _changed(self, state: RouteState, tracker: Tracker, at_s: float) -> None:
-        place = state.name, tracker.provider
-        for change in tracker.changes:
-            if change in (Change.BREACHED, Change.ACCOUNT):
-                self._open.setdefault(place, at_s)
-            elif change in (Change.RECOVERED, Change.ACCOUNT_WELL) and not tracker.breached:
-                since_s = self._open.pop(place, None)
-                if since_s is not None:
-                    self._breach(*place, since_s, at_s)
-        tracker.changes = []
-
-    def _breach(self, route: str, provider: str, from_s: float, to_s: float) -> None:
-        self.course.breaches.setdefault(provider, []).append((route, from_s, to_s))
 
     def _decide(self, state: RouteState, at_s: float) -> None:
         assert state.seen is not None
@@ -439,6 +402,7 @@ class Engine:
             after_s = at_s - NEARLY_S
             turn_s = min(
                 min(state.turn_s(after_s) for state in self.states),
+                min(state.window_turns - EPOCH_S for state in self.states),
                 min(watched.turn_s(after_s) for watched in self._watched),
             )
             if turn_s == math.inf:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from prober.config import Config
-from prober.simulate.engine import Course, Engine, Move, Progress
+from prober.simulate.course import Course, Move
+from prober.simulate.engine import Engine, Progress
 from prober.simulate.scenario import Incident, Scenario
 
 YEAR_S = 365.25 * 86_400

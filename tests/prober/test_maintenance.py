@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime, time
 from zoneinfo import ZoneInfo
 
@@ -54,7 +55,7 @@ def test_a_window_over_midnight_belongs_to_the_day_it_begins_on() -> None:
     [
         # The night of 29 March 2026 has no 02:00 to 03:00.
         ("01:00", "04:00", "2026-03-29T00:00", 2),
-        ("02:30", "04:00", "2026-03-29T01:30", 0.5),
+        ("02:30", "04:00", "2026-03-29T00:30", 1.5),
         # That of 25 October 2026 has it twice: both count.
         ("01:00", "04:00", "2026-10-24T23:00", 4),
         ("02:30", "04:00", "2026-10-25T00:30", 2.5),
@@ -67,6 +68,22 @@ def test_daylight_saving_makes_a_night_shorter_or_longer(
     span = weekly(begin, end).span(at(start) - 60)
     assert span is not None
     assert (span.start, span.end - span.start) == (at(start), hours * 3600)
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "from_utc", "until_utc"),
+    [
+        ("02:30", "03:15", "00:30", "01:15"),  # begins in the hour that is left out
+        ("01:30", "02:30", "00:30", "01:30"),  # ends in it
+        ("02:10", "02:50", "00:10", "01:50"),  # lies in it
+    ],
+)
+def test_a_window_in_the_hour_that_is_left_out_runs_all_the_same(
+    begin: str, end: str, from_utc: str, until_utc: str
+) -> None:
+    span = weekly(begin, end).span(at("2026-03-29T00:00"))
+    assert span is not None
+    assert (span.start, span.end) == (at(f"2026-03-29T{from_utc}"), at(f"2026-03-29T{until_utc}"))
 
 
 def test_the_same_local_time_holds_on_both_sides_of_the_change() -> None:
@@ -86,6 +103,26 @@ def test_a_drain_begins_ahead_and_a_mute_never_drains() -> None:
         False, True, True, False,
     ]  # fmt: skip
     assert not mute.drains(at("2026-12-01T21:30"))
+
+
+def test_a_window_turns_when_it_drains_begins_and_ends() -> None:
+    drained = once("2026-12-01T10:00+00:00", "2026-12-01T11:00+00:00", action=Action.DRAIN)
+    turns, now = [], at("2026-12-01T00:00")
+    while (now := drained.turn(now)) != math.inf:
+        turns.append(now)
+    assert turns == [at(f"2026-12-01T{t}") for t in ("09:55", "10:00", "11:00")]
+    muted = once("2026-12-01T10:00+00:00", "2026-12-01T11:00+00:00")
+    assert muted.turn(at("2026-12-01T09:00")) == at("2026-12-01T10:00")
+
+
+@given(st.floats(1.7e9, 1.9e9))
+def test_between_two_turns_a_weekly_window_stays_as_it_is(now: float) -> None:
+    window = weekly("01:30", "03:15", action=Action.DRAIN)
+    turns = window.turn(now)
+    assert turns > now
+    for moment in (now, (now + turns) / 2, turns - 1e-3):
+        assert window.runs(moment) == window.runs(now)
+        assert window.drains(moment) == window.drains(now)
 
 
 def test_a_window_covers_its_provider_everywhere_or_its_route_whole() -> None:

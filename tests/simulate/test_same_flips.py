@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, settings
@@ -9,8 +10,10 @@ from hypothesis import strategies as st
 
 from prober.config import Config
 from prober.configfile import fill_in
-from prober.simulate.engine import Course, Engine
+from prober.simulate.course import Course
+from prober.simulate.engine import Engine
 from prober.simulate.scenario import Scenario
+from prober.simulate.watched import EPOCH_S
 
 NAMES = ("a", "b", "c")
 SPAN_S = 4_000.0
@@ -93,6 +96,29 @@ CANARY = st.sampled_from(
 BUDGET = st.sampled_from([0.0, 0.0, 10.0, 0.3])
 
 
+WINDOW = st.fixed_dictionaries(
+    {
+        "provider": st.sampled_from(NAMES),
+        "start_s": st.integers(0, int(SPAN_S)),
+        "lasts_s": st.integers(30, 1_500),
+        "action": st.sampled_from(["mute", "drain"]),
+        "lead_s": st.sampled_from([0, 60, 300]),
+    }
+)
+
+
+def maintenance(number: int, window: dict[str, Any]) -> dict[str, Any]:
+    start = datetime.fromtimestamp(EPOCH_S, UTC) + timedelta(seconds=window["start_s"])
+    return {
+        "name": f"window-{number}",
+        "provider": window["provider"],
+        "start": start,
+        "end": start + timedelta(seconds=window["lasts_s"]),
+        "action": window["action"],
+        "lead": f"{window['lead_s']}s",
+    }
+
+
 def played(scenario: Scenario, config: Config, *, every_second: bool) -> Course:
     return Engine(scenario, config, every_second=every_second).run()
 
@@ -101,7 +127,7 @@ def played(scenario: Scenario, config: Config, *, every_second: bool) -> Course:
     derandomize=True,
     deadline=None,
     database=None,
-    max_examples=12,
+    max_examples=14,
     # Shrinking a simulation takes minutes; the printed one can be cut down by hand.
     phases=(Phase.explicit, Phase.generate),
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.large_base_example],
@@ -113,6 +139,7 @@ def played(scenario: Scenario, config: Config, *, every_second: bool) -> Course:
     routes=st.lists(ROUTE, min_size=1, max_size=2),
     canary=CANARY,
     budget=BUDGET,
+    windows=st.lists(WINDOW, max_size=2) | st.just([]),
     account=st.sampled_from(["shared", "own"]),
     shared_domain=st.booleans(),
 )
@@ -123,6 +150,7 @@ def test_passing_over_quiet_hours_changes_no_flip_and_no_canary(
     routes: list[dict[str, Any]],
     canary: dict[str, Any],
     budget: float,
+    windows: list[dict[str, Any]],
     account: str,
     shared_domain: bool,
 ) -> None:
@@ -158,6 +186,7 @@ def test_passing_over_quiet_hours_changes_no_flip_and_no_canary(
                 "route": [
                     {"name": f"route-{number}", **route} for number, route in enumerate(routes)
                 ],
+                "maintenance": [maintenance(*numbered) for numbered in enumerate(windows)],
             }
         )
     )
