@@ -14,6 +14,8 @@ from prober.store.writer import Row
 from switch.flag import Flip, Op, Pin
 
 LINEAGE = 1_000
+# More than any freeze counts.
+AUTOMATIC = 100
 
 
 def to_record(flip: Flip) -> dict[str, Any]:
@@ -64,11 +66,16 @@ def rows(flip: Flip) -> list[Row]:
 
 @dataclass
 class Memory:
-    """What this process knows a route went through: the base of recovery."""
+    """What this process knows a route went through: the base of recovery.
+
+    Attributes:
+        automatic: the newest flips by themselves, by decision_id.
+    """
 
     flip: Flip | None = None
     pin: Pin | None = None
     lineage: dict[str, str] = field(default_factory=dict)
+    automatic: dict[str, Flip] = field(default_factory=dict)
     drilled: Drilled | None = None
 
     def learn(self, flip: Flip) -> None:
@@ -76,6 +83,10 @@ class Memory:
         self.lineage[flip.decision_id] = flip.parent
         while len(self.lineage) > LINEAGE:
             del self.lineage[next(iter(self.lineage))]
+        if flip.automatic:
+            self.automatic[flip.decision_id] = flip
+            while len(self.automatic) > AUTOMATIC:
+                del self.automatic[next(iter(self.automatic))]
         if self.flip is not None and flip.epoch <= self.flip.epoch:
             return
         self.flip = flip
@@ -84,6 +95,11 @@ class Memory:
             self.pin = flip.pin
         elif flip.pin_cleared:
             self.pin = None
+
+    def flips_with(self, seen: Iterable[Flip]) -> list[Flip]:
+        """These, and the automatic ones that whoever showed them has forgotten; oldest first."""
+        joined = self.automatic | {flip.decision_id: flip for flip in seen}
+        return sorted(joined.values(), key=lambda flip: flip.epoch)
 
     def known(self) -> Known:
         return Known(self.flip, self.pin, self.lineage)

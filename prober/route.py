@@ -199,7 +199,8 @@ class RouteState:
 
     @property
     def frozen_until(self) -> int:
-        flips = self.seen.flips if self.seen else ()
+        # An emptied Redis lifts no freeze.
+        flips = self.memory.flips_with(self.seen.flips if self.seen else ())
         return frozen_until(flips, self.policy, self.acknowledged_ms)
 
     # -- what a decision leaves behind -------------------------------------------------------

@@ -11,7 +11,7 @@ import redis.asyncio
 from judge_stage import KEYS, Bench, bench
 from prober_values import flip
 
-from prober.flips import Memory, to_record
+from prober.flips import Memory, remember, to_record
 from prober.sample import Outcome
 from switch.flag import Op, Pin
 from switch.writer import PinChange, Request, Writer
@@ -53,6 +53,20 @@ async def by_hand(on: Bench, to: str, number: int = 0) -> None:
         seen.flag.epoch, seen.flag.decision_id,
     )  # fmt: skip
     await Writer(on.client).flip(KEYS, request)
+
+
+async def test_a_freeze_outlives_an_emptied_redis(on: Bench) -> None:
+    """Whoever flapped may not go on because Redis forgot it."""
+    for to in ("b", "a"):
+        await move(on, to)
+    on.state.saw(await on.seen())
+    until = on.state.frozen_until
+    assert until > (await on.seen()).time_ms
+    await on.client.flushall()
+    on.state.saw(await on.seen())
+    assert on.state.frozen_until == until
+    again = remember(await on.records("done")).memories["chat"]
+    assert again.automatic == on.state.memory.automatic
 
 
 # -- data lost -------------------------------------------------------------------------------------
