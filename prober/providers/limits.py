@@ -74,11 +74,9 @@ def _reset_s(value: str, now: float) -> float | None:
     value = value.strip()
     if len(value) > MAX_VALUE:
         return None
-    try:
-        number = float(value)
-    except ValueError:
-        pass
-    else:
+    # A span ends in a letter, and a moment in one or in an offset: only the rest may be a number.
+    number = _number(value) if value[-1:].isdigit() else None
+    if number is not None:
         if number > EPOCH_FROM * 1000:
             number /= 1000
         return _bounded(number - now if number > EPOCH_FROM else number)
@@ -96,6 +94,8 @@ def _retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
     if (ms := _number(headers.get("retry-after-ms", ""))) is not None:
         return _bounded(ms / 1000)
     value = headers.get("retry-after", "").strip()
+    if not value:
+        return None
     if (seconds := _number(value)) is not None:
         return _bounded(seconds)
     try:
@@ -105,6 +105,8 @@ def _retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
 
 
 def _number(value: str) -> float | None:
+    if not value:
+        return None  # the common case, and an exception is dear
     try:
         return float(value[:MAX_VALUE])
     except ValueError:
