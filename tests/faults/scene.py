@@ -16,10 +16,14 @@ from typing import Any
 import victim
 from ledger import Ledger, Line, faults, load
 from servers import Valkey
+from stage import until
 
+from prober.emulator import Emulator
+from prober.store import queries
+from prober.store.schema import open_engine
 from switch import AsyncReader, NotReadyError
 from switch.belief import ANNOUNCED
-from switch.flag import Keys, decode_flip
+from switch.flag import Keys, Op, decode_flip
 
 KEYS = Keys("chat")
 
@@ -31,10 +35,19 @@ class Daemons:
     ledger: Path
     running: dict[Path, BaseProcess] = field(default_factory=dict)
 
-    async def start(self, config: Path, *, die_at: str = "") -> BaseProcess:
-        process = await asyncio.to_thread(victim.start, config, self.ledger, die_at=die_at)
+    async def start(self, config: Path, **odd: Any) -> BaseProcess:
+        """`odd`: see victim.Orders."""
+        orders = victim.Orders(**odd)
+        process = await asyncio.to_thread(victim.start, config, self.ledger, orders)
         self.running[config] = process
         return process
+
+    async def until_held(self, config: Path) -> None:
+        """It has reached the point named by `hold_at`, and waits."""
+        await until(victim.held(config).exists, f"{config.parent.name} is held")
+
+    def let_go(self, config: Path) -> None:
+        victim.held(config).unlink()
 
     def signal(self, config: Path, number: int) -> None:
         pid = self.running[config].pid
@@ -67,6 +80,16 @@ async def daemons(ledger: Path) -> AsyncIterator[Daemons]:
         yield made
     finally:
         await made.end()
+
+
+async def about_to_flip(
+    made: Daemons, config: Path, valkey: Valkey, emulator: Emulator, **odd: Any
+) -> None:
+    """A daemon that has written down its intent to leave `a` for `b`, and is held there."""
+    await made.start(config, hold_at="intent", **odd)
+    await until(lambda: primary(valkey) == "a", "the first flag")
+    emulator.set_faults(api="anthropic", error_share=1.0, status=529)
+    await made.until_held(config)
 
 
 @asynccontextmanager
@@ -116,6 +139,38 @@ def primary(valkey: Valkey) -> str | None:
 def events(valkey: Valkey) -> list[dict[str, str]]:
     with valkey.client() as client:
         return [entry for _, entry in client.xrange(KEYS.events)]
+
+
+def asked(ledger: Path, op: Op = Op.AUTO) -> list[str]:
+    """The decisions that daemons called the script for, in order."""
+    return [line["decision"] for line in load(ledger) if line["kind"] == "ask" and line["op"] == op]
+
+
+def answered(ledger: Path, decision: str) -> list[str]:
+    """What the calls for a decision were told; "unknown": nothing."""
+    lines = (line for line in load(ledger) if line["kind"] == "answer")
+    return [line["status"] for line in lines if line["decision"] == decision]
+
+
+def deadline_of(ledger: Path, decision: str) -> int:
+    asks = (line for line in load(ledger) if line["kind"] == "ask")
+    return next(line["deadline_ms"] for line in asks if line["decision"] == decision)
+
+
+def recorded(config: Path) -> list[dict[str, Any]]:
+    """The flips in the SQLite file beside a configuration, oldest first."""
+    engine = open_engine(f"sqlite:///{config.parent / 'prober.db'}")
+    try:
+        return queries.flips(engine)[::-1]
+    finally:
+        engine.dispose()
+
+
+def evaluations(valkey: Valkey) -> int:
+    """How often the server ran the flip script; everything else goes by hash."""
+    with valkey.client() as client:
+        found: int = client.info("commandstats")["cmdstat_eval"]["calls"]
+        return found
 
 
 def verdict(ledger: Path, valkey: Valkey, in_sql: list[dict[str, Any]]) -> list[str]:
