@@ -66,6 +66,10 @@ class Daemons:
         await asyncio.to_thread(process.join, 15)
         return process.exitcode
 
+    async def stop_all(self) -> None:
+        codes = await asyncio.gather(*(self.stop(config) for config in list(self.running)))
+        assert set(codes) == {0}
+
     async def end(self) -> None:
         for config in list(self.running):
             if self.running[config].is_alive():
@@ -157,9 +161,10 @@ def deadline_of(ledger: Path, decision: str) -> int:
     return next(line["deadline_ms"] for line in asks if line["decision"] == decision)
 
 
-def recorded(config: Path) -> list[dict[str, Any]]:
-    """The flips in the SQLite file beside a configuration, oldest first."""
-    engine = open_engine(f"sqlite:///{config.parent / 'prober.db'}")
+def recorded(database: Path | str) -> list[dict[str, Any]]:
+    """The flips in SQL, oldest first: at a URL, or in the SQLite file beside a configuration."""
+    beside = isinstance(database, Path)
+    engine = open_engine(f"sqlite:///{database.parent / 'prober.db'}" if beside else database)
     try:
         return queries.flips(engine)[::-1]
     finally:
