@@ -11,11 +11,11 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+import redis
 import victim
 from ledger import Ledger, Line, faults, load
-from servers import Valkey
 from stage import until
 
 from prober.emulator import Emulator
@@ -26,6 +26,12 @@ from switch.belief import ANNOUNCED
 from switch.flag import Keys, Op, decode_flip
 
 KEYS = Keys("chat")
+
+
+class Server(Protocol):
+    """A Redis, of whatever make."""
+
+    def client(self) -> redis.Redis: ...
 
 
 @dataclass
@@ -87,7 +93,7 @@ async def daemons(ledger: Path) -> AsyncIterator[Daemons]:
 
 
 async def about_to_flip(
-    made: Daemons, config: Path, valkey: Valkey, emulator: Emulator, **odd: Any
+    made: Daemons, config: Path, valkey: Server, emulator: Emulator, **odd: Any
 ) -> None:
     """A daemon that has written down its intent to leave `a` for `b`, and is held there."""
     await made.start(config, hold_at="intent", **odd)
@@ -129,18 +135,18 @@ def notes(ledger: Path) -> Iterator[Ledger]:
         book.close()
 
 
-def epoch(valkey: Valkey) -> int:
+def epoch(valkey: Server) -> int:
     with valkey.client() as client:
         return int(client.hget(KEYS.state, "epoch") or 0)
 
 
-def primary(valkey: Valkey) -> str | None:
+def primary(valkey: Server) -> str | None:
     with valkey.client() as client:
         found: str | None = client.get(KEYS.primary)
         return found
 
 
-def events(valkey: Valkey) -> list[dict[str, str]]:
+def events(valkey: Server) -> list[dict[str, str]]:
     with valkey.client() as client:
         return [entry for _, entry in client.xrange(KEYS.events)]
 
@@ -171,14 +177,14 @@ def recorded(database: Path | str) -> list[dict[str, Any]]:
         engine.dispose()
 
 
-def evaluations(valkey: Valkey) -> int:
+def evaluations(valkey: Server) -> int:
     """How often the server ran the flip script; everything else goes by hash."""
     with valkey.client() as client:
         found: int = client.info("commandstats")["cmdstat_eval"]["calls"]
         return found
 
 
-def verdict(ledger: Path, valkey: Valkey, in_sql: list[dict[str, Any]]) -> list[str]:
+def verdict(ledger: Path, valkey: Server, in_sql: list[dict[str, Any]]) -> list[str]:
     """What is wrong in the end: with the ledger, with SQL, with what Redis shows."""
     with notes(ledger) as book:
         for entry in events(valkey):
