@@ -89,6 +89,14 @@ class Group:
                 found.append(client.hmget(KEYS.state, "epoch", "decision_id"))
         return found[0][0] is not None and all(one == found[0] for one in found)
 
+    def replicas_seen(self) -> bool:
+        """Every Sentinel would take any of them for a master."""
+        flags = set()
+        for port in self.sentinels:
+            with redis.Redis(port=port, decode_responses=True) as client:
+                flags |= {one["flags"] for one in client.sentinel_slaves("flags")}
+        return flags == {"slave"}
+
     async def until_promoted(self) -> None:
         """Another one is the master now; the tests go by that one from here on."""
         was = self.master

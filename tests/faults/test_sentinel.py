@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from ledger import load
 from scene import (
     about_to_flip,
     answered,
@@ -86,7 +88,7 @@ def checked_at(server: Group) -> int:
 async def test_a_flip_that_died_with_its_master_is_repaired_at_a_higher_epoch(
     replicas: str, tmp_path: Path, servers: Group, emulator: Emulator, oncall: Hook
 ) -> None:
-    """Readers had seen it, and never go back."""
+    """Readers had seen it, and read the older one before the daemon does: they never go back."""
     ledger = tmp_path / "ledger"
     path = write_config(
         tmp_path / "prober.toml", emulator=emulator.url, redis=servers.url, healthy_for="1h"
@@ -105,14 +107,23 @@ async def test_a_flip_that_died_with_its_master_is_repaired_at_a_higher_epoch(
         await until(lambda: reader.flag("chat").epoch == lost, "the reader knows")
         (decision,) = asked(ledger)
         await until(lambda: answered(ledger, decision) == ["committed"], "so does the daemon")
+        await until(lambda: any("failed over: a → b" in t for t in oncall.titles), "it is told")
+        await until(lambda: shown(ledger, decision), "the daemon sees it in the stream")
+        made.signal(path, signal.SIGSTOP)
         with notes(ledger) as book:
             book.note("lost")
-        servers.kill(0)
-        if replicas != "were cut off":
+        if replicas == "were silent and crashed":
             servers.kill(1, 2)
+            servers.shut_replicas_out()
             servers.start(1)
             servers.start(2)
+            await until(servers.replicas_seen, "the Sentinels know that they are back")
+        servers.kill(0)
         await servers.until_promoted()
+        reads = calls(servers, "hgetall")
+        await until(lambda: calls(servers, "hgetall") > reads + 1, "the reader reads the old flag")
+        assert primary(servers) == "a"
+        made.signal(path, signal.SIGCONT)
         await until(lambda: primary(servers) == "b", "it is mended")
         assert epoch(servers) > lost
         await until(lambda: reader.flag("chat").epoch == epoch(servers), "the reader rises")
@@ -165,6 +176,11 @@ async def test_a_wait_for_replicas_neither_delays_nor_undoes_a_flip(
     assert sum("failed over" in title for title in oncall.titles) == 1
     rows = await asyncio.to_thread(recorded, path)
     assert verdict(ledger, servers, rows) == []
+
+
+def shown(ledger: Path, decision: str) -> bool:
+    lines = (line for line in load(ledger) if line["kind"] == "event")
+    return any(line["decision"] == decision for line in lines)
 
 
 def save(server: Group) -> None:
