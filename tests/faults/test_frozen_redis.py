@@ -23,10 +23,11 @@ from scene import (
     events,
     primary,
     recorded,
+    staying,
     verdict,
 )
 from servers import Valkey
-from stage import Hook, until, write_config
+from stage import Hook, until
 
 from prober.emulator import Emulator
 
@@ -45,9 +46,7 @@ async def test_a_write_that_arrives_after_its_deadline_is_refused_and_decided_an
 ) -> None:
     """Nothing else could refuse it: the lease is still held, and the epoch is the expected one."""
     ledger = tmp_path / "ledger"
-    path = write_config(
-        tmp_path / "prober.toml", emulator=emulator.url, redis=own_valkey.url, healthy_for="1h"
-    )
+    path = staying(tmp_path, emulator, own_valkey.url)
     async with daemons(ledger) as made, application(own_valkey.url, ledger) as reader:
         await about_to_flip(made, path, own_valkey, emulator, deadline_ms=1500)
         with frozen(own_valkey):
@@ -77,9 +76,7 @@ async def test_a_write_that_arrives_before_its_deadline_is_found_done_and_told_o
 ) -> None:
     """By the daemon that sent it, or by the one after that."""
     ledger = tmp_path / "ledger"
-    path = write_config(
-        tmp_path / "prober.toml", emulator=emulator.url, redis=own_valkey.url, healthy_for="1h"
-    )
+    path = staying(tmp_path, emulator, own_valkey.url)
     async with daemons(ledger) as made, application(own_valkey.url, ledger) as reader:
         await about_to_flip(made, path, own_valkey, emulator, deadline_ms=30_000)
         with frozen(own_valkey):

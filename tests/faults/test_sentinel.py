@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from ledger import load
 from scene import (
+    KEYS,
     about_to_flip,
     answered,
     application,
@@ -20,10 +21,11 @@ from scene import (
     notes,
     primary,
     recorded,
+    staying,
     verdict,
 )
 from sentinels import Group, group
-from stage import Hook, until, write_config
+from stage import Hook, until
 
 from prober.emulator import Emulator
 from switch.flag import Op
@@ -46,9 +48,7 @@ async def test_a_flip_that_was_replicated_outlives_its_master(
 ) -> None:
     """Daemon and reader follow to the new one, and nothing is written twice or mended."""
     ledger = tmp_path / "ledger"
-    path = write_config(
-        tmp_path / "prober.toml", emulator=emulator.url, redis=servers.url, healthy_for="1h"
-    )
+    path = staying(tmp_path, emulator, servers.url)
     async with daemons(ledger) as made, application(servers.url, ledger) as reader:
         await about_to_flip(made, path, servers, emulator)
         await until(servers.caught_up, "both replicas follow")
@@ -62,7 +62,8 @@ async def test_a_flip_that_was_replicated_outlives_its_master(
         await servers.until_promoted()
         promoted_ms = now_ms(servers)
         await until(lambda: checked_at(servers) > promoted_ms, "the daemon beats on the new one")
-        await until(lambda: not reader.flag("chat").stale, "the reader reads it")
+        await until(lambda: listeners(servers) == 1, "the reader listens there")
+        await until(lambda: reader.flag("chat").epoch == epoch(servers), "the reader knows")
         assert await made.stop(path) == 0
         assert reader.primary("chat") == "b"
         assert events(servers) == before
@@ -81,7 +82,12 @@ def now_ms(server: Group) -> int:
 
 def checked_at(server: Group) -> int:
     with server.client() as client:
-        return int(client.hget("prober:{chat}:state", "checked_at") or 0)
+        return int(client.hget(KEYS.state, "checked_at") or 0)
+
+
+def listeners(server: Group) -> int:
+    with server.client() as client:
+        return int(client.pubsub_numsub(KEYS.changed)[0][1])
 
 
 @pytest.mark.parametrize("replicas", ["were cut off", "were silent and crashed"])
@@ -90,9 +96,7 @@ async def test_a_flip_that_died_with_its_master_is_repaired_at_a_higher_epoch(
 ) -> None:
     """Readers had seen it, and read the older one before the daemon does: they never go back."""
     ledger = tmp_path / "ledger"
-    path = write_config(
-        tmp_path / "prober.toml", emulator=emulator.url, redis=servers.url, healthy_for="1h"
-    )
+    path = staying(tmp_path, emulator, servers.url)
     async with daemons(ledger) as made, application(servers.url, ledger) as reader:
         await about_to_flip(made, path, servers, emulator)
         await until(servers.caught_up, "both replicas follow")
@@ -144,9 +148,7 @@ async def test_a_wait_for_replicas_neither_delays_nor_undoes_a_flip(
 ) -> None:
     """It ends before the call itself would be given up for unknown."""
     ledger = tmp_path / "ledger"
-    path = write_config(
-        tmp_path / "prober.toml", emulator=emulator.url, redis=servers.url, healthy_for="1h"
-    )
+    path = staying(tmp_path, emulator, servers.url)
     async with daemons(ledger) as made, application(servers.url, ledger) as reader:
         await about_to_flip(made, path, servers, emulator)
         await until(servers.caught_up, "both replicas follow")

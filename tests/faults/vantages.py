@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from scene import KEYS, Daemons
+from scene import KEYS, Daemons, patient
 from servers import Valkey
 from stage import until, write_config
 
@@ -23,7 +23,7 @@ def configured(folder: Path, emulator: Emulator, redis: Mapping[str, str]) -> di
     found = {}
     for name in NAMES:
         (folder / name).mkdir()
-        found[name] = write_config(
+        path = write_config(
             folder / name / "prober.toml",
             emulator=emulator.url,
             redis=redis[name],
@@ -31,6 +31,7 @@ def configured(folder: Path, emulator: Emulator, redis: Mapping[str, str]) -> di
             daemon=f'vantage = "{name}"\nvantages = {json.dumps(NAMES)}',
             failback="manual",
         )
+        found[name] = patient(path)
     return found
 
 
@@ -38,8 +39,8 @@ async def all_vote(made: Daemons, paths: Mapping[str, Path], valkey: Valkey, **o
     """Starts them and waits until the flag stands and one of them leads."""
     for path in paths.values():
         await made.start(path, ttl_s=TTL_S, **odd)
-    await until(lambda: voters(valkey) == set(NAMES), "all vote")
-    await until(lambda: leader(valkey), "one leads, and has set the first flag")
+    await until(lambda: voters(valkey) == set(NAMES), "all vote", 60)
+    await until(lambda: leader(valkey), "one leads, and has set the first flag", 60)
 
 
 def voters(valkey: Valkey) -> set[str]:
