@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Protocol
+from uuid import uuid4
 
 import redis
 import victim
@@ -23,7 +24,9 @@ from prober.store import queries
 from prober.store.schema import open_engine
 from switch import AsyncReader, NotReadyError
 from switch.belief import ANNOUNCED
+from switch.connect import connect_async
 from switch.flag import Keys, Op, decode_flip
+from switch.writer import Answer, Request, Status, Writer
 
 KEYS = Keys("chat")
 
@@ -115,11 +118,35 @@ async def about_to_flip(
     await made.until_held(config)
 
 
+async def by_hand(url: str, provider: str) -> Answer:
+    """Moves the flag as `prober failover` would."""
+    client = connect_async(url, timeout_s=2.0)
+    writer = Writer(client)
+    seen = await writer.observe(KEYS)
+    assert seen.flag is not None
+    request = Request(
+        op=Op.MANUAL,
+        decision_id=uuid4().hex,
+        provider=provider,
+        reason="ann was faster",
+        actor="ann",
+        deadline_ms=seen.time_ms + 5_000,
+        expected_epoch=seen.flag.epoch,
+        expected_decision_id=seen.flag.decision_id,
+    )
+    answer = await writer.flip(KEYS, request)
+    assert answer.status is Status.COMMITTED
+    await client.aclose()
+    return answer
+
+
 @asynccontextmanager
-async def application(url: str, ledger: Path, name: str = "app") -> AsyncIterator[AsyncReader]:
+async def application(
+    url: str, ledger: Path, name: str = "app", poll_s: float = 1.0
+) -> AsyncIterator[AsyncReader]:
     """A reader, and a hand that writes down every change of what it serves."""
     book = Ledger(ledger, name)
-    reader = AsyncReader(url, {"chat": "nobody"}, poll_s=1.0)
+    reader = AsyncReader(url, {"chat": "nobody"}, poll_s=poll_s)
     async with reader:
         watching = asyncio.create_task(_watch(reader, book))
         yield reader

@@ -6,7 +6,6 @@ import asyncio
 import signal
 import time
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 from ledger import load
@@ -20,21 +19,13 @@ from scene import (
     recorded,
     verdict,
 )
-from servers import Postgres, Valkey
+from servers import Valkey
 from stage import Hook, until
 from vantages import NAMES, TTL_S, all_vote, configured, leader, others
 from victim import held
 
 from prober.emulator import Emulator
 from prober.journal import decode
-
-
-@pytest.fixture
-async def database(postgresql: Postgres, monkeypatch: pytest.MonkeyPatch) -> str:
-    name = f"t{uuid4().hex}"
-    monkeypatch.setenv("DATABASE", postgresql.url_of(name))
-    await asyncio.to_thread(postgresql.create, name)
-    return postgresql.url_of(name)
 
 
 def kinds(path: Path, decision: str) -> list[str]:
