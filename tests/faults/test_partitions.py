@@ -44,7 +44,8 @@ async def test_a_flip_whose_answer_is_lost_is_read_back_and_told_once(
         application(own_valkey.url, ledger) as reader,
     ):
         path = staying(tmp_path, emulator, proxy.url)
-        await about_to_flip(made, path, own_valkey, emulator)
+        # So late that it can only be told because it was found.
+        await about_to_flip(made, path, own_valkey, emulator, deadline_ms=60_000)
         proxy.hold(answers_only=True)
         made.let_go(path)
         await until(lambda: primary(own_valkey) == "b", "it lands")
