@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
 from pathlib import Path
+from uuid import uuid4
 
 from alembic import command
-from sqlalchemy import Engine, select
+from servers import Postgres
+from sqlalchemy import Connection, Engine, event, select
 
 from prober.flips import rows as flip_rows
 from prober.sample import Outcome, Phases, Sample
@@ -52,6 +57,36 @@ def test_the_schema_is_made_once_and_known_to_be_current(engine: Engine) -> None
     upgrade(engine)
     assert version(engine) is Version.CURRENT
     assert upgrade(engine).before == upgrade(engine).after
+
+
+UPGRADE = "import sys; from prober.store.schema import *; upgrade(open_engine(sys.argv[1]))"
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = "
+
+
+def test_vantages_that_find_one_database_empty_make_its_schema_once(postgresql: Postgres) -> None:
+    """The second comes while the first has made everything but not yet said so."""
+    name = f"t{uuid4().hex}"
+    postgresql.create(name)
+    url = postgresql.url_of(name)
+    engine, watching = open_engine(url), open_engine(url)
+    late: list[subprocess.Popen[bytes]] = []
+
+    @event.listens_for(engine, "commit")
+    def second(_: Connection) -> None:
+        late.append(subprocess.Popen([sys.executable, "-c", UPGRADE, url]))
+        until = time.monotonic() + 60
+        waits = False
+        while not waits:
+            assert time.monotonic() < until
+            assert late[0].poll() is None, "it did not wait"
+            with watching.connect() as connection:  # each transaction sees one moment
+                waits = bool(connection.exec_driver_sql(f"{WAITING}'{name}'").scalar())
+
+    upgrade(engine)
+    assert late[0].wait(60) == 0
+    assert version(engine) is Version.CURRENT
+    engine.dispose()
+    watching.dispose()
 
 
 def test_a_row_put_twice_is_kept_once_and_a_change_is_applied(
