@@ -191,9 +191,10 @@ def events(valkey: Server) -> list[dict[str, str]]:
         return [entry for _, entry in client.xrange(KEYS.events)]
 
 
-def asked(ledger: Path, op: Op = Op.AUTO) -> list[str]:
-    """The decisions that daemons called the script for, in order."""
-    return [line["decision"] for line in load(ledger) if line["kind"] == "ask" and line["op"] == op]
+def asked(ledger: Path, *ops: Op) -> list[str]:
+    """The decisions that daemons called the script for, in order; automatic flips if not said."""
+    asks = (line for line in load(ledger) if line["kind"] == "ask")
+    return [line["decision"] for line in asks if line["op"] in (ops or (Op.AUTO,))]
 
 
 def answered(ledger: Path, decision: str) -> list[str]:
