@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
+from uuid import uuid4
 
 import pytest
+from servers import Postgres
 from stage import Hook, hook
 
 from prober.emulator import Emulator, started
@@ -22,3 +25,12 @@ def oncall(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hook]:
     with hook() as taken:
         monkeypatch.setenv("HOOK", taken.url)
         yield taken
+
+
+@pytest.fixture
+async def database(postgresql: Postgres, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The URL of an empty database, which configurations with `database="env"` use."""
+    name = f"t{uuid4().hex}"
+    monkeypatch.setenv("DATABASE", postgresql.url_of(name))
+    await asyncio.to_thread(postgresql.create, name)
+    return postgresql.url_of(name)

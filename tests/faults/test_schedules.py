@@ -13,24 +13,31 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 import victim
 from disorder import Fault, Schedule, schedule
 from ledger import load
 from redis.exceptions import RedisError
-from scene import KEYS, Daemons, application, daemons, epoch, notes, primary, verdict
+from scene import (
+    KEYS,
+    Daemons,
+    application,
+    daemons,
+    epoch,
+    notes,
+    primary,
+    recorded,
+    try_by_hand,
+    verdict,
+)
 from servers import Postgres, Valkey
+from sqlalchemy import make_url
 from stage import Hook, write_config
 
 from prober.emulator import Emulator
-from prober.store import queries
-from prober.store.schema import open_engine
 from switch import AsyncReader
-from switch.connect import connect_async
-from switch.flag import Op
-from switch.writer import FlipUnknownError, Request, Writer
+from switch.writer import FlipUnknownError, Writer
 
 NAMES = ("eu-1", "us-1", "ap-1")
 APIS = {"a": "anthropic", "b": "openai"}
@@ -42,6 +49,7 @@ QUICKER = {
     'interval = "100ms"\nsuspect_interval = "25ms"': 'interval = "60ms"\nsuspect_interval = "20ms"',
     "[route.failover]": "[route.failover]\nmax_flips = 1000",
 }
+HASTY = {"deadline_ms": 1_500, "ttl_s": 3.0}
 PATIENCE_S = 60.0
 LEFT_WITHIN_S = 2.0
 SOAK = int(os.environ.get("SOAK_SCHEDULES", "200"))
@@ -57,7 +65,7 @@ class World:
     emulator: Emulator
     oncall: Hook
     made: Daemons
-    database: str
+    database: str  # a URL
     configs: list[Path] = field(default_factory=list)
     backed_up: bool = False
 
@@ -68,7 +76,7 @@ class World:
                 config = self.configs[step.who]
                 await self.made.kill(config)
                 await asyncio.sleep(step.lasts_s)
-                await self.made.start(config, die_at=step.point, hasty=True)
+                await self.made.start(config, die_at=step.point, **HASTY)
             case "freeze":
                 await self.freeze(step)
             case "redis freezes":
@@ -110,23 +118,9 @@ class World:
 
     async def move(self) -> None:
         """To the other provider, as `prober failover --force` does, whatever comes between."""
-        client = connect_async(self.valkey.url)
-        writer = Writer(client)
         with notes(self.made.ledger) as book, contextlib.suppress(RedisError, FlipUnknownError):
-            seen = await writer.observe(KEYS)
-            if seen.flag is not None:
-                request = Request(
-                    Op.MANUAL,
-                    uuid4().hex,
-                    OTHER[seen.flag.provider],
-                    "moved by hand",
-                    "ann@desk",
-                    seen.time_ms + 1000,
-                    seen.flag.epoch,
-                    seen.flag.decision_id,
-                )
-                await victim.noting(Writer.flip, book)(writer, KEYS, request)
-        await client.aclose()
+            to = OTHER[primary(self.valkey) or "a"]
+            await try_by_hand(self.valkey.url, to, victim.noting(Writer.flip, book))
 
     async def freeze(self, step: Fault) -> None:
         config = self.configs[step.who]
@@ -136,9 +130,11 @@ class World:
             self.made.signal(config, signal.SIGCONT)
 
     async def cut_sql(self, lasts_s: float) -> None:
-        await asyncio.to_thread(self.postgresql.admit, self.database, False)
+        name = make_url(self.database).database
+        assert name is not None
+        await asyncio.to_thread(self.postgresql.admit, name, False)
         await asyncio.sleep(lasts_s)
-        await asyncio.to_thread(self.postgresql.admit, self.database, True)
+        await asyncio.to_thread(self.postgresql.admit, name, True)
 
     async def sees(self, happened: Callable[[], object], what: str) -> None:
         """Waits for something that any of the daemons may bring about."""
@@ -172,7 +168,7 @@ class World:
             process = self.made.running.get(config)
             if process is not None and not process.is_alive():
                 assert process.exitcode == -9, log(config)
-                await self.made.start(config, hasty=True)
+                await self.made.start(config, **HASTY)
 
 
 def log(config: Path) -> str:
@@ -185,7 +181,7 @@ async def play(world: World, plan: Schedule) -> None:
     world.configs = [config(world, plan, who) for who in range(plan.daemons)]
     async with application(valkey.url, ledger) as reader:
         for path in world.configs:
-            await world.made.start(path, hasty=True)
+            await world.made.start(path, **HASTY)
         await world.sees(lambda: agree(valkey, reader), "the first flag")
         for faults in plan.rounds:
             fails = reader.primary("chat")
@@ -203,7 +199,7 @@ async def play(world: World, plan: Schedule) -> None:
         for path in world.configs:
             await world.answers(path)
             if await world.made.stop(path) != 0:  # the last flip may have been its last deed
-                await world.made.start(path, hasty=True)
+                await world.made.start(path, **HASTY)
                 await world.answers(path)
                 assert await world.made.stop(path) == 0, log(path)
 
@@ -255,11 +251,8 @@ async def world(
     postgresql: Postgres,
     emulator: Emulator,
     oncall: Hook,
-    monkeypatch: pytest.MonkeyPatch,
+    database: str,
 ) -> AsyncIterator[World]:
-    database = f"t{uuid4().hex}"
-    await asyncio.to_thread(postgresql.create, database)
-    monkeypatch.setenv("DATABASE", postgresql.url_of(database))
     async with daemons(tmp_path / "ledger") as made:
         yield World(tmp_path, own_valkey, postgresql, emulator, oncall, made, database)
 
@@ -268,9 +261,7 @@ async def ends_well(world: World, seed: int, rounds: int) -> None:
     plan = schedule(seed, rounds)
     print(plan)  # noqa: T201  pytest shows it when it fails
     await play(world, plan)
-    engine = await asyncio.to_thread(open_engine, world.postgresql.url_of(world.database))
-    flips = await asyncio.to_thread(queries.flips, engine)
-    await asyncio.to_thread(engine.dispose)
+    flips = await asyncio.to_thread(recorded, world.database)
     assert verdict(world.made.ledger, world.valkey, flips) == []
 
 

@@ -1,7 +1,7 @@
 """A whole daemon in a process of its own, which writes down what it does and may be killed.
 
-It can kill itself at a named point: the seams of an automatic flip, each after the step it is
-named for.
+It can kill itself at a named point, or wait there until it is let go: the seams of an automatic
+flip, each after the step it is named for.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from prober.alerts.outbox import Outbox
 from prober.daemon import Daemon
 from prober.journal import Journal
 from switch.flag import Flip, Keys, Op
-from switch.lease import TIMING
+from switch.lease import TIMING, Timing
 from switch.writer import Answer, FlipUnknownError, Observed, Request, Writer
 
 POINTS = ("intent", "script", "done", "incident", "alert", "delivery")
@@ -32,30 +33,49 @@ _server = multiprocessing.get_context("forkserver")
 _server.set_forkserver_preload(["victim"])
 
 
-def start(
-    config: Path, ledger: Path, *, die_at: str = "", hasty: bool = False
-) -> multiprocessing.process.BaseProcess:
-    """A daemon with this process's environment; its log lines go to `<config>.log`.
+@dataclass(frozen=True)
+class Orders:
+    """What is odd about a daemon.
 
-    `hasty`: a lease and a deadline that end within seconds.
+    Attributes:
+        die_at, hold_at: a point; at the second it waits, once, for as long as `held` exists.
+        deadline_ms, ttl_s: how long its flips may take and its leases live, if not as usual.
     """
+
+    die_at: str = ""
+    hold_at: str = ""
+    deadline_ms: int = 0
+    ttl_s: float = 0.0
+
+
+def start(config: Path, ledger: Path, orders: Orders) -> multiprocessing.process.BaseProcess:
+    """A daemon with this process's environment; its log lines go to `<config>.log`."""
     process = _server.Process(
-        target=_run, args=(config, ledger, die_at, hasty, dict(os.environ)), daemon=True
+        target=_run, args=(config, ledger, orders, dict(os.environ)), daemon=True
     )
     process.start()
     return process
 
 
-def _run(config: Path, ledger: Path, die_at: str, hasty: bool, environment: dict[str, str]) -> None:
+def held(config: Path) -> Path:
+    return config.with_suffix(".held")
+
+
+def _run(config: Path, ledger: Path, orders: Orders, environment: dict[str, str]) -> None:
     os.environ.update(environment)
-    if hasty:
-        hurry()
     log = os.open(config.with_suffix(".log"), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     os.dup2(log, sys.stderr.fileno())
     book = Ledger(ledger, config.parent.name)
     write_down(book)
-    if die_at:
-        arm(die_at)
+    if orders.die_at:
+        arm(orders.die_at, die)
+    if orders.hold_at:
+        arm(orders.hold_at, Hold(held(config)))
+    if orders.deadline_ms:
+        flipper.DEADLINE_MS = orders.deadline_ms
+    if orders.ttl_s:
+        # Every part holds this one value; the other is made only to be checked.
+        object.__setattr__(TIMING, "ttl_s", Timing(ttl_s=orders.ttl_s).ttl_s)
     asyncio.run(_daemon(config, book))
 
 
@@ -67,14 +87,23 @@ async def _daemon(config: Path, book: Ledger) -> None:
     await daemon.run()
 
 
-def hurry() -> None:
-    object.__setattr__(TIMING, "ttl_s", 3.0)
-    TIMING.__post_init__()  # it must still hold
-    flipper.DEADLINE_MS = 1_500
-
-
-def die() -> None:
+async def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Hold:
+    """Waits, the first time it is called, until the file it has made is gone."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._over = False
+
+    async def __call__(self) -> None:
+        if not self._over:
+            self._over = True
+            self._file.touch()
+            while self._file.exists():
+                await asyncio.sleep(0.005)
 
 
 def write_down(ledger: Ledger) -> None:
@@ -150,26 +179,26 @@ def event(flip: Flip, run: str) -> dict[str, Any]:
     }
 
 
-def arm(point: str) -> None:
-    """Makes the step `point`, of an automatic flip, the last thing this process does."""
+def arm(point: str, act: Callable[[], Awaitable[None]]) -> None:
+    """Makes `act` come after the step `point` of an automatic flip."""
     append, flip, attempt = Journal.append, Writer.flip, Outbox._try
 
     async def appending(self: Journal, kind: str, **fields: Any) -> None:
         await append(self, kind, **fields)
         of_flip = fields.get("op") == Op.AUTO.value or fields.get("event") == "failed_over"
         if kind == point and (of_flip or kind == "incident"):
-            die()
+            await act()
 
     async def flipping(self: Writer, keys: Any, request: Any, **more: Any) -> Any:
         answer = await flip(self, keys, request, **more)
         if point == "script" and request.op is Op.AUTO:
-            die()
+            await act()
         return answer
 
     async def attempting(self: Outbox, item: Any) -> str:
         failure = await attempt(self, item)
         if point == "delivery" and item.event.kind == "failed_over" and not failure:
-            die()
+            await act()
         return failure
 
     Journal.append = appending  # type: ignore[method-assign]
