@@ -22,7 +22,7 @@ from prober.web.control import RefusedError, ask
 
 async def crash(path: Path, point: str, valkey: Valkey, emulator: Emulator, made: Daemons) -> int:
     """Runs until the daemon has killed itself at `point`; gives the epoch before the outage."""
-    daemon = await made.start(path, die_at=point)
+    daemon = await made.start(path, die_at=point, deadline_ms=1_000)
     await until(lambda: primary(valkey) == "a" or not daemon.is_alive(), "the first flag")
     before = epoch(valkey)
     await asyncio.to_thread(valkey.back_up)
@@ -68,6 +68,7 @@ async def test_one_flip_and_its_alert_survive_a_kill(
         database="env",
         healthy_for="1h",
     )
+    path.write_text(path.read_text().replace('min_span = "1s"', 'min_span = "300ms"'))
     async with daemons(ledger) as made, application(own_valkey.url, ledger) as reader:
         before = await crash(path, point, own_valkey, emulator, made)
         struck = epoch(own_valkey)
