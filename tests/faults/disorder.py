@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from victim import POINTS
+from victim import POINTS, RECOVERY
 
 LONGEST_S = 0.6
 # From an outage to its flip: the faults are to meet it.
@@ -66,7 +66,7 @@ def schedule(seed: int, rounds: int) -> Schedule:
             pause_s=chance.uniform(0, longest_s),
             lasts_s=chance.uniform(0, LONGEST_S),
             who=chance.randrange(daemons),
-            point=chance.choice(["", *POINTS]),
+            point=chance.choice(["", *POINTS, *RECOVERY]),
         )
 
     return Schedule(

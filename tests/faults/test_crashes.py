@@ -9,10 +9,20 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from scene import Daemons, application, daemons, epoch, events, primary, verdict
+from scene import (
+    Daemons,
+    application,
+    daemons,
+    epoch,
+    events,
+    primary,
+    recorded,
+    staying,
+    verdict,
+)
 from servers import Postgres, Valkey
 from stage import Hook, running, until, write_config
-from victim import POINTS
+from victim import POINTS, RECOVERY
 
 from prober.emulator import Emulator
 from prober.journal import decode
@@ -102,6 +112,31 @@ async def test_one_flip_and_its_alert_survive_a_kill(
     assert 1 <= told <= 2, "at least once; twice only when killed after delivery"
     if point != "delivery":
         assert told == 1
+
+
+@pytest.mark.parametrize("redis", ["redis old", "redis empty"])
+@pytest.mark.parametrize("point", RECOVERY)
+async def test_killed_while_it_recovers_it_recovers_all_the_same(
+    point: str, redis: str, tmp_path: Path, own_valkey: Valkey, emulator: Emulator, oncall: Hook
+) -> None:
+    """The flip was committed and told; Redis forgot it, and the daemon dies putting it back."""
+    ledger = tmp_path / "ledger"
+    path = staying(tmp_path, emulator, own_valkey.url)
+    async with daemons(ledger) as made, application(own_valkey.url, ledger) as reader:
+        await crash(path, "delivery", own_valkey, emulator, made)
+        await forget(redis, own_valkey)
+        again = await made.start(path, die_at=point, deadline_ms=1_000)
+        await until(lambda: not again.is_alive(), f"it dies at {point}")
+        assert again.exitcode == -9
+        async with running(path) as daemon:
+            await until(lambda: daemon.judge.states["chat"].primary == "b", "what was committed")
+            await until(lambda: reader.primary("chat") == "b", "the reader knows")
+            await until(lambda: not daemon.outbox.unsent, "nothing is left to send")
+            assert await asyncio.to_thread(daemon.store.wait_written, 10)
+    flips = await asyncio.to_thread(recorded, path)
+    assert verdict(ledger, own_valkey, flips) == []
+    assert [flip["to_provider"] for flip in flips if flip["op"] == "auto"] == ["b"]
+    assert sum("failed over: a → b" in title for title in oncall.titles) <= 2
 
 
 async def test_learned_and_open_things_are_in_sql_after_a_kill(

@@ -27,6 +27,8 @@ from switch.lease import TIMING, Timing
 from switch.writer import Answer, FlipUnknownError, Observed, Request, Writer
 
 POINTS = ("intent", "script", "done", "incident", "alert", "delivery")
+# The same of a seed or a repair.
+RECOVERY = ("recovery intent", "recovery script", "recovery done")
 
 # One server has everything imported; a daemon is a fork of that, made in milliseconds.
 _server = multiprocessing.get_context("forkserver")
@@ -180,18 +182,20 @@ def event(flip: Flip, run: str) -> dict[str, Any]:
 
 
 def arm(point: str, act: Callable[[], Awaitable[None]]) -> None:
-    """Makes `act` come after the step `point` of an automatic flip."""
+    """Makes `act` come after the step `point` of an automatic flip, or of a recovery."""
     append, flip, attempt = Journal.append, Writer.flip, Outbox._try
+    ops = (Op.SEED, Op.REPAIR) if point in RECOVERY else (Op.AUTO,)
+    step = point.removeprefix("recovery ")
 
     async def appending(self: Journal, kind: str, **fields: Any) -> None:
         await append(self, kind, **fields)
-        of_flip = fields.get("op") == Op.AUTO.value or fields.get("event") == "failed_over"
-        if kind == point and (of_flip or kind == "incident"):
+        of_flip = fields.get("op") in ops or fields.get("event") == "failed_over"
+        if kind == step and (of_flip or kind == "incident"):
             await act()
 
     async def flipping(self: Writer, keys: Any, request: Any, **more: Any) -> Any:
         answer = await flip(self, keys, request, **more)
-        if point == "script" and request.op is Op.AUTO:
+        if step == "script" and request.op in ops:
             await act()
         return answer
 
