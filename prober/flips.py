@@ -14,8 +14,8 @@ from prober.store.writer import Row
 from switch.flag import Flip, Op, Pin
 
 LINEAGE = 1_000
-# More than any freeze counts.
-AUTOMATIC = 100
+# Enough to know who placed the flag and how often automation moved it of late.
+DECIDED = 64
 
 
 def to_record(flip: Flip) -> dict[str, Any]:
@@ -69,24 +69,22 @@ class Memory:
     """What this process knows a route went through: the base of recovery.
 
     Attributes:
-        automatic: the newest flips by themselves, by decision_id.
+        decided: the newest flips that people or automation decided on, oldest first.
     """
 
     flip: Flip | None = None
     pin: Pin | None = None
     lineage: dict[str, str] = field(default_factory=dict)
-    automatic: dict[str, Flip] = field(default_factory=dict)
     drilled: Drilled | None = None
+    decided: tuple[Flip, ...] = ()
 
     def learn(self, flip: Flip) -> None:
-        """Takes one flip up; an older one adds to the lineage only."""
+        """Takes one flip up; an older one adds to the lineage and to `decided` only."""
         self.lineage[flip.decision_id] = flip.parent
         while len(self.lineage) > LINEAGE:
             del self.lineage[next(iter(self.lineage))]
-        if flip.automatic:
-            self.automatic[flip.decision_id] = flip
-            while len(self.automatic) > AUTOMATIC:
-                del self.automatic[next(iter(self.automatic))]
+        if flip.op in (Op.AUTO, Op.MANUAL):
+            self.decided = joined(self.decided, (flip,))[-DECIDED:]
         if self.flip is not None and flip.epoch <= self.flip.epoch:
             return
         self.flip = flip
@@ -96,13 +94,15 @@ class Memory:
         elif flip.pin_cleared:
             self.pin = None
 
-    def flips_with(self, seen: Iterable[Flip]) -> list[Flip]:
-        """These, and the automatic ones that whoever showed them has forgotten; oldest first."""
-        joined = self.automatic | {flip.decision_id: flip for flip in seen}
-        return sorted(joined.values(), key=lambda flip: flip.epoch)
-
     def known(self) -> Known:
         return Known(self.flip, self.pin, self.lineage)
+
+
+def joined(known: tuple[Flip, ...], shown: tuple[Flip, ...]) -> tuple[Flip, ...]:
+    """Both by epoch, each flip once; `shown` as it is where it lacks nothing."""
+    there = {flip.decision_id for flip in shown}
+    lost = [flip for flip in known if flip.decision_id not in there]
+    return tuple(sorted((*lost, *shown), key=lambda flip: flip.epoch)) if lost else shown
 
 
 @dataclass

@@ -26,6 +26,7 @@ AT_ONCE = 250
 MOST = 2_000
 # Older ones say nothing about now.
 OLDEST_S = 10.0
+NOTHING = "0-0"
 
 
 class Intake:
@@ -40,7 +41,7 @@ class Intake:
         self._judge = judge
         self._clock = clock
         self._last: dict[str, str] = {}
-        self._told = ""
+        self._told: dict[str, str] = {}
         self._stopping = False
         self.passed_over = 0
 
@@ -58,13 +59,13 @@ class Intake:
     async def _try(self, state: RouteState) -> None:
         try:
             await self.read(state)
-            self._told = ""
+            self._told.pop(state.name, None)
         except (RedisError, OSError) as error:
             # What is written while we cannot look is old by the time we can.
             self._last.pop(state.name, None)
-            if self._told != str(error):
+            if self._told.get(state.name) != str(error):
                 log.info("%s: no reports: %s", state.name, error)
-            self._told = str(error)
+            self._told[state.name] = str(error)
 
     async def read(self, state: RouteState) -> None:
         """Takes what has come since the last look. Raises RedisError, OSError."""
@@ -74,8 +75,7 @@ class Intake:
             now_ms, now_s = seconds * 1000 + micros // 1000, self._clock.mono()
             last = self._last.get(state.name)
             if last is None or _ms(last) > now_ms + 1_000:
-                # The first look, or a Redis whose clock went back.
-                last = self._last[state.name] = f"{now_ms}-0"
+                last = self._last[state.name] = await self._from(key, last)
             said = await self._client.xread({key: last}, count=AT_ONCE)
             # RESP3 gives a map of lists of batches, RESP2 a list of pairs.
             entries = _entries(said)
@@ -95,9 +95,24 @@ class Intake:
         self._last.pop(state.name, None)
         self.passed_over += 1
 
+    async def _from(self, key: str, last: str | None) -> str:
+        """Where to read on at the first look, or when the clock of Redis went back.
+
+        Ids never go back, so entries may come from the future for a while: those that were read
+        must not be read again. Only a stream that was lost begins anew.
+        """
+        entries = await self._client.xrevrange(key, count=1)
+        newest = str(entries[0][0]) if entries else NOTHING
+        return last if last is not None and _place(newest) >= _place(last) else newest
+
 
 def _ms(id: str) -> int:
-    return int(id.partition("-")[0])
+    return _place(id)[0]
+
+
+def _place(id: str) -> tuple[int, int]:
+    ms, _, number = id.partition("-")
+    return int(ms), int(number)
 
 
 def _entries(said: object) -> list[tuple[str, dict[str, str]]]:

@@ -10,7 +10,7 @@ from typing import Protocol
 from prober.checks import domains_of, on_loopback
 from prober.config import Config, Provider, Route
 from prober.drill import Drill
-from prober.flips import Memory
+from prober.flips import Memory, joined
 from prober.health import Tracker
 from prober.journal import Record
 from prober.maintenance import Window
@@ -18,7 +18,7 @@ from prober.objective import objectives_of
 from prober.pace import SUSPICION_FAST_S, SUSPICION_SLOW_S, WATCH_S, Need, Share
 from prober.rules import rules_of
 from switch.decide import Action, Alarm, Decision, frozen_until
-from switch.flag import Flag, Keys, Mode
+from switch.flag import Flag, Flip, Keys, Mode
 from switch.lease import TIMING
 from switch.reports import Report
 from switch.target import Policy
@@ -198,10 +198,13 @@ class RouteState:
             self._empty_ms = seen.time_ms
 
     @property
+    def flips(self) -> tuple[Flip, ...]:
+        """The newest, oldest first: the stream, and what a Redis that lost it has forgotten."""
+        return joined(self.memory.decided, self.seen.flips) if self.seen else ()
+
+    @property
     def frozen_until(self) -> int:
-        # An emptied Redis lifts no freeze.
-        flips = self.memory.flips_with(self.seen.flips if self.seen else ())
-        return frozen_until(flips, self.policy, self.acknowledged_ms)
+        return frozen_until(self.flips, self.policy, self.acknowledged_ms)
 
     # -- what a decision leaves behind -------------------------------------------------------
 

@@ -77,12 +77,12 @@ def lease_nonce(folder: Path) -> str:
 
     Whoever has the lock knows that the last run is dead: its lease may go on at once instead of
     outliving it, and what its calls still do is fenced by their deadline and the epoch. A copy
-    of the folder on another machine, or a restored one, is of another boot.
+    of the folder, here or on another machine, or a restored one, is another place.
     """
-    here, path = memento.boot_id(), folder / "lease"
+    here, path = _place(folder), folder / "lease"
     try:
-        boot, _, nonce = path.read_text("ascii").partition(" ")
-        if here and boot == here and nonce:
+        place, _, nonce = path.read_text("ascii").partition(" ")
+        if here and place == here and nonce:
             return nonce
     except (OSError, ValueError):
         pass  # none yet, or not ours
@@ -92,6 +92,16 @@ def lease_nonce(folder: Path) -> str:
     except OSError as error:
         log.warning("%s cannot be written (%s): a restart will wait for its lease", path, error)
     return nonce
+
+
+def _place(folder: Path) -> str:
+    """This boot and this very folder; empty where that cannot be known."""
+    boot = memento.boot_id()
+    try:
+        found = folder.stat()
+    except OSError:
+        return ""
+    return boot and f"{boot}:{found.st_dev}:{found.st_ino}"
 
 
 async def recall(records: list[Record], store: Store, config: Config, seconds: float) -> Past:

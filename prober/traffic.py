@@ -234,7 +234,8 @@ class Traffic:
             self.since_s = end_s - BLOCK_S
         self._until_s = end_s
         self._told.add(told.bad, told.total)
-        self._processes.update(block)
+        if len(self._processes) < MAX_PROCESSES:
+            self._processes.update(block)
         for process, seen in block.items():
             seat = self._seat(process, end_s)
             if seat is not None:

@@ -45,7 +45,7 @@ def view_of(state: RouteState, standing: Standing) -> View:
         holding=holding,
         sql_up=standing.sql_up,
         quiet=_quiet(state, now_ms),
-        flips=seen.flips if seen else (),
+        flips=state.flips,
         frozen_until=state.frozen_until,
         leaving_for_ms=leaving_ms,
     )

@@ -13,12 +13,14 @@ from typing import Self
 from redis.exceptions import RedisError
 
 from switch.agenda import POLL_S
+from switch.belief import STALE_POLLS
+from switch.complaints import UNSENT, Complaints
 from switch.face import Face
 from switch.flag import DEFAULT_NAMESPACE
 from switch.hub import Hub
 from switch.link import AsyncLink
 from switch.reports import FLUSH_S, STREAM_LENGTH, Tally, encode_report
-from switch.routes import OnChange, OnUnsupported, Routes, guarded
+from switch.routes import OnChange, OnUnsupported, Routes, guarded, warn
 
 log = logging.getLogger("switch")
 
@@ -53,6 +55,7 @@ class AsyncReader(Face):
             AsyncLink(each)  # a URL that nobody can read is refused here, not in the worker
         self._url, self._report_url = url, report_url
         self._tally = Tally(self._routes.keys.values(), clock) if report_url else None
+        self._unsent = Complaints(UNSENT, report_url, STALE_POLLS * poll_s)
         self._ready = asyncio.Event()
         self._routes.on_ready = self._ready.set
         self._hub: Hub | None = None
@@ -83,18 +86,29 @@ class AsyncReader(Face):
             await asyncio.to_thread(self._routes.save)
 
     def start(self) -> None:
-        """Starts listening. Never blocks."""
-        if self._hub is not None:
+        """Starts listening. Never blocks. Again, too: after `close`, or in a later loop."""
+        if self._hub is not None and not self._hub.ended:
             return
+        if self._closing.is_set() or self._hub is not None:
+            self._renew()
         self._hub = Hub.join(self._url, self._routes)
         if self._tally is not None:
             self._reporter = asyncio.create_task(self._report(), name="prober-reports")
 
+    def _renew(self) -> None:
+        # Events belong to the loop in which they were first waited for.
+        self._closing = asyncio.Event()
+        if not self._ready.is_set():
+            self._ready = asyncio.Event()
+            self._routes.on_ready = self._ready.set
+
     async def close(self) -> None:
         """Ends listening. What was served last is still there to be read."""
         self._closing.set()
-        if self._reporter is not None:
-            await self._reporter
+        reporter, self._reporter = self._reporter, None
+        # One that the application cancelled, or whose loop is over, has nothing left to send.
+        if reporter is not None and not reporter.done() and not reporter.get_loop().is_closed():
+            await reporter
         if self._hub is not None:
             hub, self._hub = self._hub, None
             await hub.leave(self._routes)
@@ -127,7 +141,8 @@ class AsyncReader(Face):
         try:
             for keys, report in self._tally.drain():
                 await link.add(keys, encode_report(report), STREAM_LENGTH)
+                warn(self._unsent.worked())
         except (RedisError, OSError) as error:
-            log.debug("reports are lost: %s", error)
+            warn(self._unsent.failed(error, self._routes.clock()))
         except Exception:
             log.exception("reports are lost")

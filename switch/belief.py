@@ -14,6 +14,7 @@ from switch.flag import Candidate, Flag
 from switch.snapshot import Remembered
 
 CONFIRM_WITHIN_S = 2.0
+STALE_POLLS = 3
 ANNOUNCED = "announced, not confirmed yet"
 
 
@@ -159,7 +160,7 @@ class Belief:
 
     def reading(self, now_s: float, poll_s: float) -> Reading:
         read_age = None if self._read_s is None else now_s - self._read_s
-        stale = read_age is None or read_age > 3 * poll_s
+        stale = read_age is None or read_age > STALE_POLLS * poll_s
         epoch, reason = 0, ""
         if self.flag:
             source = Source.CACHED if stale else Source.LIVE

@@ -17,6 +17,12 @@ from redis.retry import Retry
 
 SOCKET_TIMEOUT_S = 0.25
 
+HOW = (
+    "the URL of Redis cannot be read: write redis://[user:password@]host:6379/0, with special "
+    "characters in user and password percent-encoded; or rediss://, unix://, "
+    "redis+sentinel://host:26379/service, redis+cluster://host:6379"
+)
+
 # redis-py reads its own package's metadata from disk to name itself on every new connection.
 _UNNAMED: dict[str, Any] = (
     {"driver_info": None}
@@ -32,6 +38,7 @@ def connect(url: str, *, timeout_s: float = SOCKET_TIMEOUT_S) -> redis.Redis:
     """
     options = _options(timeout_s) | {"retry": Retry(NoBackoff(), 0)}
     if not _is_sentinel(url):
+        _check(url)
         return redis.Redis.from_url(url, **options)
     nodes, name, tls, login = _sentinel(url)
     options |= tls
@@ -46,6 +53,7 @@ def connect_async(url: str, *, timeout_s: float = SOCKET_TIMEOUT_S) -> redis.asy
     """The same for asyncio."""
     options = _options(timeout_s) | {"retry": AsyncRetry(NoBackoff(), 0)}
     if not _is_sentinel(url):
+        _check(url)
         return redis.asyncio.Redis.from_url(url, **options)
     nodes, name, tls, login = _sentinel(url)
     options |= tls
@@ -78,6 +86,21 @@ def _options(timeout_s: float) -> dict[str, Any]:
     }
 
 
+def _check(url: str) -> None:
+    """Refuses what redis-py would: its own words may hold a piece of the password."""
+    try:
+        parse_url(url)  # type: ignore[no-untyped-call]
+    except ValueError:
+        raise ValueError(HOW) from None
+
+
+def _number(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(HOW) from None
+
+
 def _is_sentinel(url: str) -> bool:
     return url.startswith(("redis+sentinel://", "rediss+sentinel://"))
 
@@ -95,9 +118,9 @@ def _sentinel(url: str) -> tuple[list[tuple[str, int]], str, dict[str, Any], dic
     nodes = []
     for node in place[2].split(","):
         host, _, port = node.rpartition(":") if ":" in node else (node, "", "26379")
-        nodes.append((host, int(port)))
+        nodes.append((host, _number(port)))
     asked = dict(parse_qsl(parts.query))
-    login: dict[str, Any] = {"db": int(asked["db"])} if "db" in asked else {}
+    login: dict[str, Any] = {"db": _number(asked["db"])} if "db" in asked else {}
     if place[0]:
         user, _, password = place[0].partition(":")
         login |= {"username": unquote(user) or None, "password": unquote(password) or None}

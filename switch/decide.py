@@ -245,7 +245,9 @@ def _failback(view: View, policy: Policy, flag: Flag, primary: ProviderView) -> 
     since = view.now_ms - flag.changed_at
     ours = last.automatic if last else flag.actor.startswith(MACHINE)
     if not ours:
-        return _hold(f"{fine}; placed here by {flag.actor or 'an operator'}", weighed=weighed)
+        # A seed or a repair put back what somebody else had placed.
+        who = last.actor if last and flag.actor.startswith(MACHINE) else flag.actor
+        return _hold(f"{fine}; placed here by {who or 'an operator'}", weighed=weighed)
     waiting = ""
     if not view.sql_up:
         waiting = "history cannot be written"

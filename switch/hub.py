@@ -16,10 +16,12 @@ from weakref import WeakKeyDictionary
 
 from redis.exceptions import RedisError
 
-from switch.agenda import Agenda, Ear
+from switch.agenda import POLL_S, Agenda, Ear
+from switch.belief import STALE_POLLS
+from switch.complaints import DEAF, REFUSALS, UNREAD, Complaints
 from switch.flag import Keys, decode_changed
 from switch.link import LOST, AsyncLink
-from switch.routes import Routes
+from switch.routes import Routes, warn
 
 log = logging.getLogger("switch")
 
@@ -39,6 +41,8 @@ class Hub:
         self._name = url, clock
         self._clock = clock
         self._agenda, self._ear = Agenda(random.uniform), Ear(random.uniform)
+        self._unread = Complaints(UNREAD, url, STALE_POLLS * POLL_S)
+        self._deaf = Complaints(DEAF, url, STALE_POLLS * POLL_S)
         self._members: dict[Keys, dict[int, Routes]] = {}
         self._by_channel: dict[str, Keys] = {}
         self._subscribed: set[str] = set()
@@ -51,7 +55,7 @@ class Hub:
         """Raises ValueError for a URL it cannot read."""
         hubs = _hubs.setdefault(asyncio.get_running_loop(), {})
         name = url, routes.clock
-        if name not in hubs:
+        if name not in hubs or hubs[name].ended:
             hubs[name] = cls(url, routes.clock)
         hub = hubs[name]
         for keys in routes.keys.values():
@@ -61,6 +65,12 @@ class Hub:
         if hub._worker is None:
             hub._worker = asyncio.create_task(hub._run(), name="prober-reader")
         return hub
+
+    @property
+    def ended(self) -> bool:
+        """Nobody reads any more: the application cancelled all tasks, or its loop is over."""
+        worker = self._worker
+        return worker is not None and (worker.done() or worker.get_loop().is_closed())
 
     async def leave(self, routes: Routes) -> None:
         for keys in routes.keys.values():
@@ -72,13 +82,17 @@ class Hub:
         if not self._members:
             await self._end()
 
-    async def _end(self) -> None:
+    def _forget(self) -> None:
+        # A task knows its loop, so that an entry would keep the key of the table alive.
         hubs = _hubs.get(asyncio.get_running_loop(), {})
         if hubs.get(self._name) is self:
             del hubs[self._name]
+
+    async def _end(self) -> None:
+        self._forget()
         # The flag besides: redis-py can swallow a cancellation.
         self._closing = True
-        if self._worker is not None:
+        if self._worker is not None and not self.ended:
             self._worker.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._worker
@@ -100,7 +114,9 @@ class Hub:
                     await self._drop()
                     await asyncio.sleep(1.0)
         finally:
+            self._forget()
             await self._drop()
+            await self.link.close()
 
     def _everybody(self) -> list[Routes]:
         return list({key: r for of in self._members.values() for key, r in of.items()}.values())
@@ -111,17 +127,21 @@ class Hub:
             try:
                 known = await self.link.read(keys)
             except LOST as error:
-                log.debug("Redis cannot be read: %s", error)
+                warn(self._unread.failed(error, self._clock()))
                 # One wait for a dead server, not one for every route.
                 self._agenda.failed(due, self._clock())
                 break
             except RedisError as error:
-                log.debug("route %s cannot be read: %s", keys.route, error)
+                warn(self._unread.failed(error, self._clock()))
                 self._agenda.failed([keys], self._clock())
             else:
-                self._agenda.done(keys, self._clock())
-                for routes in list(self._members.get(keys, {}).values()):
+                now_s, members = self._clock(), list(self._members.get(keys, {}).values())
+                self._agenda.done(keys, now_s)
+                warn(self._unread.worked())
+                for routes in members:
                     routes.took(keys.route, *known)
+                if not all(routes.knows(keys.route) for routes in members):
+                    warn(self._unread.empty(keys, now_s))
         if due:
             for routes in self._everybody():
                 if routes.saves:
@@ -147,7 +167,8 @@ class Hub:
                 self._ear.asked(now_s)
             message = await self._pubsub.get_message(timeout=wait_s)
         except (RedisError, OSError) as error:
-            log.debug("Redis cannot be listened to: %s", error)
+            if isinstance(error, REFUSALS):
+                warn(self._deaf.failed(error, now_s))
             await self._drop()
             self._ear.lost(self._clock())
             return
@@ -163,6 +184,7 @@ class Hub:
         if message["type"] == "subscribe":
             # Only now is nothing missed any more; what came before is read.
             if self._ear.confirms(keys.changed):
+                warn(self._deaf.worked())
                 self._agenda.at_once(keys)
         elif message["type"] == "message":
             said = decode_changed(message["data"])

@@ -16,7 +16,7 @@ from redis.exceptions import ClusterDownError, MovedError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from switch.connect import connect, connect_async
+from switch.connect import HOW, connect, connect_async
 from switch.flag import Candidate, Flag, Keys, MalformedFlagError, decode_candidates, decode_flag
 
 log = logging.getLogger("switch")
@@ -57,7 +57,12 @@ def entries(url: str) -> list[str]:
 
     Raises ValueError.
     """
-    parts = urlsplit(url)
+    if not url or not isinstance(url, str):
+        raise ValueError(f"the URL of Redis is {url!r}: is its environment variable set?")
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise ValueError(HOW) from None
     if parts.scheme not in ("redis+cluster", "rediss+cluster"):
         return [url]
     login, _, hosts = parts.netloc.rpartition("@")

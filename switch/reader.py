@@ -21,7 +21,8 @@ from redis.exceptions import RedisError
 
 from switch.agenda import POLL_S, Agenda, Ear
 from switch.async_reader import AsyncReader
-from switch.belief import Reading, Source
+from switch.belief import STALE_POLLS, Reading, Source
+from switch.complaints import DEAF, REFUSALS, UNREAD, UNSENT, Complaints
 from switch.face import Face
 from switch.flag import DEFAULT_NAMESPACE, decode_changed
 from switch.link import LOST, Link
@@ -34,6 +35,7 @@ from switch.routes import (
     Routes,
     UnknownRouteError,
     guarded,
+    warn,
 )
 
 log = logging.getLogger("switch")
@@ -95,6 +97,9 @@ class Reader(Face):
         self._agenda, self._ear = Agenda(random.uniform), Ear(random.uniform)
         for keys in self._routes.keys.values():
             self._agenda.watch(keys, self._routes.poll_s)
+        patience_s = STALE_POLLS * self._routes.poll_s
+        self._unread = Complaints(UNREAD, self._url, patience_s)
+        self._deaf = Complaints(DEAF, self._url, patience_s)
         self._pubsub: Any = None
         self._stopping = threading.Event()
         self._ready = threading.Event()
@@ -105,6 +110,7 @@ class Reader(Face):
         self._workers = [threading.Thread(target=self._run, name="prober-reader", daemon=True)]
         if self._tally:
             self._reports = Link(self._report_url)
+            self._unsent = Complaints(UNSENT, self._report_url, patience_s)
             self._workers.append(
                 threading.Thread(target=self._report, name="prober-reports", daemon=True)
             )
@@ -164,16 +170,20 @@ class Reader(Face):
             try:
                 known = self._link.read(keys)
             except LOST as error:
-                log.debug("Redis cannot be read: %s", error)
+                warn(self._unread.failed(error, self._routes.clock()))
                 # One wait for a dead server, not one for every route.
                 self._agenda.failed(due, self._routes.clock())
                 break
             except RedisError as error:
-                log.debug("route %s cannot be read: %s", keys.route, error)
+                warn(self._unread.failed(error, self._routes.clock()))
                 self._agenda.failed([keys], self._routes.clock())
             else:
-                self._agenda.done(keys, self._routes.clock())
+                now_s = self._routes.clock()
+                self._agenda.done(keys, now_s)
+                warn(self._unread.worked())
                 self._routes.took(keys.route, *known)
+                if not self._routes.knows(keys.route):
+                    warn(self._unread.empty(keys, now_s))
         if due:
             self._routes.save()
 
@@ -195,7 +205,8 @@ class Reader(Face):
                 self._ear.asked(now_s)
             message = self._pubsub.get_message(timeout=wait_s)
         except (RedisError, OSError) as error:
-            log.debug("Redis cannot be listened to: %s", error)
+            if isinstance(error, REFUSALS):
+                warn(self._deaf.failed(error, now_s))
             self._drop()
             self._ear.lost(self._routes.clock())
             return
@@ -211,6 +222,7 @@ class Reader(Face):
         if message["type"] == "subscribe":
             # Only now is nothing missed any more; what came before is read.
             if self._ear.confirms(keys.changed):
+                warn(self._deaf.worked())
                 self._agenda.at_once(keys)
         elif message["type"] == "message":
             said = decode_changed(message["data"])
@@ -260,8 +272,9 @@ class Reader(Face):
         try:
             for keys, report in self._tally.drain():
                 self._reports.add(keys, encode_report(report), STREAM_LENGTH)
+                warn(self._unsent.worked())
         except (RedisError, OSError) as error:
-            log.debug("reports are lost: %s", error)
+            warn(self._unsent.failed(error, self._routes.clock()))
         except Exception:
             log.exception("reports are lost")
 

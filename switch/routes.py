@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from switch.belief import Belief, Reading, Source
-from switch.flag import Candidate, Flag, Keys
+from switch.flag import NAME, Candidate, Flag, Keys
 from switch.snapshot import Snapshot
 
 log = logging.getLogger("switch")
@@ -46,6 +46,34 @@ def missing(route: str, known: Iterable[str]) -> LookupError:
     return UnknownRouteError(f"route {route!r} is not one of this reader's{hint}")
 
 
+def _check(
+    default: Mapping[str, str], routes: Iterable[str], supported: Mapping[str, Collection[str]]
+) -> None:
+    """What Python would take for something else: a name would be the list of its letters."""
+    if not isinstance(default, Mapping):
+        raise TypeError(f'default is {default!r}; write {{"chat": "anthropic"}}')
+    if isinstance(routes, str):
+        raise TypeError(f"routes is a string; write routes=[{routes!r}]")
+    for route, names in supported.items():
+        if isinstance(names, str):
+            raise TypeError(f"supported[{route!r}] is a string; write [{names!r}]")
+
+
+def _may_force(route: str, provider: str, supported: Collection[str]) -> bool:
+    """Said either way: a variable that was forgotten would hold a route for ever."""
+    name = f"PROBER_FORCE_{route.upper().replace('-', '_')}"
+    if not NAME.match(provider):
+        log.warning("%s=%r is ignored: it is no provider's name", name, provider)
+        return False
+    if supported and provider not in supported:
+        log.warning(
+            "%s=%s is ignored: this application supports %s", name, provider, ", ".join(supported)
+        )
+        return False
+    log.warning("%s=%s is in force: the flag does not move route %s", name, provider, route)
+    return True
+
+
 class Routes:
     """Beliefs, and what they serve.
 
@@ -68,6 +96,7 @@ class Routes:
         dispatch: Callable[[Call], None],
     ) -> None:
         default, supported = default or {}, supported or {}
+        _check(default, routes, supported)
         names = list(dict.fromkeys([*default, *routes, *supported]))
         if not names:
             raise ValueError('name a route: default={"chat": "anthropic"} or routes=["chat"]')
@@ -84,7 +113,11 @@ class Routes:
         self._dispatch = dispatch
         self._lock = threading.Lock()
         self._told_unsupported: dict[str, str] = {}
-        self._forced = {name: forced(name) for name in names if forced(name)}
+        self._forced = {
+            name: said
+            for name in names
+            if (said := forced(name)) and _may_force(name, said, supported.get(name, ()))
+        }
         self._snapshot = Snapshot(snapshot, namespace, names) if snapshot else None
         found = self._snapshot.load() if self._snapshot else {}
         self.beliefs = {
@@ -171,6 +204,10 @@ class Routes:
     def ready(self) -> bool:
         return all(belief.flag is not None for belief in self.beliefs.values())
 
+    def knows(self, name: str) -> bool:
+        """Whether Redis ever said who serves it."""
+        return self.beliefs[name].flag is not None
+
     def after_fork(self) -> None:
         """In the child: the lock may have been held by a thread that is not here."""
         self._lock = threading.Lock()
@@ -196,6 +233,12 @@ class Routes:
     def _call(self, calls: list[Call]) -> None:
         for call in calls:
             self._dispatch(call)
+
+
+def warn(line: str) -> None:
+    """Logs it; an empty one is nothing to tell."""
+    if line:
+        log.warning("%s", line)
 
 
 def guarded(call: Call) -> None:

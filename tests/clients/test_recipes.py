@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib.util
 import re
 from collections.abc import Iterator
@@ -30,6 +31,15 @@ def recipe(name: str) -> dict[str, Any]:
     said: dict[str, Any] = {}
     exec(compile(found.group(1), f"docs/applications.md: {name}", "exec"), said)
     return said
+
+
+@contextlib.contextmanager
+def clients(said: dict[str, Any]) -> Iterator[None]:
+    """Closes the SDKs' clients, whose sockets would else warn from within some later test."""
+    yield
+    for name in ("claude", "gpt"):
+        if name in said:
+            said[name].close()
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +97,7 @@ def test_the_sdks_are_chosen_by_the_flag_and_fall_back(
     monkeypatch.setenv("REPORT_URL", valkey.url)
     said = recipe(name)
     reader: Reader = said["reader"]
-    with reader:
+    with reader, clients(said):
         assert reader.wait_ready(20)
         assert said["ask"]("Say something.")
         assert calls(emulator) == {"anthropic": 1}
@@ -107,7 +117,7 @@ def test_the_sdks_are_chosen_by_the_flag_and_fall_back(
 
 def test_when_nobody_answers_the_last_failure_is_told(emulator: Emulator, flag: Any) -> None:
     said = recipe("sdks")
-    with said["reader"] as reader:
+    with said["reader"] as reader, clients(said):
         assert reader.wait_ready(20)
         emulator.set_faults("*", error_share=1.0, status=503)
         with pytest.raises(RuntimeError, match="no provider answered") as raised:
@@ -120,7 +130,7 @@ def test_a_bad_request_is_neither_retried_nor_reported(
 ) -> None:
     monkeypatch.setenv("REPORT_URL", valkey.url)
     said = recipe("sdks")
-    with said["reader"] as reader:
+    with said["reader"] as reader, clients(said):
         assert reader.wait_ready(20)
         emulator.set_faults("*", error_share=1.0, status=400)
         with pytest.raises(said["OURS"]):

@@ -15,6 +15,7 @@ from scene import (
     daemons,
     epoch,
     events,
+    patient,
     primary,
     recorded,
     staying,
@@ -78,6 +79,7 @@ async def test_one_flip_and_its_alert_survive_a_kill(
         database="env",
         healthy_for="1h",
     )
+    patient(path)
     path.write_text(path.read_text().replace('min_span = "1s"', 'min_span = "300ms"'))
     async with daemons(ledger) as made, application(own_valkey.url, ledger) as reader:
         before = await crash(path, point, own_valkey, emulator, made)

@@ -26,6 +26,7 @@ from scene import (
     daemons,
     epoch,
     notes,
+    patient,
     primary,
     recorded,
     try_by_hand,
@@ -241,7 +242,7 @@ def config(world: World, plan: Schedule, who: int) -> Path:
         assert slow in text
         text = text.replace(slow, fast)
     path.write_text(text, "utf-8")
-    return path
+    return patient(path)
 
 
 @pytest.fixture

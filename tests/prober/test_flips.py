@@ -7,7 +7,16 @@ import json
 import pytest
 from prober_values import flip, pin
 
-from prober.flips import LINEAGE, Memory, from_record, remember, rows, to_record
+from prober.flips import (
+    DECIDED,
+    LINEAGE,
+    Memory,
+    from_record,
+    joined,
+    remember,
+    rows,
+    to_record,
+)
 from prober.journal import Record
 from switch.flag import Flip, Op
 
@@ -97,3 +106,18 @@ def test_an_intent_is_open_until_its_end_is_known(end: str) -> None:
 def test_other_records_are_none_of_its_business() -> None:
     found = remember([{"kind": "alert", "id": "x"}, {"kind": "pause", "paused": True}])
     assert (found.flips, found.open_intents, found.memories) == ([], {}, {})
+
+
+def test_what_was_decided_is_remembered_in_order_bounded_and_without_seeds_and_repairs() -> None:
+    memory = Memory()
+    for epoch in range(DECIDED + 10, 0, -1):
+        memory.learn(flip(epoch))
+    memory.learn(flip(900, op=Op.SEED))
+    memory.learn(flip(901, op=Op.REPAIR))
+    assert [one.epoch for one in memory.decided] == list(range(11, DECIDED + 11))
+
+
+def test_a_stream_that_lost_flips_is_read_with_those_that_are_remembered() -> None:
+    shown = (flip(2), flip(5, op=Op.SEED))
+    assert joined((flip(2),), shown) is shown
+    assert [one.epoch for one in joined((flip(1), flip(2), flip(4)), shown)] == [1, 2, 4, 5]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,15 @@ def test_two_folders_have_two_nonces(tmp_path: Path) -> None:
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()
     assert lease_nonce(tmp_path / "one") != lease_nonce(tmp_path / "two")
+
+
+def test_a_copy_of_the_folder_on_the_same_machine_has_a_nonce_of_its_own(tmp_path: Path) -> None:
+    """A second vantage, made by copying the first: both would lead at once."""
+    (tmp_path / "one").mkdir()
+    first = lease_nonce(tmp_path / "one")
+    shutil.copytree(tmp_path / "one", tmp_path / "two")
+    assert lease_nonce(tmp_path / "two") != first
+    assert lease_nonce(tmp_path / "one") == first
 
 
 @pytest.mark.parametrize("junk", [b"", b"\xff\xfe", b"boot-1", b"boot-1 "])

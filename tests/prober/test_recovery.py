@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import redis.asyncio
-from judge_stage import KEYS, Bench, bench
+from judge_stage import CONFIG, KEYS, Bench, bench
 from prober_values import flip
 
 from prober.flips import Memory, remember, to_record
@@ -66,7 +66,7 @@ async def test_a_freeze_outlives_an_emptied_redis(on: Bench) -> None:
     on.state.saw(await on.seen())
     assert on.state.frozen_until == until
     again = remember(await on.records("done")).memories["chat"]
-    assert again.automatic == on.state.memory.automatic
+    assert again.decided == on.state.memory.decided
 
 
 # -- data lost -------------------------------------------------------------------------------------
@@ -86,6 +86,26 @@ async def test_an_emptied_redis_is_seeded_with_what_was_committed_last_and_its_p
     assert seen.live_pin == replace(pin, epoch=seen.flag.epoch)
     assert [one.op for one in seen.flips] == [Op.SEED]
     assert await on.told("flag set again to b")
+
+
+async def test_what_people_placed_by_hand_stays_although_redis_forgot_that_they_did(
+    tmp_path: Path, redis_client: redis.asyncio.Redis
+) -> None:
+    text = CONFIG + '[route.failover]\nfailback = "auto"\nhealthy_for = "1ms"\n'
+    async with bench(tmp_path, redis_client, text=text) as on:
+        on.found("a", count=4)
+        await on.judge.tick()
+        await by_hand(on, "b")
+        on.found("b", count=4)
+        await on.judge.tick()
+        assert on.state.decision.reason.endswith("placed here by ann@desk")
+        await on.client.flushall()
+        for _ in range(3):
+            on.found("a", count=4)
+            on.found("b", count=4)
+            await on.judge.tick()
+        assert (await on.flag()).provider == "b"
+        assert on.state.decision.reason.endswith("placed here by ann@desk")
 
 
 async def test_a_lost_last_write_is_repaired_at_a_higher_epoch(on: Bench) -> None:

@@ -153,6 +153,16 @@ def test_many_good_canaries_outweigh_one_bad() -> None:
     assert REFUTED_NATS < 0
 
 
+def test_processes_that_live_for_a_second_fill_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Functions, or a liar: a new name each time, and evidence that does not end."""
+    monkeypatch.setattr("prober.traffic.MAX_PROCESSES", 20)
+    seen = traffic()
+    for second in range(100, 200):
+        said(seen, [second], each((f"{name}{second}" for name in FOUR), 2, 1))
+    assert seen.since_s is not None
+    assert len(seen._processes) <= 20
+
+
 def test_the_usual_share_of_failures_is_learned_and_no_evidence() -> None:
     """Two days of 3 % failures: what is usual for these applications."""
     chance, seen = Random(2), traffic()

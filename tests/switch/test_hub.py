@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
 from reader_stage import (
     NEVER_S,
@@ -14,8 +15,9 @@ from servers import Valkey
 from switch_redis import Desk, eventually
 
 from switch import AsyncReader
+from switch.connect import connect_async
 from switch.flag import Keys
-from switch.hub import Hub
+from switch.hub import Hub, _hubs
 
 
 async def test_a_hundred_async_readers_share_two_connections(
@@ -85,3 +87,68 @@ def test_each_loop_has_connections_of_its_own(valkey: Valkey) -> None:
             return True
 
     assert [asyncio.run(once()) for _ in range(3)] == [True] * 3
+
+
+def test_a_reader_started_in_a_later_loop_follows_again(own_valkey: Valkey) -> None:
+    """A script that calls asyncio.run twice, and never closed its reader."""
+    reader = AsyncReader(own_valkey.url, {"chat": "x"}, poll_s=NEVER_S, report_url=own_valkey.url)
+
+    async def use(provider: str) -> None:
+        async with connect_async(own_valkey.url) as client:
+            desk = await Desk(client).ready()
+            await (desk.flip if provider == "b" else desk.seed)(provider, decision_id=provider)
+            reader.start()
+            await eventually(lambda: reader.primary("chat") == provider)
+            await desk.lease.release()
+
+    async def end() -> None:
+        reader.start()
+        await reader.close()
+
+    asyncio.run(use("a"))
+    asyncio.run(use("b"))
+    asyncio.run(end())
+
+
+async def test_readers_made_after_all_tasks_were_cancelled_follow(
+    desk: Desk, valkey: Valkey
+) -> None:
+    """A framework that ends all tasks ends our worker too: the next reader needs a new one."""
+    await desk.seed("a")
+    lost = AsyncReader(valkey.url, {"chat": "x"}, report_url=valkey.url)
+    lost.start()
+    await eventually(lambda: lost.primary("chat") == "a")
+    ours = [task for task in asyncio.all_tasks() if task.get_name().startswith("prober-")]
+    for task in ours:
+        task.cancel()
+    await asyncio.wait(ours)
+    await lost.close()
+    await desk.flip("b")
+    async with AsyncReader(valkey.url, {"chat": "x"}) as reader:
+        await eventually(lambda: reader.primary("chat") == "b")
+
+
+async def test_a_reader_that_is_opened_again_reports_again(desk: Desk, valkey: Valkey) -> None:
+    reader = AsyncReader(valkey.url, {"chat": "x"}, report_url=valkey.url)
+    async with reader:
+        pass
+    async with reader:
+        reader.report("a", ok=True)
+
+        async def sent() -> int:
+            return int(await desk.client.xlen(desk.keys.reports))
+
+        await eventually(sent)
+
+
+def test_a_loop_that_ended_is_let_go(own_valkey: Valkey) -> None:
+    """A function that calls asyncio.run for each request must not keep a socket from each."""
+
+    async def once() -> None:
+        AsyncReader(own_valkey.url, {"chat": "x"}).start()
+        await asyncio.sleep(0)
+
+    for _ in range(3):
+        asyncio.run(once())
+    gc.collect()
+    assert not [loop for loop in _hubs if loop.is_closed()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 import pytest
 from reader_stage import NEVER_S, NOWHERE, SOON_S, Make, candidate, know
@@ -48,6 +49,28 @@ async def test_an_unknown_route_raises_with_a_near_name(make: Make, asked: str, 
 async def test_a_reader_of_no_route_is_refused(make: Make) -> None:
     with pytest.raises(ValueError, match="name a route"):
         make(NOWHERE)
+
+
+@pytest.mark.parametrize(
+    ("said", "hint"),
+    [
+        ({"default": "chat"}, 'write {"chat": "anthropic"}'),
+        ({"routes": "chat"}, "write routes=['chat']"),
+        ({"supported": {"chat": "a"}}, "write ['a']"),
+    ],
+)
+async def test_a_name_is_not_taken_for_the_list_of_its_letters(
+    make: Make, said: dict[str, object], hint: str
+) -> None:
+    """Supporting "o", "p", "e"… a reader would hold its default through every failover."""
+    with pytest.raises(TypeError, match=re.escape(hint)):
+        make(NOWHERE, **said)
+
+
+@pytest.mark.parametrize("url", [None, ""])
+async def test_a_url_whose_variable_is_not_set_is_refused(make: Make, url: str | None) -> None:
+    with pytest.raises(ValueError, match="is its environment variable set"):
+        make(url, {"chat": "a"})
 
 
 @pytest.mark.parametrize("poll_s", [0, -1.0, float("nan")])
@@ -144,6 +167,28 @@ async def test_the_environment_forces_a_provider(
     await eventually(lambda: reader.flag("chat").epoch > answer.epoch)
     assert reader.primary("chat") == "forced"
     await reader.told()
+
+
+@pytest.mark.parametrize(
+    ("forced", "serves", "line"),
+    [
+        ("openai", "openai", "PROBER_FORCE_CHAT=openai is in force: the flag does not move route"),
+        ("nobody", "a", "PROBER_FORCE_CHAT=nobody is ignored: this application supports a, openai"),
+        ("Open AI", "a", "PROBER_FORCE_CHAT='Open AI' is ignored: it is no provider's name"),
+    ],
+)
+async def test_what_the_environment_forces_is_told_and_must_be_supported(
+    make: Make,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    forced: str,
+    serves: str,
+    line: str,
+) -> None:
+    monkeypatch.setenv("PROBER_FORCE_CHAT", forced)
+    reader = make(NOWHERE, {"chat": "a"}, supported={"chat": ["a", "openai"]})
+    assert reader.primary("chat") == serves
+    assert line in caplog.text
 
 
 async def test_reading_once_needs_no_listening(make: Make, desk: Desk, valkey: Valkey) -> None:

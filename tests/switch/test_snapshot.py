@@ -91,9 +91,8 @@ def test_a_broken_file_is_ignored_with_one_warning(
     path.chmod(0o600)
     with Reader(NOWHERE, {"chat": "a"}, snapshot=path) as reader:
         assert (reader.primary("chat"), reader.flag("chat").source) == ("a", Source.DEFAULT)
-    assert [record.getMessage()[: 14 + len(str(path))] for record in caplog.records] == [
-        f"the snapshot {path} "
-    ]
+    told = [record.getMessage() for record in caplog.records]
+    assert sum(line.startswith(f"the snapshot {path} ") for line in told) == 1
 
 
 def test_bytes_that_are_no_text_are_ignored_with_one_warning(
