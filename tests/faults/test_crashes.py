@@ -182,4 +182,5 @@ async def test_killed_in_the_middle_of_a_drill_it_goes_back(
         await until(lambda: memory.drilled is not None and memory.drilled.result == "cut")
         assert primary(own_valkey) == "a"
         await until(lambda: any("chat drill over: b → a" in t for t in oncall.titles))
-    assert sum("chat drill: a → b" in title for title in oncall.titles) == 1
+    told = sum("chat drill: a → b" in title for title in oncall.titles)
+    assert 1 <= told <= 2, "twice when it was killed before it could write that it was sent"

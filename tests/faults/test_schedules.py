@@ -47,7 +47,6 @@ DOZEN = range(1, 13)
 # As many flips as can be: they are what faults should meet.
 QUICKER = {
     'min_span = "1s"': 'min_span = "200ms"',
-    'interval = "100ms"\nsuspect_interval = "25ms"': 'interval = "60ms"\nsuspect_interval = "20ms"',
     "[route.failover]": "[route.failover]\nmax_flips = 1000",
 }
 HASTY = {"deadline_ms": 1_500, "ttl_s": 3.0}

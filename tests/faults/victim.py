@@ -13,6 +13,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ RECOVERY = ("recovery intent", "recovery script", "recovery done")
 
 # One server has everything imported; a daemon is a fork of that, made in milliseconds.
 _server = multiprocessing.get_context("forkserver")
-_server.set_forkserver_preload(["victim"])
+_server.set_forkserver_preload(["victim", "warm"])
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,24 @@ class Orders:
 
 def start(config: Path, ledger: Path, orders: Orders) -> multiprocessing.process.BaseProcess:
     """A daemon with this process's environment; its log lines go to `<config>.log`."""
+    _ensure_server()
     process = _server.Process(
         target=_run, args=(config, ledger, orders, dict(os.environ)), daemon=True
     )
     process.start()
     return process
+
+
+def _ensure_server() -> None:
+    """Python before 3.13 gives its fork server no path to import from, and it says nothing."""
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
+    try:
+        forkserver.ensure_running()
+    finally:
+        del os.environ["PYTHONPATH"]
+        if before is not None:
+            os.environ["PYTHONPATH"] = before
 
 
 def held(config: Path) -> Path:

@@ -127,7 +127,7 @@ def played(scenario: Scenario, config: Config, *, every_second: bool) -> Course:
     derandomize=True,
     deadline=None,
     database=None,
-    max_examples=14,
+    max_examples=6,
     # Shrinking a simulation takes minutes; the printed one can be cut down by hand.
     phases=(Phase.explicit, Phase.generate),
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.large_base_example],
