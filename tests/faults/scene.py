@@ -96,7 +96,7 @@ async def daemons(ledger: Path) -> AsyncIterator[Daemons]:
 
 
 def patient(config: Path) -> Path:
-    """The same with canaries that a busy machine does not make late, and fewer while all is well."""
+    """The same with canaries that a busy machine does not make late; fewer while all is well."""
     text = config.read_text("utf-8")
     for hasty, slow in (("400ms", "4s"), ("800ms", "8s"), ("100ms", "300ms")):
         assert f'"{hasty}"' in text

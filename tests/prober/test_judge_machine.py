@@ -274,7 +274,7 @@ def hunt(examples: int, steps: int, *, steady: bool) -> None:
 
 @pytest.mark.timeout(300)
 def test_in_any_order_of_events_a_flip_is_right() -> None:
-    hunt(60, 30, steady=True)
+    hunt(30, 30, steady=True)
 
 
 @pytest.mark.soak
