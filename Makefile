@@ -3,8 +3,8 @@
 .PHONY: help install demo run test check format bench bench-detect soak clean
 
 bin := .venv/bin
-# Much of a daemon's test is waiting: one worker more than cores.
-workers := $(shell python3 -c 'import os; print(1 + (os.cpu_count() or 1))')
+# Much of a daemon's test is waiting: two workers more than cores.
+workers := $(shell python3 -c 'import os; print(2 + (os.cpu_count() or 1))')
 
 help: ## what can be done here
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14

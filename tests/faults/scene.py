@@ -17,7 +17,7 @@ from uuid import uuid4
 import redis
 import victim
 from ledger import Ledger, Line, faults, load
-from stage import until, write_config
+from stage import patient, until, write_config
 
 from prober.emulator import Emulator
 from prober.store import queries
@@ -93,16 +93,6 @@ async def daemons(ledger: Path) -> AsyncIterator[Daemons]:
         yield made
     finally:
         await made.end()
-
-
-def patient(config: Path) -> Path:
-    """The same with canaries that a busy machine does not make late; fewer while all is well."""
-    text = config.read_text("utf-8")
-    for hasty, slow in (("400ms", "4s"), ("800ms", "8s"), ("100ms", "300ms")):
-        assert f'"{hasty}"' in text
-        text = text.replace(f'"{hasty}"', f'"{slow}"')
-    config.write_text(text, "utf-8")
-    return config
 
 
 def staying(folder: Path, emulator: Emulator, redis_url: str) -> Path:

@@ -15,14 +15,13 @@ from scene import (
     daemons,
     epoch,
     events,
-    patient,
     primary,
     recorded,
     staying,
     verdict,
 )
 from servers import Postgres, Valkey
-from stage import Hook, running, until, write_config
+from stage import Hook, patient, running, until, write_config
 from victim import POINTS, RECOVERY
 
 from prober.emulator import Emulator

@@ -26,7 +26,6 @@ from scene import (
     daemons,
     epoch,
     notes,
-    patient,
     primary,
     recorded,
     try_by_hand,
@@ -34,7 +33,7 @@ from scene import (
 )
 from servers import Postgres, Valkey
 from sqlalchemy import make_url
-from stage import Hook, write_config
+from stage import Hook, patient, write_config
 
 from prober.emulator import Emulator
 from switch import AsyncReader

@@ -6,9 +6,9 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from scene import KEYS, Daemons, patient
+from scene import KEYS, Daemons
 from servers import Valkey
-from stage import until, write_config
+from stage import patient, until, write_config
 
 from prober.emulator import Emulator
 from switch.votes import claim_of, decode_votes
