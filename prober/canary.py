@@ -1,13 +1,15 @@
 """A prompt with a known answer, and the check of that answer. Pure.
 
-Each check forgives case, spacing and a polite wrapper, and never a wrong answer.
+Each check forgives case, spacing and a polite wrapper, and never a wrong answer. A wrapper is
+a few words that only hand the answer over: whoever says anything more has not answered
+("I can't find ab12cd34" is a complaint about the prompt, and holds its first word).
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from random import Random
@@ -22,6 +24,29 @@ _NUMBER = re.compile(r"[-\u2212\u2013\u2011]?\d+(?:[.,]\d+)?")
 REGEX_S = 0.05
 _START = re.compile(r"[{\[]")
 MAX_STARTS = 20
+_WORD = re.compile(r"[^\W_]+")
+# What stands between an answer and a question mark that doubts it.
+_DOUBTED = re.compile(r"""["'`*_”’»)\]\s]*\?""")
+
+# The words that hand an answer over. None of them can refuse, doubt or complain; "with", "exactly"
+# and "nothing" are left out, so that the prompt given back is no answer.
+_HANDS_OVER = """
+a absolutely again am and answer anything are as asked assistant be begins bot certainly correct
+course d did else final first following for from gave glad go got happy have help here i in is it
+json just ll m me message my of ok okay on output plain plaintext please prompt provided provides
+re read reads repeat repeated reply requested response result right s said say says see sent
+single so starts string sure text thank thanks that the then there these this to token txt
+understood user ve very was welcome well will word would write wrote yes you your
+"""
+_SUMS = """
+add added adding addition adds boxed calculation digits equal equals gives make makes number
+numbers plus sum together total two
+"""
+HANDS_OVER = frozenset(_HANDS_OVER.split())
+SUMS = frozenset(_SUMS.split())
+TABLES = frozenset({"key", "keys", "object", "set", "sum", "two", "value", "values"})
+# More words than the longest of them needs is no wrapper.
+MOST_WORDS = 16
 MISSING = object()
 
 
@@ -100,22 +125,37 @@ class Canary:
     def right(self, answer: str) -> bool:
         match self.kind:
             case Kind.ECHO:
-                return _plain(self.nonce) in _plain(answer)
+                return self._echoes(answer)
             case Kind.ARITHMETIC:
                 return self._sums_up(answer)
             case Kind.JSON:
-                said = _object_in(answer)
-                word = said.get("word") if isinstance(said, Mapping) else None
-                right = isinstance(word, str) and _plain(word) == _plain(self.nonce)
-                return right and _same(_at(said, "sum"), self.a + self.b)
+                return self._tabulates(answer)
             case Kind.CUSTOM:
                 return self.expect.met(answer)
 
+    def _echoes(self, answer: str) -> bool:
+        """The nonce is said, as a word of its own, and little else."""
+        spans = _spans(self.nonce, answer)
+        doubted = any(_DOUBTED.match(answer, end) for _, end in spans)
+        return bool(spans) and not doubted and _hands_over(_without(answer, spans))
+
     def _sums_up(self, answer: str) -> bool:
-        """The sum is said, and no other number than the two that were asked about."""
-        rest = answer.lower().replace(self.nonce.lower(), " ")
+        """The sum is said, no other number than the two that were asked about, and little else."""
+        rest = _without(answer, _spans(self.nonce, answer))
         said = {_value(number) for number in _NUMBER.findall(rest)}
-        return self.a + self.b in said and said <= {self.a, self.b, self.a + self.b}
+        right = self.a + self.b in said and said <= {self.a, self.b, self.a + self.b}
+        return right and _hands_over(_NUMBER.sub(" ", rest), SUMS)
+
+    def _tabulates(self, answer: str) -> bool:
+        """A table with the word and the sum, and little else around it."""
+        said, span = _table_in(answer)
+        word = said.get("word") if isinstance(said, Mapping) else None
+        right = isinstance(word, str) and _plain(word) == _plain(self.nonce)
+        if not right or not _same(_at(said, "sum"), self.a + self.b):
+            return False
+        rest = _without(answer, [span])
+        rest = _without(rest, _spans(self.nonce, rest))
+        return _hands_over(_NUMBER.sub(" ", rest), TABLES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +184,35 @@ def _value(number: str) -> float:
     return (-1 if minus else 1) * float(number[minus:].replace(",", "."))
 
 
+def _spans(nonce: str, answer: str) -> list[tuple[int, int]]:
+    """Where the nonce stands by itself, whatever separates its parts ("ab12-cd34")."""
+    words = [(found.start(), found.end(), found[0].lower()) for found in _WORD.finditer(answer)]
+    wanted, spans, at = nonce.lower(), [], 0
+    while at < len(words):
+        last, joined = at, words[at][2]
+        while joined != wanted and wanted.startswith(joined) and last + 1 < len(words):
+            last += 1
+            joined += words[last][2]
+        if joined == wanted:
+            spans.append((words[at][0], words[last][1]))
+            at = last
+        at += 1
+    return spans
+
+
+def _without(text: str, spans: Sequence[tuple[int, int]]) -> str:
+    """What is left of a text."""
+    for start, end in sorted(spans, reverse=True):
+        text = f"{text[:start]} {text[end:]}"
+    return text
+
+
+def _hands_over(rest: str, more: frozenset[str] = frozenset()) -> bool:
+    """Whether what stands around an answer only hands it over."""
+    words = _WORD.findall(rest.lower())
+    return len(words) <= MOST_WORDS and all(word in HANDS_OVER or word in more for word in words)
+
+
 def _plain(text: str) -> str:
     return _OTHER.sub("", text.lower())
 
@@ -160,9 +229,13 @@ def _found(pattern: str, answer: str) -> bool:
 
 
 def _object_in(answer: str) -> Any:
+    return _table_in(answer)[0]
+
+
+def _table_in(answer: str) -> tuple[Any, tuple[int, int]]:
     """The first JSON object in an answer that may wrap it in words or a code fence, or the list
-    that holds it; without any, the first list."""
-    found: Any = MISSING
+    that holds it; without any, the first list. With where it stands."""
+    found: tuple[Any, tuple[int, int]] = MISSING, (0, 0)
     end = 0
     for start in [start.start() for start in _START.finditer(answer)][:MAX_STARTS]:
         if start < end:
@@ -172,8 +245,8 @@ def _object_in(answer: str) -> Any:
         except (ValueError, RecursionError):
             continue  # a bracket among words
         if isinstance(value, Mapping) or any(isinstance(one, Mapping) for one in value):
-            return value
-        found = value if found is MISSING else found
+            return value, (start, end)
+        found = (value, (start, end)) if found[0] is MISSING else found
     return found
 
 

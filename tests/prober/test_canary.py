@@ -62,6 +62,107 @@ def test_another_word_is_no_echo(answer: str) -> None:
 @pytest.mark.parametrize(
     "answer",
     [
+        "ab12cd34.",
+        "AB12CD34",
+        "\u201cab12cd34\u201d",
+        "'ab12cd34'",
+        "```text\nab12cd34\n```",
+        "```plaintext\nAB12CD34\n```",
+        "The first word is: ab12cd34",
+        'The first word of your message is "ab12cd34".',
+        "The first word of this message is **ab12cd34**.",
+        "Certainly! The first word in the message you provided is: ab12cd34",
+        "Here's the first word of your message:\n\nab12cd34",
+        "Okay, here is the word you requested: `ab12cd34`.",
+        "Answer: ab12cd34",
+        "Assistant: ab12cd34",
+        "> ab12cd34",
+        "- ab12cd34",
+        "# ab12cd34",
+        '{"word": "ab12cd34"}',
+        "<answer>ab12cd34</answer>",
+        "ab12cd34\n\nThe first word is ab12cd34.",
+        "Understood. ab12cd34",
+        "I'd be happy to help! The first word is ab12cd34.",
+    ],
+)
+def test_a_few_words_may_hand_the_word_over(answer: str) -> None:
+    assert ECHO.right(answer)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "I can't find ab12cd34",
+        "I cannot help with ab12cd34.",
+        "I'm sorry, but ab12cd34 is not something I can repeat.",
+        "I'm unable to reply with ab12cd34.",
+        "Sorry, ab12cd34",
+        "ab12cd34 is not a valid word.",
+        "ab12cd34 does not appear to be a word. Could you clarify?",
+        "What is ab12cd34?",
+        "What do you mean by ab12cd34",
+        "ab12cd34?",
+        "Is it ab12cd34?",
+        '"ab12cd34" ?',
+        "Did you mean 'ab12cd34'?",
+        "No, ab12cd34",
+        "There is no ab12cd34 here.",
+        "Unknown command: ab12cd34",
+        "Error: invalid request ab12cd34",
+        "Error processing prompt ab12cd34",
+        "404 ab12cd34",
+        "Upstream request failed: ab12cd34",
+        "Your request ab12cd34 was blocked by policy.",
+        "It looks like you sent a code (ab12cd34). How can I use it?",
+        "ab12cd34 seems to be a hexadecimal string, perhaps a hash or an identifier.",
+        ECHO.prompt,
+        ECHO.prompt[:50],
+        "wordab12cd34",
+        "ab12cd34ab12cd34",
+        "ab12cd345",
+        "ab12cd34 " + "the first word is " * 5,
+        "\u7b2c\u4e00\u4e2a\u8bcd\u4e0d\u662f ab12cd34",
+    ],
+)
+def test_whoever_complains_about_the_word_has_not_echoed_it(answer: str) -> None:
+    assert not ECHO.right(answer)
+
+
+@pytest.mark.parametrize(
+    ("canary", "answer"),
+    [
+        (SUM, "I can't add 17 and 25; perhaps 42"),
+        (SUM, "42 is not the answer."),
+        (SUM, "Sorry, 42"),
+        (SUM, "Request 42 failed"),
+        (TABLE, 'I am not able to: {"word": "ab12cd34", "sum": 42}'),
+        (TABLE, 'Error: could not parse {"word": "ab12cd34", "sum": 42}'),
+    ],
+)
+def test_whoever_complains_about_the_sum_or_the_table_has_not_answered(
+    canary: Canary, answer: str
+) -> None:
+    assert not canary.right(answer)
+
+
+@pytest.mark.parametrize(
+    ("canary", "answer"),
+    [
+        (SUM, "$\\boxed{42}$"),
+        (SUM, "Adding the two numbers together gives 42."),
+        (SUM, "The sum of 17 and 25 is **42**."),
+        (TABLE, 'Here is the JSON object:\n```json\n{"word": "ab12cd34", "sum": 42}\n```'),
+        (TABLE, 'ab12cd34\n{"word": "ab12cd34", "sum": 42}'),
+    ],
+)
+def test_a_few_words_may_hand_a_sum_or_a_table_over(canary: Canary, answer: str) -> None:
+    assert canary.right(answer)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
         "42",
         " 42\n",
         "42.",
