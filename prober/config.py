@@ -171,7 +171,10 @@ class Limit(Table):
 
 
 class Objectives(Table):
+    """`retried`: what an answer counts as, for availability, that a gateway got only by a retry."""
+
     availability: Share = 0.99
+    retried: Literal["good", "bad"] = "good"
     quality: Share | None = None
     ttft: Limit | None = None
     total: Limit | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from typing import Any
 
 from prober.baseline import Baseline
@@ -80,7 +80,7 @@ class Evidence:
         counted = f"{self.bad} of {self.total} canaries"
         match self.objective.name:
             case "availability":
-                kinds = ", ".join(outcome.words for outcome, _ in self.outcomes.most_common(2))
+                kinds = ", ".join(_kind(outcome) for outcome, _ in self.outcomes.most_common(2))
                 return f"{counted} failed in {span} ({kinds})"
             case "quality":
                 return f"{counted} were answered wrongly in {span}"
@@ -119,3 +119,33 @@ class Evidence:
         self.until_s = state["until_s"]
         self.bad, self.total = state["bad"], state["total"]
         self.outcomes = Counter({Outcome(name): n for name, n in state["outcomes"].items()})
+
+
+def _kind(outcome: Outcome) -> str:
+    """Why a canary was not available. A good answer is bad only where a retry makes it so."""
+    return "retried inside the gateway" if outcome is Outcome.OK else outcome.words
+
+
+class Retries:
+    """Of the newest good canaries: how many were good only after a retry inside a gateway."""
+
+    __slots__ = ("_at", "good")
+
+    WINDOW = 100
+
+    def __init__(self) -> None:
+        self.good = 0
+        self._at: deque[int] = deque()
+
+    def noted(self) -> None:
+        """The newest good canary was one of them."""
+        self._at.append(self.good)
+
+    def clause(self) -> str:
+        """ "3 of 24 good only after a retry inside the gateway"; empty without any."""
+        while self._at and self._at[0] <= self.good - self.WINDOW:
+            self._at.popleft()
+        if not self._at:
+            return ""
+        seen = min(self.good, self.WINDOW)
+        return f"{len(self._at)} of {seen} good only after a retry inside the gateway"

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from prober.account import AccountTrouble
 from prober.breach import Breach
-from prober.evidence import Evidence
+from prober.evidence import Evidence, Retries
 from prober.objective import RECOVERED_AT, Objective
 from prober.rules import Rules
 from prober.sample import Fault, Limits, Sample
@@ -54,6 +54,7 @@ class Tracker:
         self.evidence = [Evidence(objective, rules.interval_s) for objective in objectives]
         self.breach = Breach(rules.healthy_for_s)
         self.account = AccountTrouble(rules.suspect_interval_s)
+        self.retries = Retries()
         self.good_in_a_row = 0
         self.last: Sample | None = None
         self.limits: Limits | None = None
@@ -112,6 +113,7 @@ class Tracker:
         for _, ended_s, first_s in canaries[-PROOF:]:
             self._newest.append(Ended(ended_s, True, first_s))
         self.good_in_a_row += len(canaries)
+        self.retries.good += len(canaries)
         self._canary_told = False
         self.account.forget()
         self.last = last
@@ -142,6 +144,7 @@ class Tracker:
         """A maintenance window begins or ends: nothing seen so far says how the provider is."""
         self.forget()
         self.last = None
+        self.retries = Retries()
 
     def forget(self) -> None:
         """A time gap: half-finished evidence is worth nothing. Latches and learning stay."""
@@ -200,6 +203,9 @@ class Tracker:
                 self.traffic.canary(was_bad, sample.started_s)
         if ok:
             self._canary_told = False
+            self.retries.good += 1
+            if sample.retried:
+                self.retries.noted()
             if self.account.settle():
                 self.changes.append(Change.ACCOUNT_WELL)
             self._learn(sample.phases.first_text_s)

@@ -41,6 +41,7 @@ class Objective:
         dials: of the `fresh` detector; None for the plain thresholds.
         allowed: what share may be bad.
         usual_share: of a relative limit: what share of the usual times is good.
+        retried_bad: of availability: an answer after a retry inside a gateway is bad.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Objective:
     dials: Dials | None = None
     allowed: float = 0.01
     usual_share: float | None = None
+    retried_bad: bool = False
 
     @property
     def recovered_at(self) -> int:
@@ -118,7 +120,7 @@ class Objective:
 
     def _unavailable(self, sample: Sample) -> bool | None:
         if sample.ok:
-            return False
+            return self.retried_bad and sample.retried > 0
         match sample.fault:
             case Fault.QUALITY:
                 return False
@@ -142,6 +144,7 @@ def objectives_of(route: Route) -> tuple[Objective, ...]:
             count_rate_limited=route.failover.count_rate_limited,
             dials=_dials(route.detector, said.availability, AVAILABILITY_BAD_SHARE),
             allowed=_rest(said.availability),
+            retried_bad=said.retried == "bad",
         )
     ]
     for name in ("ttft", "total", "tokens_per_s"):

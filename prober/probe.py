@@ -124,6 +124,7 @@ async def probe(
         base_rate=base_rate,
         new_connection=run.new_connection,
         limits=run.limits,
+        retried=run.retried,
     )
 
 
@@ -143,6 +144,7 @@ class _Run:
         self.status: int | None = None
         self.request_id: str | None = None
         self.limits: Limits | None = None
+        self.retried = 0
         self.new_connection = False
         self._clock = clock
         self.proxy = ""
@@ -233,6 +235,7 @@ class _Run:
         self._headers = headers
         self.request_id = ADAPTERS[self.plan.api].request_id(headers)
         self.limits = limits.read(headers, self.started_at)
+        self.retried = gateway.retried(headers)
         if self._tape is not None:
             version, reason = response.http_version, response.reason_phrase
             self._tape.status = f"{version} {response.status_code} {reason}".rstrip()

@@ -158,6 +158,7 @@ class Sample:
         base_rate: sent at the base interval, not because of suspicion or proof.
         detail: what the provider said, cut short and scrubbed of secrets.
         new_connection: this canary opened its own, so that DNS, TCP and TLS were tried too.
+        retried: how often a gateway in between asked the provider again before it answered.
     """
 
     id: str
@@ -176,6 +177,7 @@ class Sample:
     base_rate: bool = True
     new_connection: bool = True
     limits: Limits | None = None
+    retried: int = 0
 
     @property
     def fault(self) -> Fault:

@@ -151,6 +151,7 @@ class Replay:
                 and taken.first_text_s is not None
                 and taken.first_text_s <= watched.text_limit_s
                 and taken.total_s <= watched.total_limit_s
+                and not taken.retried
             ):
                 if watched.tracker is not None:
                     watched.passed.append(taken)

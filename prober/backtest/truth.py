@@ -126,7 +126,7 @@ class Truth:
             if since_s < gap_s:
                 gap_s = since_s
             newest[name] = at
-            if taken.outcome == OK and taken.total_s <= plain_s:
+            if taken.outcome == OK and taken.total_s <= plain_s and not taken.retried:
                 window.total_s += gap_s
                 window.reached = True
                 if self._before[name]:
@@ -198,7 +198,7 @@ def measured(taken: Taken) -> Sample:
     tokens = Tokens(output=taken.output_tokens, reasoning=taken.reasoning_tokens)
     return Sample(
         taken.id, taken.provider, "", "", at, at, Outcome(taken.outcome), phases, tokens,
-        base_rate=taken.base_rate, detail=taken.detail,
+        base_rate=taken.base_rate, detail=taken.detail, retried=taken.retried or 0,
     )  # fmt: skip
 
 

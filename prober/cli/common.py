@@ -169,6 +169,13 @@ def cut(text: str, chars: int = 160) -> str:
     return text if len(text) <= chars else f"{text[: chars - 1]}…"
 
 
+def say_retried(retried: int | None) -> str:
+    """ "after 2 retries inside the gateway"; empty for none."""
+    if not retried:
+        return ""
+    return f"after {retried} {'retry' if retried == 1 else 'retries'} inside the gateway"
+
+
 def print_json(value: Any) -> None:
     out.print(json.dumps(value, indent=2, default=str), markup=False)
 

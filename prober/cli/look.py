@@ -24,10 +24,12 @@ from prober.cli.common import (
     past,
     print_json,
     run_async,
+    say_retried,
     say_time,
     setup_in_force,
 )
 from prober.cli.snippets import snippets
+from prober.sample import Outcome
 from prober.store import queries
 from prober.web.control import NotRunningError, RefusedError, ask
 from switch.connect import connect_async
@@ -168,6 +170,8 @@ def _provider_notes(provider: dict[str, Any]) -> list[str]:
         notes.append(f"[dim]room: {escape(room['short'])}[/]")
     if reports := provider.get("reports"):
         notes.append(f"[dim]reports: {escape(reports)}[/]")
+    if retried := provider.get("retried"):
+        notes.append(f"[yellow]{escape(retried)}[/]")
     if (model := provider.get("model")) and model["warning"]:
         notes.append(f"[yellow]{escape(cut(model['warning']))}[/]")
     return notes
@@ -231,6 +235,8 @@ def _show_evidence(provider: dict[str, Any], *, primary: bool) -> None:
         out.print(f"    {evidence['objective']}: {clause}{evidence['explain']}", markup=False)
     if reports := provider.get("reports"):
         out.print(f"    reports: {reports}", markup=False)
+    if retried := provider.get("retried"):
+        out.print(f"    gateway: {retried}", markup=False)
 
 
 def history(
@@ -291,8 +297,12 @@ def _show_samples(found: Setup, rows: list[dict[str, Any]], as_json: bool) -> No
         return
     for row in reversed(rows):
         first = "–" if row["first_text_s"] is None else f"{row['first_text_s']:.3f} s"
-        line = f"{row['provider']:<16} {row['outcome']:<18} first text {first:<9} {row['detail']}"
+        said = "; ".join(part for part in (row["detail"], say_retried(row["retried"])) if part)
+        line = f"{row['provider']:<16} {row['outcome']:<18} first text {first:<9} {said}"
         out.print(f"{say_time(found.config, row['started_at'])}  {line}", markup=False)
+    good = [row for row in rows if row["outcome"] == Outcome.OK]
+    if retried := sum(bool(row["retried"]) for row in good):
+        out.print(f"{retried} of {len(good)} good only after a retry inside the gateway")
 
 
 def contract(

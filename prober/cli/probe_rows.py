@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from rich.text import Text
 
+from prober.cli.common import say_retried
 from prober.cli.probe_screen import WIDEST, count, say_usd
 from prober.cli.probed import Probed
 from prober.cli.waterfall import say_ms
@@ -96,6 +97,8 @@ def notes(found: Iterable[Probed], width: int) -> list[Text]:
     for probed in found:
         sample, health = probed.sample, probed.health
         if sample.ok:
+            if retried := say_retried(sample.retried):
+                lines.append(Text(f"{sample.provider}: {retried}", "yellow"))
             continue
         said = f"{sample.provider}: {sample.detail}"
         if health is not None and health.fine:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from rich.text import Text
 
 from prober.cli import waterfall
-from prober.cli.common import cut
+from prober.cli.common import cut, say_retried
 from prober.cli.probed import Probed
 from prober.cli.waterfall import say_ms
 from prober.sample import Fault, Limits, Outcome, Room, Sample
@@ -43,6 +43,7 @@ def screen(probed: Probed, at: str, width: int) -> list[Text]:
         ("speed", _speed(sample), ""),
         ("cost", _cost(probed), ""),
         ("limits", _limits(sample.limits), "yellow" if _tight(sample.limits) else ""),
+        ("gateway", _gateway(sample), "yellow"),
         ("request id", cut(sample.request_id or "", HEADER), ""),
         *_health(probed),
     ]
@@ -111,6 +112,12 @@ def _tokens(sample: Sample) -> str:
     cached = f" ({tokens.cached:,} of them cached)" if tokens.cached else ""
     thought = f" ({tokens.reasoning:,} of them reasoning)" if tokens.reasoning else ""
     return f"{count(tokens.input)} in{cached}, {count(tokens.output)} out{thought}"
+
+
+def _gateway(sample: Sample) -> str:
+    """Half of an upstream may be down behind answers that are all good."""
+    retried = say_retried(sample.retried)
+    return f"{retried}: its upstream failed first" if retried else ""
 
 
 def _speed(sample: Sample) -> str:

@@ -27,7 +27,7 @@ ANSWER_CHARS = 80
 _WORTH = (
     "request-id", "requestid", "ratelimit", "retry-after", "retry-attempt", "processing-ms",
     "x-cache", "cf-cache-status", "helicone-", "x-portkey-", "x-litellm-", "x-envoy-",
-    "x-served-by", "x-ms-region", "x-should-retry", "x-amzn-errortype",
+    "x-served-by", "x-ms-region", "x-should-retry", "x-amzn-errortype", "cf-aig-", "ngrok-aig-",
 )  # fmt: skip
 _WORTH_WHOLE = frozenset({"server", "via", "location", "cf-ray", "server-timing", "content-type"})
 

@@ -74,6 +74,7 @@ class Faults:
             no end in sight.
         cached: the headers of a gateway say that its cache answered.
         fell_back: they say that a second try reached another provider than the first.
+        retried: they say that so many tries failed before this answer.
         redirect_to: every request for an answer gets a 307 to this URL; empty: none does.
         even: spread the shares evenly and exactly (0.5: every second request) and not by chance.
         seed: of the chance; None: a new one each time.
@@ -108,6 +109,7 @@ class Faults:
     retires: str = ""
     cached: bool = False
     fell_back: bool = False
+    retried: int = 0
     redirect_to: str = ""
     even: bool = False
     seed: int | None = None
@@ -208,6 +210,7 @@ CHECKS: dict[str, Check] = {
     "retires": ('a date like "2027-01-31", or empty', _date),
     "cached": FLAG,
     "fell_back": FLAG,
+    "retried": COUNT,
     "redirect_to": ("an http or https URL, or empty", _url),
     "even": FLAG,
     "seed": ("a whole number or null", _or_none(_integer(-(2**63), 2**63))),

@@ -10,12 +10,12 @@ def gateway_headers(faults: Faults) -> dict[str, str]:
 
     Source: portkey.ai/docs/api-reference/response-schema, docs.helicone.ai/features/advanced-usage.
     """
-    if not (faults.cached or faults.fell_back):
+    if not (faults.cached or faults.fell_back or faults.retried):
         return {}
     status = "HIT" if faults.cached else "MISS"
     return {
         "x-portkey-cache-status": status,
         "x-portkey-last-used-option-index": f"config.targets[{int(faults.fell_back)}]",
-        "x-portkey-retry-attempt-count": str(int(faults.fell_back)),
+        "x-portkey-retry-attempt-count": str(faults.retried + int(faults.fell_back)),
         "helicone-cache": status,
     }

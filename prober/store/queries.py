@@ -74,6 +74,7 @@ class Taken(NamedTuple):
     reasoning_tokens: int | None
     base_rate: bool
     detail: str
+    retried: int | None = None
 
 
 def sample_batches(

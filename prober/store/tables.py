@@ -55,6 +55,7 @@ sample = Table(
     Column("limit_tokens", BigInteger),
     Column("remaining_tokens", BigInteger),
     Column("retry_after_s", Double),
+    Column("retried", Integer),
     Index("sample_by_provider", "provider", "started_at"),
     Index("sample_by_time", "started_at"),
 )
@@ -176,6 +177,7 @@ def sample_row(sample: Sample) -> dict[str, Any]:
         "limit_tokens": limits.tokens.limit,
         "remaining_tokens": limits.tokens.remaining,
         "retry_after_s": limits.retry_after_s,
+        "retried": sample.retried,
     }
 
 

@@ -225,14 +225,20 @@ def write(connection: Connection, rows: list[Row]) -> None:
     """Writes rows in their order, those of one table together. Raises SQLAlchemyError."""
     start = 0
     for end in range(1, len(rows) + 1):
-        same = end < len(rows) and (rows[end].table, rows[end].changes) == (
-            rows[start].table,
-            rows[start].changes,
-        )
+        same = end < len(rows) and _alike(rows[end], rows[start])
         if same and not rows[start].changes:
             continue
         _insert(connection, rows[start:end])
         start = end
+
+
+def _alike(one: Row, other: Row) -> bool:
+    """One statement writes both. Rows spooled by an older version have fewer columns."""
+    return (one.table, one.changes, one.values.keys()) == (
+        other.table,
+        other.changes,
+        other.values.keys(),
+    )
 
 
 def _insert(connection: Connection, rows: list[Row]) -> None:

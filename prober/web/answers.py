@@ -117,6 +117,7 @@ def _provider(state: RouteState, view: ProviderView, now_s: float) -> dict[str, 
         },
         "room": _room(last, now_s) if last else None,
         "reports": tracker.traffic.explain(now_s) if tracker.traffic else "",
+        "retried": tracker.retries.clause(),
         "evidence": [
             {
                 "objective": evidence.objective.name,

@@ -39,6 +39,7 @@ def taken(samples: Sequence[Sample]) -> list[Taken]:
         Taken(
             s.id, s.provider, s.started_at, s.outcome.value, s.phases.first_byte_s,
             s.phases.first_text_s, s.phases.total_s, s.tokens.output, None, s.base_rate, s.detail,
+            s.retried,
         )
         for s in samples
     ]  # fmt: skip

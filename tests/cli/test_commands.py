@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -223,6 +224,23 @@ async def test_history_tells_flips_incidents_and_samples(
     assert {row["outcome"] for row in json.loads(samples.stdout)} >= {"overloaded"}
 
 
+async def test_status_why_and_history_count_what_a_gateway_had_to_retry(
+    config: Path, valkey: Valkey, emulator: Emulator, prober: Prober
+) -> None:
+    """Every canary is good, and half of what is behind the gateway may be down."""
+    emulator.set_faults(api="anthropic", retried=2)
+    async with running(config) as daemon:
+        await until(lambda: primary(valkey) == "a")
+        await until(lambda: daemon.store.up and daemon.store.waiting == 0)
+        counted = r"(\d+) of \1 good only after a retry inside the gateway"
+        for words in (["status"], ["why", "chat"]):
+            assert re.search(counted, (await prober(*words)).output)
+    said = (await prober("history", "--provider", "a")).output
+    assert "after 2 retries inside the gateway" in said
+    assert re.search(counted, said)
+    assert "retry" not in (await prober("history", "--provider", "b")).output
+
+
 async def test_contract_prints_the_key_and_four_languages(config: Path, prober: Prober) -> None:
     said = await prober("contract", "chat")
     assert said.exit_code == 0, said.output
@@ -275,7 +293,7 @@ async def test_check_lists_every_error_and_leaves_with_2(
 
 
 async def test_db_upgrade_makes_the_tables_once(config: Path, prober: Prober) -> None:
-    assert "The schema is at 0003 now" in (await prober("db", "upgrade")).output
+    assert "The schema is at 0004 now" in (await prober("db", "upgrade")).output
     assert "already" in (await prober("db", "upgrade")).output
 
 

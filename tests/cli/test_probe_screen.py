@@ -141,6 +141,15 @@ def test_a_health_check_that_disagrees_with_the_canary_is_pointed_at() -> None:
     )
 
 
+def test_a_retry_inside_the_gateway_is_shown_beside_a_good_answer() -> None:
+    retried = probed(replace(SAMPLE, retried=2))
+    said = "after 2 retries inside the gateway"
+    assert f"gateway      {said}: its upstream failed first" in shown(retried)
+    assert plain(notes([retried], 80)) == f"a: {said}"
+    assert "gateway" not in shown(probed())
+    assert notes([probed()], 80) == []
+
+
 def test_the_room_in_the_rate_limits_is_told_in_words() -> None:
     limits = Limits(Room(50, 49, 12.0), Room(40_000, 3_000, 0.006), 2.0)
     text = shown(probed(replace(SAMPLE, limits=limits)), 100)

@@ -50,6 +50,7 @@ def sample(
     detail: str = "",
     id: str = "",
     output: int | None = None,
+    retried: int = 0,
 ) -> Sample:
     """A canary that started at `at_s`. `byte`: the provider sent at least one."""
     ok = outcome is Outcome.OK
@@ -69,6 +70,7 @@ def sample(
         tokens=Tokens(output=output),
         base_rate=base_rate,
         detail=detail,
+        retried=retried,
     )
 
 

@@ -14,7 +14,15 @@ from prober.configfile import parse
 from prober.network import Network
 from prober.probe import Plan, probe
 from prober.providers.base import Target
-from prober.providers.gateway import CACHES, FALLBACKS, PORTKEY_OPTION, stand_in
+from prober.providers.gateway import (
+    ATTEMPTS,
+    CACHES,
+    FALLBACKS,
+    PORTKEY_OPTION,
+    RETRIES,
+    retried,
+    stand_in,
+)
 from prober.providers.presets import PRESETS
 from prober.resolve import resolve
 from prober.sample import Fault, Outcome
@@ -70,11 +78,46 @@ def test_a_fallback_that_was_taken_is_another_provider(name: str, value: str, ot
 @STEADY
 @given(
     st.dictionaries(
-        st.sampled_from([*CACHES, *FALLBACKS, PORTKEY_OPTION, "x"]), st.text(max_size=30)
+        st.sampled_from([*CACHES, *FALLBACKS, *RETRIES, *ATTEMPTS, PORTKEY_OPTION, "x"]),
+        st.text(max_size=30),
     )
 )
 def test_headers_of_any_shape_do_not_raise(headers: dict[str, str]) -> None:
     assert isinstance(stand_in(headers), str)
+    assert retried(headers) >= 0
+
+
+@pytest.mark.parametrize(
+    ("headers", "times"),
+    [
+        ({}, 0),
+        ({"x-litellm-attempted-retries": "2"}, 2),
+        ({"x-litellm-attempted-retries": "0", "x-litellm-max-retries": "2"}, 0),
+        ({"x-portkey-retry-attempt-count": "1"}, 1),
+        ({"x-portkey-retry-attempt-count": "-1"}, 0),
+        ({"x-portkey-retry-attempt-count": "none"}, 0),
+        ({"x-envoy-attempt-count": "1"}, 0),
+        ({"x-envoy-attempt-count": "3"}, 2),
+        ({"x-envoy-attempt-count": "0"}, 0),
+        ({"ngrok-aig-attempts": "2"}, 1),
+        ({"x-envoy-attempt-count": "2", "x-litellm-attempted-retries": "2"}, 3),
+    ],
+)
+def test_every_gateway_s_own_count_is_read_as_retries(headers: dict[str, str], times: int) -> None:
+    """Some say how often they asked again, others how often they asked in all."""
+    assert retried(headers) == times
+
+
+async def test_an_answer_after_a_retry_is_good_and_says_how_many(network: Network) -> None:
+    body = (
+        b'data: {"choices":[{"delta":{"content":"ab12"},"finish_reason":"stop"}]}\n\n'
+        b"data: [DONE]\n\n"
+    )
+    wire = plain(body, headers="x-litellm-attempted-retries: 2\r\n")
+    async with answering(wire) as server:
+        wanted = Plan("a", "openai", Target(server.url, "m"))
+        sample = await probe(wanted, network, Clock(), id="x", canary=Canary("ab12"))
+    assert (sample.outcome, sample.retried) == (Outcome.OK, 2)
 
 
 async def test_a_cached_answer_is_our_canary_s_fault_and_no_outage(network: Network) -> None:

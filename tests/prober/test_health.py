@@ -6,7 +6,7 @@ import pytest
 from prober_values import WALL, sample
 from trackers import breached, good, in_penalty, recover, tracker
 
-from prober.config import Detector, Route
+from prober.config import Detector, Objectives, Route
 from prober.health import Change, Tracker
 from prober.objective import objectives_of
 from prober.rules import Rules
@@ -245,6 +245,35 @@ def test_latency_and_quality_are_moving_averages() -> None:
     assert track.quality == pytest.approx(0.9)
     track.ended(sample(at_s=9, first_text_s=None))
     assert track.latency_s == pytest.approx(2**0.1)
+
+
+def test_answers_after_a_retry_inside_a_gateway_are_counted_among_the_newest_good_ones() -> None:
+    track = tracker()
+    assert track.retries.clause() == ""
+    for number in range(24):
+        track.ended(sample(at_s=3.0 * number, retried=int(number % 8 == 7)))
+    assert track.retries.clause() == "3 of 24 good only after a retry inside the gateway"
+    track.ended(sample(Outcome.OVERLOADED, 72, retried=1))
+    assert track.retries.clause().startswith("3 of 24 ")
+    # In the calm of a simulation they are told together.
+    ended = [(100.0 + 3 * n, 101.0 + 3 * n, 0.5) for n in range(90)]
+    track.went_well(ended, sample(at_s=367))
+    assert track.retries.clause() == "2 of 100 good only after a retry inside the gateway"
+    good(track, 20, 400)
+    assert track.retries.clause() == ""
+
+
+def test_where_retried_answers_are_bad_they_are_no_proof_and_breach() -> None:
+    route = Route(name="chat", candidates=("a",), objectives=Objectives(retried="bad"))
+    track = Tracker("a", objectives_of(route), Rules())
+    good(track, 4, 0)
+    assert track.proven(11)
+    track.ended(sample(at_s=12, retried=1))
+    assert not track.proven(13)
+    for number in range(40):
+        track.ended(sample(at_s=15 + 3.0 * number, retried=number % 2))
+    assert track.breached == {"availability"}
+    assert "(retried inside the gateway)" in track.health(140)[1]
 
 
 # -- across a restart ------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from prober_values import sample
@@ -70,6 +71,21 @@ def test_a_route_can_leave_429_out() -> None:
 )
 def test_quality_knows_answers_only(outcome: Outcome, bad: bool | None) -> None:
     assert QUALITY.bad(sample(outcome)) is bad
+
+
+def test_a_clause_says_that_they_were_retried() -> None:
+    availability = objectives_of(route(retried="bad"))[0]
+    evidence = Evidence(availability, 30.0)
+    for at_s, retried in ((0, 1), (3, 0), (6, 2)):
+        evidence.event(sample(at_s=at_s, retried=retried))
+    assert evidence.clause() == "2 of 3 canaries failed in 7 s (retried inside the gateway)"
+
+
+@pytest.mark.parametrize(("said", "bad"), [({}, False), ({"retried": "bad"}, True)])
+def test_a_route_may_say_that_retried_answers_are_bad(said: dict[str, Any], bad: bool) -> None:
+    availability = objectives_of(route(**said))[0]
+    assert availability.bad(sample(retried=1)) is bad
+    assert availability.bad(sample()) is False
 
 
 @pytest.mark.parametrize(("first_s", "bad"), [(2.9, False), (3.0, False), (3.1, True)])

@@ -95,6 +95,23 @@ def test_what_waited_in_the_spool_is_replayed_by_id(engine: Engine, tmp_path: Pa
     back.close()
 
 
+def test_rows_that_an_older_version_spooled_go_in_beside_newer_ones(
+    engine: Engine, tmp_path: Path
+) -> None:
+    """They lack the columns that came since; one statement cannot hold both."""
+    rows = [sample("1"), sample("2"), sample("3"), sample("4")]
+    for old in rows[::2]:
+        del old.values["retried"]
+    rows[1].values["retried"] = 2
+    (tmp_path / "spool").write_text("".join(row.encode() + "\n" for row in rows))
+    store = Store(engine, tmp_path / "spool")
+    store.start()
+    assert store.wait_written(20)
+    kept = {row["id"]: row["retried"] for row in queries.samples(engine)}
+    assert kept == {"1": None, "2": 2, "3": None, "4": 0}
+    store.close()
+
+
 def test_a_row_that_no_database_takes_is_counted_and_blocks_nothing(
     engine: Engine, tmp_path: Path
 ) -> None:
