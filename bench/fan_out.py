@@ -20,8 +20,8 @@ import redis.asyncio
 
 from bench.row import Row
 from bench.servers import valkey
+from switch.async_reader import AsyncReader
 from switch.flag import Keys
-from switch.reader import AsyncReader
 
 READERS = 1_000
 ROUNDS = 20

@@ -7,25 +7,46 @@ reader.primary("chat")   # "anthropic": a memory read, whatever happens to Redis
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from switch.reader import (
-        AsyncReader,
-        NotReadyError,
-        Reader,
-        Reading,
-        Source,
-        UnknownRouteError,
-    )
+    from switch.async_reader import AsyncReader
+    from switch.belief import Reading, Source
+    from switch.flag import Candidate
+    from switch.protocols import AsyncFlagReader, FlagReader, FlagView
+    from switch.reader import Reader
+    from switch.routes import NotReadyError, UnknownRouteError
 
-__all__ = ["AsyncReader", "NotReadyError", "Reader", "Reading", "Source", "UnknownRouteError"]
+__all__ = [
+    "AsyncFlagReader",
+    "AsyncReader",
+    "Candidate",
+    "FlagReader",
+    "FlagView",
+    "NotReadyError",
+    "Reader",
+    "Reading",
+    "Source",
+    "UnknownRouteError",
+]
+
+_WHERE = {
+    "AsyncFlagReader": "protocols",
+    "AsyncReader": "async_reader",
+    "Candidate": "flag",
+    "FlagReader": "protocols",
+    "FlagView": "protocols",
+    "NotReadyError": "routes",
+    "Reader": "reader",
+    "Reading": "belief",
+    "Source": "belief",
+    "UnknownRouteError": "routes",
+}
 
 
 def __getattr__(name: str) -> object:
     # Late, so that whoever needs only the pure parts does not pay for a Redis client.
-    if name in __all__:
-        from switch import reader
-
-        return getattr(reader, name)
+    if name in _WHERE:
+        return getattr(import_module(f"switch.{_WHERE[name]}"), name)
     raise AttributeError(f"module 'switch' has no attribute {name!r}")

@@ -39,6 +39,7 @@ class AsyncReader(Face):
         *,
         routes: Iterable[str] = (),
         supported: Mapping[str, Collection[str]] | None = None,
+        fallbacks: Mapping[str, Iterable[str]] | None = None,
         namespace: str = DEFAULT_NAMESPACE,
         poll_s: float = POLL_S,
         on_change: OnChange | None = None,
@@ -48,7 +49,7 @@ class AsyncReader(Face):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._routes = Routes(
-            default, routes, supported, namespace, poll_s,
+            default, routes, supported, fallbacks, namespace, poll_s,
             on_change, on_unsupported, snapshot, clock, guarded,
         )  # fmt: skip
         for each in (url, report_url) if report_url else (url,):

@@ -6,7 +6,7 @@ and taken back unless `state` confirms it in time.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -36,7 +36,9 @@ class Reading:
         epoch: of the last confirmed state; a message alone does not move it.
         read_age_s: seconds since Redis was last read well; None: never by this process.
         checked_age_s: seconds since the daemon was last seen to check; old: it is dead.
-        stale: Redis has not been read for three polls.
+        stale: Redis has not confirmed a flag for three polls; true, too, where it holds none.
+        unsupported: the provider that the flag names and this application does not support; empty
+            while all is well. What is served is then an older choice, or the default.
     """
 
     provider: str
@@ -46,6 +48,7 @@ class Reading:
     read_age_s: float | None
     checked_age_s: float | None
     stale: bool
+    unsupported: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +68,21 @@ class Belief:
         default: str = "",
         supported: Collection[str] = (),
         remembered: Remembered | None = None,
+        order: Iterable[str] = (),
     ) -> None:
+        """`order` is whom to fall back on until the daemon's list of providers is known."""
         self.route = route
         self.default = default
         self.supported = frozenset(supported)
-        self.known: set[str] = {default, *supported} - {""}
+        self._order = tuple(dict.fromkeys(order))
+        self.known: set[str] = {default, *supported, *self._order} - {""}
         self.flag: Flag | None = None
         self.candidates: tuple[Candidate, ...] = ()
         self.unsupported = ""
         self._served = default
         self._hint: Hint | None = None
         self._read_s: float | None = None
+        self._confirmed_s: float | None = None
         self._checked_at = 0
         self._checked_s: float | None = None
         self._snapshot: Remembered | None = None
@@ -97,12 +104,10 @@ class Belief:
         return self._served
 
     def fallbacks(self, served: str) -> tuple[str, ...]:
-        """Who may be tried after `served`, in the route's order."""
-        return tuple(
-            c.name
-            for c in self.candidates
-            if c.eligible and c.name != served and self.supports(c.name)
-        )
+        """Who may be tried after `served`, in the route's order, or in the application's own."""
+        eligible = tuple(c.name for c in self.candidates if c.eligible)
+        names = eligible if self.candidates else self._order
+        return tuple(name for name in names if name != served and self.supports(name))
 
     @property
     def hinted(self) -> bool:
@@ -136,7 +141,7 @@ class Belief:
             self._checked_at, self._checked_s = flag.checked_at, now_s
         if self.flag is not None and flag.epoch < self.flag.epoch:
             return  # an old backup, or a master that lost a write
-        self.flag = flag
+        self.flag, self._confirmed_s = flag, now_s
         self.known.add(flag.provider)
         if self._hint and flag.epoch >= self._hint.epoch:
             self._hint = None
@@ -160,7 +165,7 @@ class Belief:
 
     def reading(self, now_s: float, poll_s: float) -> Reading:
         read_age = None if self._read_s is None else now_s - self._read_s
-        stale = read_age is None or read_age > STALE_POLLS * poll_s
+        stale = self._confirmed_s is None or now_s - self._confirmed_s > STALE_POLLS * poll_s
         epoch, reason = 0, ""
         if self.flag:
             source = Source.CACHED if stale else Source.LIVE
@@ -180,4 +185,5 @@ class Belief:
             read_age_s=read_age,
             checked_age_s=None if self._checked_s is None else now_s - self._checked_s,
             stale=stale,
+            unsupported=self.unsupported,
         )

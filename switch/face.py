@@ -26,7 +26,7 @@ class Face:
     def fallbacks(self, route: str) -> tuple[str, ...]:
         """Who may be tried after the primary now, in the route's order. Raises UnknownRouteError.
 
-        Empty while the daemon's list has never been read.
+        The application's own `fallbacks` while the daemon's list has never been read.
         """
         return self._routes.fallbacks(route)
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from typing import NoReturn, Protocol
+from typing import NoReturn
 
 from openfeature.evaluation_context import EvaluationContext
 from openfeature.event import ProviderEventDetails
@@ -28,6 +28,7 @@ from openfeature.flag_evaluation import FlagResolutionDetails, FlagValueType, Re
 from openfeature.provider import AbstractProvider, Metadata
 
 from switch.belief import Reading, Source
+from switch.protocols import FlagView
 from switch.routes import UnknownRouteError
 
 LOOK_S = 0.25
@@ -45,30 +46,19 @@ _REASONS = {
 Object = Sequence[FlagValueType] | Mapping[str, FlagValueType]
 
 
-class Readable(Protocol):
-    """What is asked of a reader: Reader, AsyncReader and their stand-ins all have it."""
-
-    @property
-    def routes(self) -> tuple[str, ...]: ...
-
-    def flag(self, route: str) -> Reading: ...
-
-    def fallbacks(self, route: str) -> tuple[str, ...]: ...
-
-
 class ProberProvider(AbstractProvider):
     """Routes as string flags (the provider's name) and object flags (name, fallbacks, epoch).
 
     Emits PROVIDER_CONFIGURATION_CHANGED with the routes that flipped, PROVIDER_STALE when Redis
-    has not been read for three polls, and PROVIDER_READY when it is read again. Closing the
-    reader stays with whoever made it.
+    has not confirmed a flag for three polls or holds none, and PROVIDER_READY when it does again.
+    Closing the reader stays with whoever made it.
 
     Args:
         ready_within_s: how long initialisation waits for a first read of every route. After
             that it is ready and stale: a default or a snapshot is something to serve.
     """
 
-    def __init__(self, reader: Readable, *, ready_within_s: float = READY_WITHIN_S) -> None:
+    def __init__(self, reader: FlagView, *, ready_within_s: float = READY_WITHIN_S) -> None:
         super().__init__()
         self._reader = reader
         self._ready_within_s = ready_within_s
@@ -185,16 +175,19 @@ class ProberProvider(AbstractProvider):
                 )
             if stale and not was:
                 self.emit_provider_stale(
-                    ProviderEventDetails(message=f"Redis is not read: {', '.join(stale)}")
+                    ProviderEventDetails(message=f"no flag comes from Redis: {', '.join(stale)}")
                 )
             elif was and not stale:
-                self.emit_provider_ready(ProviderEventDetails(message="Redis is read again"))
+                self.emit_provider_ready(
+                    ProviderEventDetails(message="Redis gives every flag again")
+                )
 
 
 def _metadata(reading: Reading) -> dict[str, bool | int | float | str]:
-    return {
+    said: dict[str, bool | int | float | str] = {
         "epoch": reading.epoch,
         "why": reading.reason,
         "source": reading.source.value,
         "stale": reading.stale,
     }
+    return said | {"unsupported": reading.unsupported} if reading.unsupported else said

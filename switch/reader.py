@@ -20,8 +20,7 @@ from typing import Any, Self
 from redis.exceptions import RedisError
 
 from switch.agenda import POLL_S, Agenda, Ear
-from switch.async_reader import AsyncReader
-from switch.belief import STALE_POLLS, Reading, Source
+from switch.belief import STALE_POLLS
 from switch.complaints import DEAF, REFUSALS, UNREAD, UNSENT, Complaints
 from switch.face import Face
 from switch.flag import DEFAULT_NAMESPACE, decode_changed
@@ -29,11 +28,9 @@ from switch.link import LOST, Link
 from switch.reports import FLUSH_S, STREAM_LENGTH, Tally, encode_report
 from switch.routes import (
     Call,
-    NotReadyError,
     OnChange,
     OnUnsupported,
     Routes,
-    UnknownRouteError,
     guarded,
     warn,
 )
@@ -42,8 +39,6 @@ log = logging.getLogger("switch")
 
 JOIN_S = 2.0
 _CALLS = 1_000
-
-__all__ = ["AsyncReader", "NotReadyError", "Reader", "Reading", "Source", "UnknownRouteError"]
 
 
 class Reader(Face):
@@ -54,7 +49,9 @@ class Reader(Face):
             and SUBSCRIBE.
         default: route -> provider served before anything is known.
         routes: further routes, without a default.
-        supported: route -> the providers this build can call; any other name is not served.
+        supported: route -> the providers this build can call; any other name is not served, and
+            is logged once. The default must be among them.
+        fallbacks: route -> whom to try, in this order, until the daemon's own list has been read.
         on_change: called with (route, from, to) from a thread of its own; neither an exception
             nor a hang in it reaches the reader.
         on_unsupported: called with (route, provider), likewise.
@@ -63,7 +60,7 @@ class Reader(Face):
         clock: monotonic seconds, for tests.
 
     The constructor waits for nothing but the snapshot file, and never raises for a Redis that is
-    away. It raises ValueError for a URL or a route's name that cannot be.
+    away. It raises ValueError for a URL, a route's name or a default that cannot be.
     """
 
     def __init__(
@@ -73,6 +70,7 @@ class Reader(Face):
         *,
         routes: Iterable[str] = (),
         supported: Mapping[str, Collection[str]] | None = None,
+        fallbacks: Mapping[str, Iterable[str]] | None = None,
         namespace: str = DEFAULT_NAMESPACE,
         poll_s: float = POLL_S,
         on_change: OnChange | None = None,
@@ -82,7 +80,7 @@ class Reader(Face):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._routes = Routes(
-            default, routes, supported, namespace, poll_s,
+            default, routes, supported, fallbacks, namespace, poll_s,
             on_change, on_unsupported, snapshot, clock, self._dispatch,
         )  # fmt: skip
         self._by_channel = {keys.changed: keys for keys in self._routes.keys.values()}

@@ -12,6 +12,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from switch.belief import Belief, Reading, Source
 from switch.flag import NAME, Candidate, Flag, Keys
@@ -46,17 +47,37 @@ def missing(route: str, known: Iterable[str]) -> LookupError:
     return UnknownRouteError(f"route {route!r} is not one of this reader's{hint}")
 
 
-def _check(
-    default: Mapping[str, str], routes: Iterable[str], supported: Mapping[str, Collection[str]]
+def unsupported(route: str, provider: str, supported: Collection[str], served: str) -> str:
+    """What is logged of a flag that this build of the application cannot follow."""
+    stays = f"{served!r} stays" if served else "nothing is served"
+    return (
+        f"the flag of route {route!r} names {provider!r}, and this application supports "
+        f"{', '.join(sorted(supported))}: {stays}. Add {provider!r} to supported[{route!r}] once "
+        f"it can be called, or take it out of the route's candidates in prober.toml"
+    )
+
+
+def check(
+    default: Mapping[str, str],
+    routes: Iterable[str],
+    supported: Mapping[str, Collection[str]],
+    fallbacks: Mapping[str, Iterable[str]],
 ) -> None:
-    """What Python would take for something else: a name would be the list of its letters."""
+    """What cannot be meant, or Python would take for something else: a name for its letters."""
     if not isinstance(default, Mapping):
         raise TypeError(f'default is {default!r}; write {{"chat": "anthropic"}}')
     if isinstance(routes, str):
         raise TypeError(f"routes is a string; write routes=[{routes!r}]")
+    for what, lists in (("supported", supported), ("fallbacks", fallbacks)):
+        for route, names in lists.items():
+            if isinstance(names, str):
+                raise TypeError(f"{what}[{route!r}] is a string; write [{names!r}]")
     for route, names in supported.items():
-        if isinstance(names, str):
-            raise TypeError(f"supported[{route!r}] is a string; write [{names!r}]")
+        if names and default.get(route, "") not in ("", *names):
+            raise ValueError(
+                f"default[{route!r}] is {default[route]!r}, which supported[{route!r}] does not "
+                f"name: add it there, or write one of {', '.join(sorted(names))} as the default"
+            )
 
 
 def _may_force(route: str, provider: str, supported: Collection[str]) -> bool:
@@ -87,6 +108,7 @@ class Routes:
         default: Mapping[str, str] | None,
         routes: Iterable[str],
         supported: Mapping[str, Collection[str]] | None,
+        fallbacks: Mapping[str, Iterable[str]] | None,
         namespace: str,
         poll_s: float,
         on_change: OnChange | None,
@@ -95,9 +117,9 @@ class Routes:
         clock: Callable[[], float],
         dispatch: Callable[[Call], None],
     ) -> None:
-        default, supported = default or {}, supported or {}
-        _check(default, routes, supported)
-        names = list(dict.fromkeys([*default, *routes, *supported]))
+        default, supported, fallbacks = default or {}, supported or {}, fallbacks or {}
+        check(default, routes, supported, fallbacks)
+        names = list(dict.fromkeys([*default, *routes, *supported, *fallbacks]))
         if not names:
             raise ValueError('name a route: default={"chat": "anthropic"} or routes=["chat"]')
         if not poll_s > 0:
@@ -121,9 +143,22 @@ class Routes:
         self._snapshot = Snapshot(snapshot, namespace, names) if snapshot else None
         found = self._snapshot.load() if self._snapshot else {}
         self.beliefs = {
-            name: Belief(name, default.get(name, ""), supported.get(name, ()), found.get(name))
+            name: Belief(
+                name,
+                default.get(name, ""),
+                supported.get(name, ()),
+                found.get(name),
+                fallbacks.get(name, ()),
+            )
             for name in names
         }
+        for name, kept in found.items():
+            if not self.beliefs[name].supports(kept.provider):
+                log.warning(
+                    "the snapshot %s is ignored for route %s: it names %s, and this application "
+                    "supports %s",
+                    snapshot, name, kept.provider, ", ".join(sorted(supported[name])),
+                )  # fmt: skip
         # What primary() reads. Only whole strings are ever assigned into it.
         self.served: dict[str, str] = {}
         self._settle(first=True)
@@ -141,10 +176,12 @@ class Routes:
         with self._lock:
             reading = belief.reading(self.clock(), self.poll_s)
         if route in self._forced:
-            return Reading(
-                self._forced[route], reading.epoch, "forced by the environment", Source.FORCED,
-                reading.read_age_s, reading.checked_age_s, reading.stale,
-            )  # fmt: skip
+            return replace(
+                reading,
+                provider=self._forced[route],
+                reason="forced by the environment",
+                source=Source.FORCED,
+            )
         return reading
 
     def fallbacks(self, route: str) -> tuple[str, ...]:
@@ -167,8 +204,8 @@ class Routes:
             belief = self.beliefs[name]
             belief.saw_candidates(candidates)
             belief.saw_state(flag, self.clock())
-            calls = self._settle()
-        self._call(calls)
+            news = self._settle()
+        self._spread(*news)
         if self.on_ready and self.ready:
             self.on_ready()
 
@@ -176,8 +213,8 @@ class Routes:
         """A message came; True when `state` should be read back."""
         with self._lock:
             wanted = self.beliefs[name].heard(*said, self.clock())
-            calls = self._settle()
-        self._call(calls)
+            news = self._settle()
+        self._spread(*news)
         return wanted
 
     def tick(self) -> None:
@@ -185,8 +222,8 @@ class Routes:
         if not any(belief.hinted for belief in self.beliefs.values()):
             return
         with self._lock:
-            calls = self._settle()
-        self._call(calls)
+            news = self._settle()
+        self._spread(*news)
 
     def save(self) -> None:
         """Writes the snapshot where there is something new. Blocks on the disk."""
@@ -212,8 +249,10 @@ class Routes:
         """In the child: the lock may have been held by a thread that is not here."""
         self._lock = threading.Lock()
 
-    def _settle(self, *, first: bool = False) -> list[Call]:
+    def _settle(self, *, first: bool = False) -> tuple[list[str], list[Call]]:
+        """Serves what is believed now; gives the warnings and callbacks that come of it."""
         now_s = self.clock()
+        lines: list[str] = []
         calls: list[Call] = []
         for name, belief in self.beliefs.items():
             belief.forget_old_hint(now_s)
@@ -226,11 +265,16 @@ class Routes:
             told = self._told_unsupported.get(name, "")
             if belief.unsupported != told:
                 self._told_unsupported[name] = belief.unsupported
+                if belief.unsupported:
+                    served = self.served.get(name, "")
+                    lines.append(unsupported(name, belief.unsupported, belief.supported, served))
                 if belief.unsupported and self._on_unsupported:
                     calls.append((self._on_unsupported, (name, belief.unsupported)))
-        return calls
+        return lines, calls
 
-    def _call(self, calls: list[Call]) -> None:
+    def _spread(self, lines: list[str], calls: list[Call]) -> None:
+        for line in lines:
+            warn(line)
         for call in calls:
             self._dispatch(call)
 

@@ -1,4 +1,4 @@
-"""Stand-ins for unit tests: the face of Reader and AsyncReader, without Redis and threads.
+"""Stand-ins for unit tests: FlagReader and AsyncFlagReader without Redis and threads.
 
 reader = FakeReader({"chat": "anthropic"}, fallbacks={"chat": ["openai"]})
 reader.set_primary("chat", "openai")
@@ -8,13 +8,13 @@ assert reader.reports == [Reported("chat", "openai", True, None)]
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Self
 
 from switch.belief import Reading, Source
 from switch.flag import Candidate
-from switch.routes import missing
+from switch.routes import check, missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +33,21 @@ class _Fake:
         primary: Mapping[str, str] | None = None,
         *,
         routes: Iterable[str] = (),
+        supported: Mapping[str, Collection[str]] | None = None,
         fallbacks: Mapping[str, Iterable[str]] | None = None,
         on_change: Callable[[str, str, str], None] | None = None,
+        on_unsupported: Callable[[str, str], None] | None = None,
     ) -> None:
         """A route in `routes` alone has no flag yet: its `primary()` raises NotReadyError."""
-        self._primary = dict(primary or {})
+        self._primary, self._supported = dict(primary or {}), dict(supported or {})
+        check(self._primary, routes, self._supported, fallbacks or {})
         self._fallbacks = {route: tuple(said) for route, said in (fallbacks or {}).items()}
         self._candidates: dict[str, tuple[Candidate, ...]] = {}
-        self._names = list(dict.fromkeys([*self._primary, *routes, *self._fallbacks]))
-        self._on_change = on_change
+        self._names = list(
+            dict.fromkeys([*self._primary, *routes, *self._supported, *self._fallbacks])
+        )
+        self._on_change, self._on_unsupported = on_change, on_unsupported
+        self._unsupported: dict[str, str] = {}
         self._epoch = dict.fromkeys(self._names, 1)
         self._reason: dict[str, str] = {}
         self._stale: set[str] = set()
@@ -51,11 +57,20 @@ class _Fake:
     # -- what a test sets ---------------------------------------------------------------
 
     def set_primary(self, route: str, provider: str, reason: str = "set by the test") -> None:
-        """A flip: the epoch grows, and `on_change` is called at once. Raises UnknownRouteError."""
+        """A flip: the epoch grows, and `on_change` is called at once. Raises UnknownRouteError.
+
+        One to a name outside `supported` moves no primary and calls `on_unsupported`.
+        """
         self._check(route)
-        before = self._primary.get(route, "")
-        self._primary[route], self._reason[route] = provider, reason
+        self._reason[route] = reason
         self._epoch[route] += 1
+        if not self._supports(route, provider):
+            self._unsupported[route] = provider
+            if self._on_unsupported:
+                self._on_unsupported(route, provider)
+            return
+        self._unsupported.pop(route, None)
+        before, self._primary[route] = self._primary.get(route, ""), provider
         if self._on_change and provider != before:
             self._on_change(route, before, provider)
 
@@ -87,7 +102,11 @@ class _Fake:
     def fallbacks(self, route: str) -> tuple[str, ...]:
         self._check(route)
         served = self._primary.get(route)
-        return tuple(name for name in self._fallbacks.get(route, ()) if name != served)
+        return tuple(
+            name
+            for name in self._fallbacks.get(route, ())
+            if name != served and self._supports(route, name)
+        )
 
     def candidates(self, route: str) -> tuple[Candidate, ...]:
         self._check(route)
@@ -104,6 +123,7 @@ class _Fake:
             read_age_s=3600.0 if stale else 0.0,
             checked_age_s=3600.0 if stale else 0.0,
             stale=stale or not known,
+            unsupported=self._unsupported.get(route, ""),
         )
 
     def report(
@@ -116,6 +136,9 @@ class _Fake:
     def _check(self, route: str) -> None:
         if route not in self._names:
             raise missing(route, self._names)
+
+    def _supports(self, route: str, provider: str) -> bool:
+        return provider in (self._supported.get(route) or (provider,))
 
     @property
     def _ready(self) -> bool:

@@ -18,6 +18,7 @@
 //
 //	flag.Primary()   // a memory read: once per request; let open streams finish
 //	flag.Fallbacks() // whom to try after it, in order
+//	flag.Unsupported() // what the flag names and Supported does not; "" while all is well
 //
 // Only the hash `state` moves the flag. A message on the channel is a hint: served at once for a
 // known provider, and taken back unless `state` confirms it within 2 s.
@@ -31,6 +32,7 @@ import (
 	"math/rand"
 	"os"
 	"regexp"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -97,16 +99,20 @@ type Options struct {
 	Route string
 	// Read is HGETALL: an empty map for no key.
 	Read func(ctx context.Context, key string) (map[string]string, error)
-	// Default is served until Redis has spoken.
+	// Default is served until Redis has spoken; one of Supported.
 	Default string
 	// Supported is what this build can call; any other name is not served. Empty: every name.
 	Supported []string
+	// Fallbacks are whom to try until the daemon's own list has been read.
+	Fallbacks []string
 	// Namespace is "prober" when empty.
 	Namespace string
 	// Poll is 5 s when zero.
 	Poll time.Duration
 	// OnChange is called without a lock held.
 	OnChange func(from, to string)
+	// OnUnsupported is called without a lock held: the flag names what is not in Supported.
+	OnUnsupported func(provider string)
 	// Now is for tests.
 	Now func() time.Time
 }
@@ -133,13 +139,15 @@ type Flag struct {
 	known      map[string]bool
 	supported  map[string]bool
 	served     string
+	strange    string
+	order      []string
 	epoch      int64
 	hint       *hint
 	candidates []candidate
 	readAt     time.Time
 }
 
-// New fails for a route that cannot be one, or without Read.
+// New fails for a route or a default that cannot be one, or without Read.
 func New(options Options) (*Flag, error) {
 	if options.Namespace == "" {
 		options.Namespace = "prober"
@@ -160,7 +168,6 @@ func New(options Options) (*Flag, error) {
 	flag := &Flag{
 		Keys:      keys,
 		options:   options,
-		forced:    os.Getenv("PROBER_FORCE_" + strings.ToUpper(strings.ReplaceAll(options.Route, "-", "_"))),
 		soon:      make(chan struct{}, 1),
 		known:     map[string]bool{},
 		supported: map[string]bool{},
@@ -170,7 +177,21 @@ func New(options Options) (*Flag, error) {
 		flag.supported[provider], flag.known[provider] = true, true
 	}
 	if options.Default != "" {
+		if !flag.supports(options.Default) {
+			return nil, fmt.Errorf("default %q is not in Supported: add it there, or take one of %s",
+				options.Default, strings.Join(options.Supported, ", "))
+		}
 		flag.known[options.Default] = true
+	}
+	for _, provider := range options.Fallbacks {
+		if !slices.Contains(flag.order, provider) {
+			flag.order = append(flag.order, provider)
+		}
+		flag.known[provider] = true
+	}
+	forced := os.Getenv("PROBER_FORCE_" + strings.ToUpper(strings.ReplaceAll(options.Route, "-", "_")))
+	if name.MatchString(forced) && flag.supports(forced) {
+		flag.forced = forced
 	}
 	return flag, nil
 }
@@ -192,17 +213,33 @@ func (f *Flag) primary() string {
 	return f.served
 }
 
-// Fallbacks are whom to try after the primary now, in the route's order.
+// Fallbacks are whom to try after the primary now, in the route's order, or in the application's own.
 func (f *Flag) Fallbacks() []string {
 	f.lock.RLock()
 	defer f.lock.RUnlock()
+	names := f.order
+	if len(f.candidates) > 0 {
+		names = []string{}
+		for _, c := range f.candidates {
+			if c.eligible {
+				names = append(names, c.name)
+			}
+		}
+	}
 	served, found := f.primary(), []string{}
-	for _, c := range f.candidates {
-		if c.eligible && c.name != served && f.supports(c.name) {
-			found = append(found, c.name)
+	for _, each := range names {
+		if each != served && f.supports(each) {
+			found = append(found, each)
 		}
 	}
 	return found
+}
+
+// Unsupported is the provider that the flag names and this build cannot call; "" while all is well.
+func (f *Flag) Unsupported() string {
+	f.lock.RLock()
+	defer f.lock.RUnlock()
+	return f.strange
 }
 
 // ReadAge is the time since Redis was last read well; false: never.
@@ -247,7 +284,9 @@ func (f *Flag) Took(state, candidates map[string]string) {
 			f.hint = nil
 		}
 		if f.supports(provider) {
-			f.served = provider
+			f.served, f.strange = provider, ""
+		} else {
+			f.strange = provider
 		}
 	})
 }
@@ -320,10 +359,13 @@ func between(most time.Duration) time.Duration {
 
 func (f *Flag) change(with func()) {
 	f.lock.Lock()
-	before := f.primary()
+	before, told := f.primary(), f.strange
 	with()
-	after := f.primary()
+	after, strange := f.primary(), f.strange
 	f.lock.Unlock()
+	if f.options.OnUnsupported != nil && strange != "" && strange != told {
+		f.options.OnUnsupported(strange)
+	}
 	if f.options.OnChange != nil && before != after {
 		f.options.OnChange(before, after)
 	}

@@ -25,6 +25,7 @@ type step struct {
 	Candidates map[string]string `json:"candidates"`
 	Message    *string           `json:"message"`
 	Serves     string            `json:"serves"`
+	Strange    *string           `json:"unsupported"`
 	ReadBack   bool              `json:"read_back"`
 }
 
@@ -40,10 +41,16 @@ type golden struct {
 			DecisionID string `json:"decision_id"`
 		} `json:"said"`
 	} `json:"messages"`
+	Defaults []struct {
+		Default   string   `json:"default"`
+		Supported []string `json:"supported"`
+		Good      bool     `json:"good"`
+	} `json:"defaults"`
 	Fallbacks []struct {
 		Candidates map[string]string `json:"candidates"`
 		Primary    string            `json:"primary"`
 		Supported  []string          `json:"supported"`
+		Order      []string          `json:"order"`
 		Fallbacks  []string          `json:"fallbacks"`
 	} `json:"fallbacks"`
 	Lives []struct {
@@ -66,7 +73,7 @@ func contract(t *testing.T) (found golden) {
 	if err := strict.Decode(&found); err != nil {
 		t.Fatal(err)
 	}
-	if len(found.Messages) == 0 || len(found.Fallbacks) == 0 || len(found.Lives) == 0 {
+	if len(found.Messages) == 0 || len(found.Fallbacks) == 0 || len(found.Lives) == 0 || len(found.Defaults) == 0 {
 		t.Fatal("no cases")
 	}
 	return found
@@ -123,11 +130,35 @@ func TestMessagesAreReadOrRefused(t *testing.T) {
 
 func TestFallbacksFollowThePrimaryInTheRoutesOrder(t *testing.T) {
 	for _, each := range contract(t).Fallbacks {
-		flag := made(t, Options{Default: each.Primary, Supported: each.Supported})
-		flag.Took(nil, each.Candidates)
+		// Redis may name another primary than a default: whom it serves is what counts.
+		flag := made(t, Options{Supported: each.Supported, Fallbacks: each.Order})
+		flag.Took(map[string]string{"provider": each.Primary, "epoch": "1", "decision_id": "d"}, each.Candidates)
 		if found := flag.Fallbacks(); !reflect.DeepEqual(found, each.Fallbacks) {
 			t.Errorf("%v, not %v", found, each.Fallbacks)
 		}
+	}
+}
+
+func TestADefaultThatIsNotSupportedIsRefused(t *testing.T) {
+	for _, each := range contract(t).Defaults {
+		options := Options{Route: "chat", Read: silent, Default: each.Default, Supported: each.Supported}
+		if _, err := New(options); (err == nil) != each.Good {
+			t.Errorf("%v: %v", each, err)
+		}
+	}
+}
+
+func TestAFlagThatCannotBeFollowedIsToldOnce(t *testing.T) {
+	told := []string{}
+	flag := made(t, Options{Default: "x", Supported: []string{"x"}, OnUnsupported: func(provider string) {
+		told = append(told, provider)
+	}})
+	for epoch, provider := range []string{"a", "a", "x", "a"} {
+		said := map[string]string{"provider": provider, "epoch": strconv.Itoa(epoch + 1), "decision_id": "d"}
+		flag.Took(said, nil)
+	}
+	if flag.Primary() != "x" || !reflect.DeepEqual(told, []string{"a", "a"}) {
+		t.Error(flag.Primary(), told)
 	}
 }
 
@@ -151,6 +182,9 @@ func TestLives(t *testing.T) {
 				if served := flag.Primary(); served != step.Serves {
 					t.Errorf("at %v s: %s, not %s", step.AtS, served, step.Serves)
 				}
+				if step.Strange != nil && flag.Unsupported() != *step.Strange {
+					t.Errorf("at %v s: %q, not %q", step.AtS, flag.Unsupported(), *step.Strange)
+				}
 			}
 		})
 	}
@@ -168,6 +202,10 @@ func TestRedisAwayLeavesTheLastKnown(t *testing.T) {
 
 func TestTheEnvironmentForcesAProvider(t *testing.T) {
 	t.Setenv("PROBER_FORCE_MY_MAIL", "forced")
+	other := made(t, Options{Route: "my-mail", Default: "x", Supported: []string{"x"}})
+	if other.Primary() != "x" {
+		t.Error("what is not supported is not forced either")
+	}
 	flag := made(t, Options{Route: "my-mail", Default: "x"})
 	flag.Took(map[string]string{"provider": "a", "epoch": "1", "decision_id": "d"}, nil)
 	if flag.Primary() != "forced" {

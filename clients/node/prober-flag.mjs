@@ -13,6 +13,7 @@
 //
 //   flag.primary() // a memory read: once per request; let open streams finish
 //   flag.fallbacks() // whom to try after it, in order
+//   flag.unsupported() // what the flag names and `supported` does not; '' while all is well
 //
 // Only the hash `state` moves the flag. A message on the channel is a hint: served at once for a
 // known provider, and taken back unless `state` confirms it within 2 s.
@@ -64,31 +65,40 @@ function decodeCandidates(hash) {
 }
 
 export class Flag {
-  #read; #pollMs; #now; #onChange; #served; #known; #supported
+  #read; #pollMs; #now; #onChange; #onUnsupported; #served; #known; #supported; #order
+  #unsupported = ''
   #epoch = 0; #hint = null; #candidates = []; #readAt = null; #timer = null; #running = false
 
   /**
    * @param {object} said
    * @param {string} said.route
    * @param {(key: string) => Promise<object>} said.read HGETALL: an empty object for no key
-   * @param {string} [said.default] served until Redis has spoken
+   * @param {string} [said.default] served until Redis has spoken; one of `supported`
    * @param {string[]} [said.supported] what this build can call; any other name is not served
+   * @param {string[]} [said.fallbacks] whom to try until the daemon's own list has been read
    * @param {(from: string, to: string) => void} [said.onChange]
+   * @param {(provider: string) => void} [said.onUnsupported] the flag names what is not in `supported`
    */
   constructor({
-    route, read, default: byDefault = '', supported = [], namespace = 'prober', pollMs = 5000,
-    now = () => performance.now(), onChange = () => {},
+    route, read, default: byDefault = '', supported = [], fallbacks = [], namespace = 'prober',
+    pollMs = 5000, now = () => performance.now(), onChange = () => {}, onUnsupported = () => {},
   }) {
     this.keys = keys(route, namespace)
+    if (byDefault && supported.length && !supported.includes(byDefault)) {
+      throw new Error(`default '${byDefault}' is not in supported: add it there, or take one of ${supported.join(', ')}`)
+    }
     this.channel = this.keys.changed
     this.#read = read
     this.#pollMs = pollMs
     this.#now = now
     this.#onChange = onChange
+    this.#onUnsupported = onUnsupported
     this.#supported = new Set(supported)
-    this.#known = new Set([byDefault, ...supported].filter(Boolean))
+    this.#order = [...new Set(fallbacks)]
+    this.#known = new Set([byDefault, ...supported, ...fallbacks].filter(Boolean))
     this.#served = byDefault
-    this.forced = process.env[`PROBER_FORCE_${route.toUpperCase().replaceAll('-', '_')}`] ?? ''
+    const forced = process.env[`PROBER_FORCE_${route.toUpperCase().replaceAll('-', '_')}`] ?? ''
+    this.forced = NAME.test(forced) && this.#supports(forced) ? forced : ''
   }
 
   /** The provider to call now; '' while nothing is known and there is no default. */
@@ -98,11 +108,17 @@ export class Flag {
     return this.#served
   }
 
-  /** Whom to try after the primary now, in the route's order. */
+  /** Whom to try after the primary now, in the route's order, or in the application's own. */
   fallbacks() {
     const served = this.primary()
-    const fit = (c) => c.eligible && c.name !== served && this.#supports(c.name)
-    return this.#candidates.filter(fit).map((c) => c.name)
+    const eligible = this.#candidates.filter((c) => c.eligible).map((c) => c.name)
+    const names = this.#candidates.length ? eligible : this.#order
+    return names.filter((name) => name !== served && this.#supports(name))
+  }
+
+  /** The provider that the flag names and this build cannot call; '' while all is well. */
+  unsupported() {
+    return this.#unsupported
   }
 
   /** Milliseconds since Redis was last read well; null: never. */
@@ -137,7 +153,10 @@ export class Flag {
       this.#epoch = flag.epoch
       this.#known.add(flag.provider)
       if (this.#hint && flag.epoch >= this.#hint.epoch) this.#hint = null
-      if (this.#supports(flag.provider)) this.#served = flag.provider
+      const told = this.#unsupported
+      this.#unsupported = this.#supports(flag.provider) ? '' : flag.provider
+      if (!this.#unsupported) this.#served = flag.provider
+      else if (this.#unsupported !== told) this.#call(this.#onUnsupported, this.#unsupported)
     }
     this.#tell(before)
   }
@@ -186,8 +205,11 @@ export class Flag {
 
   #tell(before) {
     const after = this.primary()
-    if (after === before) return
-    try { this.#onChange(before, after) } catch { /* the application's own fault */ }
+    if (after !== before) this.#call(this.#onChange, before, after)
+  }
+
+  #call(callback, ...said) {
+    try { callback(...said) } catch { /* the application's own fault */ }
   }
 }
 

@@ -22,10 +22,18 @@ test('messages are read or refused', () => {
 })
 
 test('fallbacks follow the primary in the route\'s order', () => {
-  for (const { candidates, primary, supported, fallbacks } of golden.fallbacks) {
-    const flag = new Flag({ route: 'chat', read: silent, default: primary, supported })
-    flag.took({}, candidates)
+  for (const { candidates, primary, supported, order = [], fallbacks } of golden.fallbacks) {
+    // Redis may name another primary than a default: whom it serves is what counts.
+    const flag = new Flag({ route: 'chat', read: silent, supported, fallbacks: order })
+    flag.took({ provider: primary, epoch: '1', decision_id: 'd' }, candidates)
     assert.deepEqual(flag.fallbacks(), fallbacks)
+  }
+})
+
+test('a default that is not supported is refused', () => {
+  for (const { default: byDefault, supported, good } of golden.defaults) {
+    const made = () => new Flag({ route: 'chat', read: silent, default: byDefault, supported })
+    if (good) made(); else assert.throws(made, /default 'a' is not in supported: add it there/)
   }
 })
 
@@ -39,6 +47,7 @@ for (const life of golden.lives) {
       if (step.state) flag.took(step.state, step.candidates)
       if (step.message !== undefined) assert.equal(flag.heard(step.message), step.read_back)
       assert.equal(flag.primary(), step.serves, `at ${step.at_s} s`)
+      if (step.unsupported !== undefined) assert.equal(flag.unsupported(), step.unsupported)
     }
   })
 }
@@ -63,7 +72,21 @@ test('a callback that throws breaks nothing', () => {
   assert.deepEqual([flag.primary(), told], ['a', [['x', 'a']]])
 })
 
-test('the environment forces a provider', () => {
+test('a flag that cannot be followed is told once, and a callback that throws breaks nothing', () => {
+  const told = []
+  const onUnsupported = (provider) => { told.push(provider); throw new Error('mine') }
+  const flag = new Flag({ route: 'chat', read: silent, default: 'x', supported: ['x'], onUnsupported })
+  for (const epoch of ['1', '2']) flag.took({ provider: 'a', epoch, decision_id: 'd' })
+  flag.took({ provider: 'x', epoch: '3', decision_id: 'd' })
+  flag.took({ provider: 'a', epoch: '4', decision_id: 'd' })
+  assert.deepEqual([flag.primary(), told], ['x', ['a', 'a']])
+})
+
+test('the environment forces a supported provider and no other', () => {
+  process.env.PROBER_FORCE_MY_MAIL = 'forced'
+  const other = new Flag({ route: 'my-mail', read: silent, default: 'x', supported: ['x'] })
+  assert.equal(other.primary(), 'x')
+
   process.env.PROBER_FORCE_MY_MAIL = 'forced'
   const flag = new Flag({ route: 'my-mail', read: silent, default: 'x' })
   flag.took({ provider: 'a', epoch: '1', decision_id: 'd' })

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from switch.flag import (
     decode_changed,
     decode_flag,
 )
+from switch.routes import check
 
 GOLDEN = json.loads((Path(__file__).parent.parent.parent / "clients/golden.json").read_text())
 
@@ -40,9 +42,16 @@ def test_messages_are_read_or_refused(each: dict[str, Any]) -> None:
     assert decode_changed(each["text"]) == wanted
 
 
+@pytest.mark.parametrize("each", GOLDEN["defaults"])
+def test_a_default_that_is_not_supported_is_refused(each: dict[str, Any]) -> None:
+    fine = contextlib.nullcontext()
+    with fine if each["good"] else pytest.raises(ValueError, match="does not name: add it there"):
+        check({"chat": each["default"]}, (), {"chat": each["supported"]}, {})
+
+
 @pytest.mark.parametrize("each", GOLDEN["fallbacks"])
 def test_fallbacks_follow_the_primary_in_the_routes_order(each: dict[str, Any]) -> None:
-    belief = Belief("chat", each["primary"], each["supported"])
+    belief = Belief("chat", each["primary"], each["supported"], order=each.get("order", ()))
     belief.saw_candidates(decode_candidates(each["candidates"]))
     assert list(belief.fallbacks(each["primary"])) == each["fallbacks"]
 
@@ -63,3 +72,5 @@ def test_lives(life: dict[str, Any]) -> None:
             said = decode_changed(step["message"])
             assert (said is not None and belief.heard(*said, now_s)) is step["read_back"]
         assert belief.served(now_s) == step["serves"], f"at {now_s} s"
+        if "unsupported" in step:
+            assert belief.unsupported == step["unsupported"], f"at {now_s} s"

@@ -163,15 +163,40 @@ def test_the_empty_name_is_never_known() -> None:
     assert "" not in Belief("chat").known
 
 
+# -- fallbacks -------------------------------------------------------------------------------
+
+
+def test_fallbacks_go_by_the_applications_order_until_the_daemons_is_known() -> None:
+    belief = Belief("chat", "a", ["a", "b", "c"], order=["c", "stranger", "a", "b", "c"])
+    assert belief.fallbacks("a") == ("c", "b")
+    belief.saw_candidates([Candidate(name, "openai", "v", "m", "u") for name in "bc"])
+    assert belief.fallbacks("a") == ("b", "c")
+
+
+def test_of_candidates_that_are_all_unfit_none_is_a_fallback_whatever_the_application_says() -> (
+    None
+):
+    belief = Belief("chat", "a", order=["b"])
+    belief.saw_candidates([Candidate("b", "openai", "v", "m", "u", eligible=False)])
+    assert belief.fallbacks("a") == ()
+
+
+def test_a_fallback_of_the_applications_is_known_from_the_start() -> None:
+    belief = Belief("chat", "a", order=["b"])
+    belief.heard("b", 1, "d", 0.0)
+    assert belief.served(0.0) == "b"
+
+
 # -- supported ---------------------------------------------------------------------------------
 
 
 def test_a_name_this_build_does_not_support_is_not_served() -> None:
     belief = believing("a", 10, supported=["a", "b"])
+    assert belief.reading(0.0, 5.0).unsupported == ""
     belief.saw_state(state("c", 11), 1.0)
-    assert (belief.served(1.0), belief.unsupported) == ("a", "c")
+    assert (belief.served(1.0), belief.reading(1.0, 5.0).unsupported) == ("a", "c")
     belief.saw_state(state("b", 12), 2.0)
-    assert (belief.served(2.0), belief.unsupported) == ("b", "")
+    assert (belief.served(2.0), belief.reading(2.0, 5.0).unsupported) == ("b", "")
 
 
 def test_an_unsupported_first_state_keeps_the_default() -> None:
@@ -194,6 +219,24 @@ def test_a_message_naming_an_unsupported_provider_is_only_read_back() -> None:
 def test_a_reading_is_stale_after_three_polls(now_s: float, source: Source, stale: bool) -> None:
     reading = believing().reading(now_s, 5.0)
     assert (reading.source, reading.stale, reading.read_age_s) == (source, stale, now_s)
+
+
+def test_a_route_without_a_flag_is_stale_however_often_it_is_read() -> None:
+    belief = Belief("chat", "a")
+    belief.saw_state(None, 10.0)
+    reading = belief.reading(10.0, 5.0)
+    assert (reading.stale, reading.read_age_s, reading.source) == (True, 0.0, Source.DEFAULT)
+
+
+@pytest.mark.parametrize("seen", [None, state("b", 9)])
+def test_a_flag_that_redis_no_longer_confirms_is_stale_after_three_polls(seen: Flag | None) -> None:
+    belief = believing("a", 10)
+    belief.saw_state(seen, 15.0)
+    assert not belief.reading(15.0, 5.0).stale
+    belief.saw_state(seen, 15.1)
+    reading = belief.reading(15.1, 5.0)
+    assert (reading.stale, reading.source, reading.provider) == (True, Source.CACHED, "a")
+    assert reading.read_age_s == 0.0
 
 
 def test_the_age_of_the_last_check_grows_until_it_is_seen_to_change() -> None:

@@ -19,8 +19,9 @@ PROGRAM = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
 import switch, switch.flag, switch.decide, switch.belief
+from switch import AsyncFlagReader, Candidate, FlagReader, FlagView, Reading, Source
 early = "redis" in sys.modules
-from switch import AsyncReader, NotReadyError, Reader, Reading, Source, UnknownRouteError
+from switch import AsyncReader, NotReadyError, Reader, UnknownRouteError
 with Reader("unix:///nowhere/at/all", {"chat": "a"}, poll_s=0.01) as reader:
     served = reader.primary("chat")
 from switch.testing import FakeReader

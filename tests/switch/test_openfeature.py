@@ -107,6 +107,16 @@ def test_another_type_is_a_mismatch(client: OpenFeatureClient, fake: FakeReader)
     assert client.get_boolean_details("chatt", True).error_code == ErrorCode.FLAG_NOT_FOUND
 
 
+def test_a_flag_that_this_application_cannot_follow_is_in_the_metadata(
+    client: OpenFeatureClient,
+) -> None:
+    fake = FakeReader({"chat": "a"}, supported={"chat": ["a"]})
+    use(client, fake)
+    fake.set_primary("chat", "b")
+    said = client.get_string_details("chat", "mine")
+    assert (said.value, said.flag_metadata["unsupported"]) == ("a", "b")
+
+
 async def test_it_answers_in_a_loop_too(client: OpenFeatureClient) -> None:
     await asyncio.to_thread(use, client, FakeAsyncReader({"chat": "a"}))
     assert await client.get_string_value_async("chat", "mine") == "a"

@@ -57,6 +57,7 @@ async def test_a_reader_of_no_route_is_refused(make: Make) -> None:
         ({"default": "chat"}, 'write {"chat": "anthropic"}'),
         ({"routes": "chat"}, "write routes=['chat']"),
         ({"supported": {"chat": "a"}}, "write ['a']"),
+        ({"fallbacks": {"chat": "a"}}, "write ['a']"),
     ],
 )
 async def test_a_name_is_not_taken_for_the_list_of_its_letters(
@@ -77,6 +78,28 @@ async def test_a_url_whose_variable_is_not_set_is_refused(make: Make, url: str |
 async def test_a_poll_without_a_pause_is_refused(make: Make, poll_s: float) -> None:
     with pytest.raises(ValueError, match="give seconds above 0"):
         make(NOWHERE, {"chat": "a"}, poll_s=poll_s)
+
+
+async def test_a_default_that_is_not_supported_is_refused_with_what_to_write(make: Make) -> None:
+    with pytest.raises(ValueError, match="default") as raised:
+        make(NOWHERE, {"chat": "a"}, supported={"chat": ["c", "b"]})
+    assert raised.value.args == (
+        "default['chat'] is 'a', which supported['chat'] does not name: add it there, or write one "
+        "of b, c as the default",
+    )
+    make(NOWHERE, {"chat": "a"}, supported={"chat": ["a"], "mail": ["b"]})
+
+
+async def test_until_the_daemons_list_is_read_fallbacks_follow_the_applications_own(
+    make: Make, desk: Desk, valkey: Valkey
+) -> None:
+    said = {"supported": {"chat": ["a", "b", "c"]}, "fallbacks": {"chat": ["c", "x", "a", "b"]}}
+    reader = make(valkey.url, {"chat": "a"}, started=False, **said)
+    assert reader.fallbacks("chat") == ("c", "b")
+    await know(desk, "b", "c")
+    await desk.seed("a")
+    await reader.read_once()
+    assert reader.fallbacks("chat") == ("b", "c")
 
 
 async def test_a_route_that_cannot_be_a_key_is_refused(make: Make) -> None:

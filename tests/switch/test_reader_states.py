@@ -12,6 +12,11 @@ from switch_redis import KEYS, Desk, eventually
 
 from switch import Source
 
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+
+
 # -- states that must not be followed ----------------------------------------------------------
 
 
@@ -65,10 +70,11 @@ async def test_a_lower_epoch_is_not_followed(make: Make, desk: Desk, valkey: Val
     await reader.serves("c")
 
 
-async def test_a_name_this_build_does_not_support_is_not_served(
-    make: Make, desk: Desk, valkey: Valkey
+async def test_a_name_this_build_does_not_support_is_not_served_and_is_told_once(
+    make: Make, desk: Desk, valkey: Valkey, caplog: pytest.LogCaptureFixture
 ) -> None:
     told: list[tuple[str, str]] = []
+    caplog.set_level("INFO", "switch")
     await desk.seed("a")
     await know(desk, "a", "b", "c")
     reader = make(
@@ -81,11 +87,24 @@ async def test_a_name_this_build_does_not_support_is_not_served(
     answer = await desk.flip("c")
     await reader.confirms(answer.epoch)
     assert (reader.primary("chat"), reader.flag("chat").provider) == ("a", "a")
+    assert reader.flag("chat").unsupported == "c"
     await eventually(lambda: told == [("chat", "c")])
-    await desk.flip("b")
-    await reader.serves("b")
+    later = await desk.flip("c")  # the same episode
+    await reader.confirms(later.epoch)
+    supported = await desk.flip("b")
+    await reader.confirms(supported.epoch)
+    assert (reader.primary("chat"), reader.flag("chat").unsupported) == ("b", "")
     await reader.told(("chat", "", "a"), ("chat", "a", "b"))
     assert told == [("chat", "c")]
+    assert warnings(caplog) == [
+        "the flag of route 'chat' names 'c', and this application supports a, b: 'a' stays. Add "
+        "'c' to supported['chat'] once it can be called, or take it out of the route's candidates "
+        "in prober.toml"
+    ]
+    await desk.flip("d")
+    await eventually(lambda: reader.flag("chat").unsupported == "d")
+    await eventually(lambda: len(warnings(caplog)) == 2)
+    assert "names 'd'" in warnings(caplog)[1]
 
 
 async def test_callbacks_that_raise_break_nothing(
@@ -107,10 +126,10 @@ async def test_callbacks_that_raise_break_nothing(
     await reader.confirms(answer.epoch)
     await desk.flip("b")
     await reader.serves("b")
-    await eventually(lambda: len(caplog.records) >= 3)
-    assert {record.getMessage() for record in caplog.records} == {
-        "a callback of the flag reader failed"
-    }
+    await eventually(lambda: sum(r.levelname == "ERROR" for r in caplog.records) >= 3)
+    failures = [r.getMessage() for r in caplog.records if r.levelname == "ERROR"]
+    assert set(failures) == {"a callback of the flag reader failed"}
+    assert len(failures) + len(warnings(caplog)) == len(caplog.records)
 
 
 # -- servers that go ---------------------------------------------------------------------------
@@ -127,12 +146,30 @@ async def test_a_dead_server_and_an_emptied_one_leave_the_last_known(
     assert (reader.primary("chat"), reader.flag("chat").source) == ("a", Source.CACHED)
     await asyncio.to_thread(own_valkey.start, empty=True)
     assert await own_desk.client.keys("*") == []
-    await eventually(lambda: not reader.flag("chat").stale)
-    assert (reader.primary("chat"), reader.flag("chat").epoch) == ("a", first.epoch)
+    age_s = reader.flag("chat").read_age_s
+    await eventually(lambda: reader.flag("chat").read_age_s < age_s)
+    reading = reader.flag("chat")
+    assert (reading.provider, reading.epoch, reading.source) == ("a", first.epoch, Source.CACHED)
+    assert reading.stale, "Redis is there, and does not confirm it"
     await own_desk.ready()
     await own_desk.seed("b", floor=first.epoch)
     await reader.serves("b")
+    assert not reader.flag("chat").stale
     await reader.told(("chat", "default", "a"), ("chat", "a", "b"))
+
+
+async def test_a_route_without_a_flag_is_stale_however_well_redis_answers(
+    make: Make, desk: Desk, valkey: Valkey
+) -> None:
+    reader = make(valkey.url, {"chat": "a"}, poll_s=SOON_S, fallbacks={"chat": ["a", "b"]})
+    await eventually(lambda: reader.flag("chat").read_age_s is not None)
+    assert reader.flag("chat").stale
+    assert reader.fallbacks("chat") == ("b",)
+    await know(desk, "b", "a", "c")
+    answer = await desk.seed("a")
+    await reader.confirms(answer.epoch)
+    assert not reader.flag("chat").stale
+    assert reader.fallbacks("chat") == ("b", "c")
 
 
 async def test_a_reader_built_before_its_server_finds_it(

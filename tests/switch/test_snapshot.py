@@ -187,8 +187,11 @@ async def test_an_async_reader_may_be_made_in_the_loop(tmp_path: Path) -> None:
     assert AsyncReader(NOWHERE, {"chat": "default"}, snapshot=tmp_path / "f").primary("chat") == "b"
 
 
-def test_a_snapshot_naming_what_this_build_cannot_call_is_not_served(tmp_path: Path) -> None:
+def test_a_snapshot_naming_what_this_build_cannot_call_is_not_served_and_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     written(tmp_path / "f")
     supported = {"chat": ["a"]}
     with Reader(NOWHERE, {"chat": "a"}, supported=supported, snapshot=tmp_path / "f") as reader:
         assert (reader.primary("chat"), reader.flag("chat").source) == ("a", Source.DEFAULT)
+    assert f"the snapshot {tmp_path / 'f'} is ignored for route chat: it names b" in caplog.text

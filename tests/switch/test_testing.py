@@ -7,10 +7,22 @@ import inspect
 import pytest
 from reader_stage import candidate
 
-from switch import AsyncReader, NotReadyError, Reader, Source, UnknownRouteError
+from switch import (
+    AsyncFlagReader,
+    AsyncReader,
+    FlagReader,
+    NotReadyError,
+    Reader,
+    Source,
+    UnknownRouteError,
+)
 from switch.testing import FakeAsyncReader, FakeReader, Reported
 
 KINDS = [(Reader, FakeReader), (AsyncReader, FakeAsyncReader)]
+TYPES = [
+    *((FlagReader, kind) for kind in (Reader, FakeReader)),
+    *((AsyncFlagReader, kind) for kind in (AsyncReader, FakeAsyncReader)),
+]
 
 
 def face(kind: type) -> dict[str, object]:
@@ -38,6 +50,18 @@ def test_whatever_a_reader_has_its_stand_in_has_too(real: type, fake: type) -> N
     assert {name: faked.get(name) for name in face(real)} == face(real)
 
 
+@pytest.mark.parametrize(("wanted", "kind"), TYPES)
+def test_the_type_to_annotate_with_is_what_readers_and_stand_ins_have(
+    wanted: type, kind: type
+) -> None:
+    """mypy holds them to it in switch/protocols.py; here: nothing public is missing in the type."""
+    own = {"set_primary", "set_fallbacks", "set_candidates", "set_stale"}
+    said = face(wanted)
+    assert said.keys() == face(kind).keys() - own
+    without_exit = [name for name in said if not name.endswith("exit__")]
+    assert {n: said[n] for n in without_exit} == {n: face(kind)[n] for n in without_exit}
+
+
 def test_a_primary_is_what_the_test_says() -> None:
     changes = []
     reader = FakeReader({"chat": "a"}, on_change=lambda *c: changes.append(c))
@@ -57,6 +81,24 @@ def test_fallbacks_leave_out_the_primary() -> None:
     assert reader.fallbacks("chat") == ("b", "a")
     reader.set_fallbacks("chat", "d")
     assert reader.fallbacks("chat") == ("d",)
+
+
+def test_a_name_outside_supported_is_shown_and_not_served() -> None:
+    told: list[tuple[str, str]] = []
+    reader = FakeReader(
+        {"chat": "a"},
+        supported={"chat": ["a", "b"]},
+        fallbacks={"chat": ["b", "c"]},
+        on_unsupported=lambda *said: told.append(said),
+    )
+    reader.set_primary("chat", "c")
+    reading = reader.flag("chat")
+    assert (reading.provider, reading.unsupported, told) == ("a", "c", [("chat", "c")])
+    assert reader.fallbacks("chat") == ("b",)
+    reader.set_primary("chat", "b")
+    assert (reader.flag("chat").provider, reader.flag("chat").unsupported) == ("b", "")
+    with pytest.raises(ValueError, match="write one of b as the default"):
+        FakeReader({"chat": "a"}, supported={"chat": ["b"]})
 
 
 def test_candidates_are_what_the_test_says() -> None:
