@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextvars import ContextVar
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Self
-from urllib.request import getproxies
+from urllib.parse import urlsplit
 
 import anyio.lowlevel
 import httpcore
 import httpx
 
+from prober.certificates import Certificates
 from prober.providers.base import UnreadableError
+from prober.proxy import proxy_for
 
 # RFC 8305: the next address gets its turn when one has not answered for this long.
 NEXT_ADDRESS_S = 0.25
 KEPT_ALIVE = 64
+# Of a request that asks to be redirected.
+MAX_REDIRECTS = 5
 
 resolved: ContextVar[Callable[[], None] | None] = ContextVar("resolved", default=None)
 """Called in the canary's own task when its name has been resolved."""
@@ -131,9 +135,10 @@ class _Through(httpx.AsyncHTTPTransport):
     """Through a proxy, and says so to whoever asked for it by the extension "through"."""
 
     def __init__(self, url: str, context: ssl.SSLContext, limits: httpx.Limits) -> None:
-        proxy = httpx.Proxy(url)
+        tls = urlsplit(url).scheme == "https"
+        proxy = httpx.Proxy(url, ssl_context=context if tls else None)
         super().__init__(verify=context, http2=True, limits=limits, proxy=proxy)
-        port = proxy.url.port or (443 if proxy.url.scheme == "https" else 80)
+        port = proxy.url.port or (443 if tls else 80)
         self._place = f"{proxy.url.host}:{port}"  # without its user and password
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -142,66 +147,72 @@ class _Through(httpx.AsyncHTTPTransport):
         return await super().handle_async_request(request)
 
 
-def proxy_problems(environment: Mapping[str, str]) -> list[str]:
-    """One line for each proxy of the environment that nothing can be sent through."""
-    found = []
-    for pattern, url in proxies(environment).items():
-        if url is None:
-            continue
-        try:
-            _Through(url, ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), httpx.Limits())
-        except ImportError:
-            wanted = 'needs more for a SOCKS proxy: pip install "httpx[socks]", or unset it'
-        except (ValueError, httpx.InvalidURL):
-            wanted = "is no proxy that can be used; write http://host:port, or unset it"
-        else:
-            continue
-        # Not the URL itself: it may hold a password.
-        found.append(f"[network]: {pattern.partition('://')[0].upper()}_PROXY {wanted}")
-    return found
+class _Ways(httpx.AsyncBaseTransport):
+    """Each request by the way that the environment wants for its host: straight, or a proxy.
 
-
-def proxies(environment: Mapping[str, str]) -> dict[str, str | None]:
-    """httpx's patterns of URLs, each with the proxy they go through; None: straight.
-
-    `environment` is what urllib's getproxies() gives. A name in NO_PROXY stands for its
-    subdomains too, "*" for everything.
+    Args:
+        environment: see `prober.proxy`.
+        certificates: takes when the certificate of each TLS server ends.
     """
-    straight = [host for host in environment.get("no", "").replace(",", " ").split() if host]
-    if "*" in straight:
-        return {}
-    found: dict[str, str | None] = {}
-    for scheme in ("http", "https", "all"):
-        if url := environment.get(scheme):
-            found[f"{scheme}://"] = url if "://" in url else f"http://{url}"
-    return {**found, **{_pattern(host): None for host in straight}} if found else {}
 
+    def __init__(
+        self,
+        context: ssl.SSLContext,
+        limits: httpx.Limits,
+        environment: Mapping[str, str],
+        certificates: Certificates,
+    ) -> None:
+        self._context = context
+        self._limits = limits
+        self._environment = environment
+        self._certificates = certificates
+        self._ways: dict[str | None, httpx.AsyncHTTPTransport] = {}
+        self._chosen: dict[tuple[str, str, int | None], httpx.AsyncHTTPTransport] = {}
 
-def _pattern(host: str) -> str:
-    if "://" in host:
-        return host
-    host = host.partition("/")[0]  # of a network only its own address
-    try:
-        version = ip_address(host).version
-    except ValueError:
-        return f"all://{host}" if host.lower() == "localhost" else f"all://*{host}"
-    return f"all://[{host}]" if version == 6 else f"all://{host}"
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        url = request.url
+        place = (url.scheme, url.host, url.port)
+        way = self._chosen.get(place)
+        if way is None:
+            way = self._chosen[place] = self._way(proxy_for(str(url), self._environment))
+        response = await way.handle_async_request(request)
+        if url.scheme == "https":
+            self._certificates.see(url.host, response.extensions.get("network_stream"))
+        return response
+
+    def _way(self, proxy: str | None) -> httpx.AsyncHTTPTransport:
+        if proxy not in self._ways:
+            self._ways[proxy] = (
+                _Direct(self._context, self._limits)
+                if proxy is None
+                else _Through(proxy, self._context, self._limits)
+            )
+        return self._ways[proxy]
+
+    async def aclose(self) -> None:
+        for way in self._ways.values():
+            await way.aclose()
 
 
 class Network:
     """What canaries are sent through: one client that keeps connections, or a new one each.
 
-    Redirects are never followed, so that a key never changes hosts. The proxies of the
-    environment are honoured (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY).
+    Redirects are not followed unless a request asks for it, so that a key never changes hosts.
 
     Args:
         ca_file: certificates in PEM that are trusted besides the usual ones.
+        environment: names the proxies; see `prober.proxy`.
+
+    Attributes:
+        certificates: until when those of the servers are good that have answered.
 
     Raises:
         OSError, ssl.SSLError: the file cannot be read, or holds no certificate.
     """
 
-    def __init__(self, ca_file: str = "") -> None:
+    def __init__(self, ca_file: str = "", environment: Mapping[str, str] = os.environ) -> None:
+        self._environment = dict(environment)
+        self.certificates = Certificates()
         self._context = httpx.create_ssl_context()
         if ca_file:
             self._context.load_verify_locations(cafile=str(Path(ca_file).expanduser()))
@@ -210,17 +221,12 @@ class Network:
     def client(self, kept_alive: int = 0) -> httpx.AsyncClient:
         """A client of its own; without kept connections the first request is a cold one."""
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=kept_alive)
-        # httpx forgets the proxies of the environment where a transport is given outright, and
-        # takes one of its own for NO_PROXY where none is.
-        through: dict[str, httpx.AsyncBaseTransport | None] = {
-            pattern: None if url is None else _Through(url, self._context, limits)
-            for pattern, url in proxies(getproxies()).items()
-        }
         return httpx.AsyncClient(
             timeout=None,  # noqa: S113 -- each canary bounds itself by one deadline
             follow_redirects=False,
-            transport=_Direct(self._context, limits),
-            mounts=through,
+            max_redirects=MAX_REDIRECTS,
+            transport=_Ways(self._context, limits, self._environment, self.certificates),
+            trust_env=False,
             headers={"user-agent": "prober", "accept-encoding": "identity"},
         )
 

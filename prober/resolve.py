@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qsl
-from urllib.request import getproxies
 
 import httpx
 from sqlalchemy import make_url
@@ -17,10 +16,10 @@ from sqlalchemy import make_url
 from prober.config import Config, Provider
 from prober.config_provider import unsendable
 from prober.credentials import authorizer, missing_extra
-from prober.network import proxy_problems
 from prober.probe import Plan
 from prober.providers.base import Target, merged
 from prober.providers.outcomes import Rule
+from prober.proxy import named_proxies, proxy_problems
 from prober.scrub import LONG, Scrubber
 from prober.secret import MissingSecretError, SecretRef, reveal
 from switch.connect import connect
@@ -87,7 +86,7 @@ def resolve(config: Config) -> Resolved:
     ca_file = config.network.ca_file
     if ca_file and (why := _no_certificates(Path(ca_file).expanduser())):
         problems.append(f'[network]: ca_file = "{ca_file}": {why}')
-    problems += proxy_problems(getproxies())
+    problems += proxy_problems(os.environ)
     for provider in config.provider:
         key = _key(provider, shut, problems)
         if key:
@@ -117,7 +116,7 @@ def resolve(config: Config) -> Resolved:
         problems.append(f"[database]: url must begin with one of {', '.join(DATABASE_SCHEMES)}")
     problems += _unreadable(redis_url, heartbeat)
     private = [*alerts.values(), heartbeat]
-    proxies = getproxies().values()
+    proxies = named_proxies(os.environ)
     scrub.know([*secrets, *_passwords([redis_url, database, *private, *proxies])])
     scrub.know(piece for url in private for piece in _pieces(url))
     return Resolved(

@@ -86,7 +86,7 @@ async def request_of(reader: asyncio.StreamReader) -> bytes:
 
 
 @asynccontextmanager
-async def proxying() -> AsyncIterator[Served]:
+async def proxying(tls: ssl.SSLContext | None = None) -> AsyncIterator[Served]:
     """A proxy: answers plain requests itself, and tunnels to this machine whatever the name."""
     served = Served()
 
@@ -108,7 +108,7 @@ async def proxying() -> AsyncIterator[Served]:
                 away.close()
             return
 
-    async with listening(serve) as served.port:
+    async with listening(serve, tls=tls) as served.port:
         yield served
 
 

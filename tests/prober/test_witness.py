@@ -100,7 +100,7 @@ async def test_controls_are_reached_by_the_same_proxy_as_providers(
         monkeypatch.delenv(name.upper(), raising=False)
     fails(on, "a")
     async with proxying() as proxy:
-        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.port}")
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.port}")
         await look(on, "http://control.test/")
     assert [head.split(b" ")[1] for head in proxy.requests] == [b"http://control.test/"]
 
