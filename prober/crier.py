@@ -7,7 +7,7 @@ from functools import partial
 
 from prober.alarms import DAY_S, HOUR_S, Alarms
 from prober.alerts import alarms, drills, moves, providers
-from prober.alerts.event import Event
+from prober.alerts.event import Event, Severity
 from prober.alerts.outbox import Outbox
 from prober.alerts.text import Writer
 from prober.clock import Clock
@@ -17,8 +17,8 @@ from prober.health import Tracker
 from prober.incidents import Incident, Incidents
 from prober.reconcile import Mend
 from prober.route import RouteState
-from switch.decide import MACHINE, Decision
-from switch.flag import Flip, Op
+from switch.decide import Decision
+from switch.flag import Flip, Op, Origin
 from switch.lease import TIMING
 
 # Failing to read Redis for a moment is no news.
@@ -98,7 +98,7 @@ class Crier:
     def _flip_event(self, state: RouteState, flip: Flip, told: int) -> Event | None:
         evidence, at = flip.evidence, flip.at_ms / 1000
         kind, named = evidence.get("kind", ""), str(evidence.get("named") or "")
-        if flip.actor == BREAK_GLASS:
+        if flip.origin is Origin.BREAK_GLASS:
             outcome = "I took it over as a pin for one hour."
             return moves.break_glass(
                 self._text, flip.route, flip.decision_id, at, flip.to_provider, outcome
@@ -114,11 +114,13 @@ class Crier:
             return moves.break_glass(self._text, flip.route, flip.decision_id, at, named, outcome)
         if flip.op is Op.REPAIR and not kind:
             return None  # a flag that was there before us
-        done = "first flag set" if not kind else "flag repaired"
-        done = "flag set again" if kind == Mend.SEED else done
+        done, severity = "flag repaired", Severity.WARNING
+        if flip.op is Op.SEED:
+            done, severity = "flag set again" if kind else "first flag set", Severity.INFO
         return self._text.flag(
             flip.route,
             flip.decision_id,
+            severity,
             at,
             title=f"{flip.route}: {done} to {flip.to_provider}",
             why=flip.reason,
@@ -148,9 +150,9 @@ class Crier:
         """
         if now_ms - flip.at_ms >= RECENT_MS:
             return
-        if flip.actor == actor_of(self._config):
+        if flip.origin.by_daemon and flip.actor == actor_of(self._config):
             await self.tell(state, flip, 0)
-        elif not (self._config.daemon.several and flip.actor.startswith(MACHINE)):
+        elif not (self._config.daemon.several and flip.origin.by_daemon):
             await self.by_leader(state, partial(self.tell, state, flip, 0))
 
     async def adopted(self, state: RouteState, flip: Flip) -> None:
@@ -158,11 +160,9 @@ class Crier:
 
         An automatic one of our own is news to us when a kill came before the journal.
         """
-        ours = actor_of(self._config) in (flip.actor, flip.evidence.get("vantage"))
-        by_hand = flip.op is Op.MANUAL and flip.actor != BREAK_GLASS
-        if by_hand and not flip.evidence.get("drill"):
+        if flip.origin is Origin.OPERATOR:
             await self.tell(state, flip, 0)
-        elif ours:
+        elif actor_of(self._config) in (flip.actor, flip.evidence.get("vantage")):
             await self.missed(state, flip, round(self._clock.now() * 1000))
 
     async def unresolved(self, flip: Flip) -> None:
@@ -171,6 +171,7 @@ class Crier:
             self._text.flag(
                 flip.route,
                 f"unresolved/{flip.decision_id}",
+                Severity.WARNING,
                 self._clock.now(),
                 title=f"{flip.route}: the fate of a flip is not known",
                 why=f"the flip to {flip.to_provider} got no answer, and Redis has another history "
@@ -347,6 +348,7 @@ class Crier:
                 self._text.flag(
                     state.name,
                     f"redis-back/{state.name}/{int(now)}",
+                    Severity.INFO,
                     now,
                     title=f"{state.name}: Redis can be read again",
                     why=f"it was away for {away_s:.0f} s",
@@ -363,6 +365,7 @@ class Crier:
             self._text.flag(
                 state.name,
                 f"redis-lost/{state.name}/{int(now)}",
+                Severity.WARNING,
                 now,
                 title=f"{state.name}: Redis cannot be read",
                 why=f"{state.why_unseen}; applications keep the last provider they know, "
@@ -370,9 +373,13 @@ class Crier:
             )
         )
 
-    async def daemon(self, key: str, title: str, *lines: str) -> None:
+    async def daemon(
+        self, key: str, title: str, *lines: str, severity: Severity = Severity.WARNING
+    ) -> None:
         now = self._clock.now()
-        await self._post(self._text.daemon(f"{key}/{int(now)}", now, title=title, lines=[*lines]))
+        await self._post(
+            self._text.daemon(f"{key}/{int(now)}", severity, now, title=title, lines=[*lines])
+        )
 
 
 def _writer(config: Config) -> Writer:

@@ -14,7 +14,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from prober.clock import in_hours, local_time
-from switch.decide import MACHINE, Action, Decision
+from switch.decide import Action, Decision
 from switch.flag import Flip, Health, Mode, Op, say_duration
 from switch.target import Policy, ProviderView, View, choose, refused_by_residency
 
@@ -298,7 +298,7 @@ def _bad_state(view: View, policy: Policy) -> str:
     if primary.maintenance:
         return f"{primary.name}: {primary.maintenance}; drill another time"
     last = _last(view.flips)
-    ours = last.automatic if last is not None else view.flag.actor.startswith(MACHINE)
+    ours = last.automatic if last is not None else view.flag.origin.by_daemon
     home = _home(view, policy)
     if ours and home != primary.name:
         # Going home by itself asks who placed the flag; a drill would be the answer.

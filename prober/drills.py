@@ -10,7 +10,7 @@ from prober.drill import Do, resumed, step
 from prober.flipper import Done, Flipper
 from prober.route import RouteState
 from switch.decide import Decision
-from switch.flag import Op
+from switch.flag import Op, Origin
 from switch.target import View
 
 log = logging.getLogger(__name__)
@@ -53,6 +53,7 @@ class Drills:
             to,
             now.reason,
             actor=drill.actor,
+            origin=Origin.DRILL,
             # The actor is a person; who tells of it after a kill is the vantage that wrote it.
             evidence={**evidence, "vantage": self._signed},
         )

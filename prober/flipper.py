@@ -18,7 +18,7 @@ from prober.journal import Journal, Record
 from prober.reconcile import Settled, settle
 from prober.route import RouteState
 from prober.store.writer import Row, Store
-from switch.flag import Flip, Op
+from switch.flag import ORIGIN_OF_OP, Flip, Op, Origin
 from switch.writer import (
     DEADLINE_MS,
     Answer,
@@ -56,13 +56,14 @@ class Flipper:
         reason: str,
         *,
         actor: str,
+        origin: Origin | None = None,
         evidence: Mapping[str, Any] | None = None,
         floor: int = 0,
         pin: PinChange | None = None,
     ) -> Done | None:
         """One attempt, on what was last observed; None when it was refused or is not known.
 
-        Never raises for Redis.
+        `origin`: of a manual one; any other follows from `op`. Never raises for Redis.
         """
         seen = state.seen
         if seen is None:
@@ -83,6 +84,7 @@ class Flipper:
             mode=state.route.mode,
             evidence=evidence or {},
             pin=pin,
+            origin=origin or ORIGIN_OF_OP[op],
         )
         meant = Flip(
             route=state.name,
@@ -98,6 +100,7 @@ class Flipper:
             evidence=dict(request.evidence),
             pin=pin.pin if pin else None,
             pin_cleared=pin is not None and pin.pin is None,
+            origin=request.origin,
         )
         intent: Record = {
             **to_record(meant),

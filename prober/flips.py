@@ -11,7 +11,7 @@ from prober.journal import Record
 from prober.reconcile import Known
 from prober.store.tables import flip_row, pin_row
 from prober.store.writer import Row
-from switch.flag import Flip, Op, Pin
+from switch.flag import Flip, Op, Pin, decode_origin
 
 LINEAGE = 1_000
 # Enough to know who placed the flag and how often automation moved it of late.
@@ -34,14 +34,15 @@ def to_record(flip: Flip) -> dict[str, Any]:
         "evidence": dict(flip.evidence),
         "pin": [pin.provider, pin.owner, pin.reason, pin.until_ms] if pin else None,
         "pin_cleared": flip.pin_cleared,
+        "origin": flip.origin.value,
     }
 
 
 def from_record(record: Mapping[str, Any]) -> Flip:
-    pin = record["pin"]
+    pin, op = record["pin"], Op(record["op"])
     return Flip(
         route=record["route"],
-        op=Op(record["op"]),
+        op=op,
         epoch=record["epoch"],
         decision_id=record["decision_id"],
         parent=record["parent"],
@@ -53,6 +54,7 @@ def from_record(record: Mapping[str, Any]) -> Flip:
         evidence=record["evidence"],
         pin=Pin(pin[0], pin[1], pin[2], pin[3], record["epoch"]) if pin else None,
         pin_cleared=record["pin_cleared"],
+        origin=decode_origin(record.get("origin"), record["actor"], op),
     )
 
 

@@ -9,7 +9,7 @@ from prober.crier import BREAK_GLASS, Crier, actor_of
 from prober.flipper import Flipper
 from prober.reconcile import Mend, Verdict, reconcile
 from prober.route import RouteState
-from switch.flag import Flag, Flip, Op, Pin
+from switch.flag import Flag, Flip, Op, Origin, Pin
 from switch.writer import RECENT, PinChange
 
 BREAK_GLASS_MS = 3_600_000
@@ -77,6 +77,7 @@ class Mender:
                 verdict.provider,
                 verdict.reason,
                 actor=BREAK_GLASS,
+                origin=Origin.BREAK_GLASS,
                 pin=PinChange(pin),
                 evidence={"kind": verdict.mend.value, "named": verdict.provider},
             )
@@ -112,4 +113,5 @@ def _from_state(flag: Flag, pin: Pin | None) -> Flip:
         actor=flag.actor,
         at_ms=flag.changed_at,
         pin=pin,
+        origin=flag.origin,
     )

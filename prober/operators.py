@@ -8,6 +8,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from prober import __version__
+from prober.alerts.event import Severity
 from prober.drill import Drill, Wish, fallback, refusal
 from prober.route import RouteState
 from prober.timeline import Kind
@@ -108,6 +109,7 @@ class Operators:
             "pause",
             f"Automation {'paused' if paused else 'resumed'} by {said.get('actor', 'an operator')}",
             "No flag is changed until `prober resume`." if paused else "Flags are kept again.",
+            severity=Severity.WARNING if paused else Severity.INFO,
         )
         return {"paused": paused}
 

@@ -18,7 +18,7 @@ from prober.objective import objectives_of
 from prober.pace import SUSPICION_FAST_S, SUSPICION_SLOW_S, WATCH_S, Need, Share
 from prober.rules import rules_of
 from switch.decide import Action, Alarm, Decision, frozen_until
-from switch.flag import Flag, Flip, Keys, Mode
+from switch.flag import Flag, Flip, Keys, Mode, Origin
 from switch.lease import TIMING
 from switch.reports import Report
 from switch.target import Policy
@@ -254,6 +254,7 @@ class RouteState:
             changed_at=standing.now_ms,
             checked_at=standing.now_ms,
             mode=Mode.OBSERVE,
+            origin=Origin.AUTOMATIC,
         )
 
     def reported(self, report: Report, at_s: float) -> None:

@@ -48,8 +48,6 @@ class Alarm(StrEnum):
     PAUSED_WHILE_BAD = "paused_while_bad"
 
 
-# How daemons sign; whoever signs otherwise is a person.
-MACHINE = "prober@"
 LEAVING = (Alarm.NO_CANDIDATE, Alarm.WOULD_FAIL_OVER, Alarm.FROZEN)
 
 
@@ -243,10 +241,10 @@ def _failback(view: View, policy: Policy, flag: Flag, primary: ProviderView) -> 
     people = (Op.AUTO, Op.MANUAL)
     last = next((flip for flip in reversed(view.flips) if flip.moved and flip.op in people), None)
     since = view.now_ms - flag.changed_at
-    ours = last.automatic if last else flag.actor.startswith(MACHINE)
+    ours = last.automatic if last else flag.origin.by_daemon
     if not ours:
         # A seed or a repair put back what somebody else had placed.
-        who = last.actor if last and flag.actor.startswith(MACHINE) else flag.actor
+        who = last.actor if last and flag.origin.by_daemon else flag.actor
         return _hold(f"{fine}; placed here by {who or 'an operator'}", weighed=weighed)
     waiting = ""
     if not view.sql_up:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -41,6 +42,43 @@ class Op(StrEnum):
     MANUAL = "manual"
     SEED = "seed"
     REPAIR = "repair"
+
+
+class Origin(StrEnum):
+    """Where a change of the flag came from; `actor` is only the name it is signed with."""
+
+    AUTOMATIC = "automatic"
+    OPERATOR = "operator"
+    BREAK_GLASS = "break-glass"
+    DRILL = "drill"
+    REPAIR = "repair"
+    SEED = "seed"
+
+    @property
+    def by_daemon(self) -> bool:
+        """No person asked for it."""
+        return self in (Origin.AUTOMATIC, Origin.REPAIR, Origin.SEED)
+
+
+ORIGIN_OF_OP = {Op.AUTO: Origin.AUTOMATIC, Op.SEED: Origin.SEED, Op.REPAIR: Origin.REPAIR}
+
+
+def decode_origin(said: str | None, actor: str, op: Op | None = None) -> Origin:
+    """The origin as it was written; `op` None: a `state` hash, which has none.
+
+    Records from before the field are told apart by op and signature here, and nowhere else.
+    """
+    with suppress(ValueError):
+        return Origin(said or "")
+    if op in ORIGIN_OF_OP:
+        return ORIGIN_OF_OP[op]
+    if actor == "break-glass":
+        return Origin.BREAK_GLASS
+    if actor.startswith("drill of "):
+        return Origin.DRILL
+    if op is None and actor.startswith("prober@"):
+        return Origin.AUTOMATIC
+    return Origin.OPERATOR
 
 
 class MalformedFlagError(ValueError):
@@ -106,6 +144,7 @@ class Flag:
     Attributes:
         parent: decision_id of the flag before this one; empty for the first.
         previous: the provider before; empty for the first.
+        origin: where the last change came from; unless it says so, people: their flag stays.
         frozen_until: no failback and no latency flip before that time; 0: not frozen.
     """
 
@@ -121,6 +160,7 @@ class Flag:
     checked_at: int = 0
     mode: Mode = Mode.AUTO
     frozen_until: int = 0
+    origin: Origin = Origin.OPERATOR
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +194,7 @@ class Flip:
     evidence: Mapping[str, Any] = field(default_factory=dict)
     pin: Pin | None = None
     pin_cleared: bool = False
+    origin: Origin = field(kw_only=True)
 
     @property
     def moved(self) -> bool:
@@ -202,6 +243,7 @@ def decode_flag(route: str, state: Mapping[str, str]) -> Flag | None:
             checked_at=int(state.get("checked_at") or 0),
             mode=Mode(state.get("mode") or Mode.AUTO),
             frozen_until=int(state.get("frozen") or 0),
+            origin=decode_origin(state.get("origin"), state.get("actor", "")),
         )
     except (KeyError, ValueError) as error:
         raise MalformedFlagError(f"state of route {route!r} cannot be read: {error}") from error
@@ -243,9 +285,10 @@ def decode_flip(route: str, entry: Mapping[str, str]) -> Flip:
                 until_ms=int(entry["pin_until_ms"]),
                 epoch=int(entry["epoch"]),
             )
+        op = Op(entry["op"])
         return Flip(
             route=route,
-            op=Op(entry["op"]),
+            op=op,
             epoch=int(entry["epoch"]),
             decision_id=entry["decision_id"],
             parent=entry.get("parent", ""),
@@ -257,6 +300,7 @@ def decode_flip(route: str, entry: Mapping[str, str]) -> Flip:
             evidence=_object(entry.get("evidence", "")),
             pin=pin,
             pin_cleared=entry.get("pin") == "clear",
+            origin=decode_origin(entry.get("origin"), entry.get("actor", ""), op),
         )
     except (KeyError, ValueError) as error:
         raise MalformedFlagError(f"an event of route {route!r} cannot be read: {error}") from error

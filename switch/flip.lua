@@ -2,7 +2,7 @@
 -- KEYS  state, primary, pin, events, lease
 -- ARGV  op, decision_id, expected_epoch, expected_decision_id, floor, deadline_ms, nonce,
 --       provider, reason, evidence, actor, mode, channel, maxlen,
---       pin ("keep", "set", "clear"), pin_owner, pin_reason, pin_until_ms
+--       pin ("keep", "set", "clear"), pin_owner, pin_reason, pin_until_ms, origin
 -- Gives {status, epoch, decision_id, provider, time_ms, receivers}
 local state, primary, pin, events, lease = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local op, decision_id = ARGV[1], ARGV[2]
@@ -11,6 +11,7 @@ local floor, deadline_ms, nonce = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
 local provider, reason, evidence, actor, mode = ARGV[8], ARGV[9], ARGV[10], ARGV[11], ARGV[12]
 local channel, maxlen, pin_change = ARGV[13], tonumber(ARGV[14]), ARGV[15]
 local pin_owner, pin_reason, pin_until_ms = ARGV[16], ARGV[17], tonumber(ARGV[18])
+local origin = ARGV[19]
 
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
@@ -20,7 +21,7 @@ local function whole(number) return string.format('%.0f', number) end
 local ops = {auto = true, manual = true, seed = true, repair = true}
 local pins = {keep = true, set = true, clear = true}
 if not ops[op] or not pins[pin_change] or decision_id == '' or not floor or not deadline_ms
-    or not maxlen or #provider > 64 or not string.match(provider, '^[a-z0-9_-]+$')
+    or not maxlen or not origin or origin == '' or #provider > 64 or not string.match(provider, '^[a-z0-9_-]+$')
     or (pin_change == 'set' and not pin_until_ms) then
   return redis.error_reply('PROBER malformed flip')
 end
@@ -69,7 +70,7 @@ local number = whole(epoch)
 local event = {
   'op', op, 'epoch', number, 'decision_id', decision_id, 'parent', parent, 'from', from,
   'to', provider, 'reason', reason, 'evidence', evidence, 'actor', actor,
-  'at_ms', whole(now), 'pin', pin_change,
+  'origin', origin, 'at_ms', whole(now), 'pin', pin_change,
 }
 if pin_change == 'set' then
   for _, word in ipairs({'pin_owner', pin_owner, 'pin_reason', pin_reason,
@@ -85,7 +86,7 @@ local changed_at = whole(now)
 if from == provider then changed_at = redis.call('HGET', state, 'changed_at') or changed_at end
 redis.call('HSET', state, 'provider', provider, 'epoch', number, 'decision_id', decision_id,
   'parent', parent, 'previous', previous, 'reason', reason, 'actor', actor,
-  'changed_at', changed_at, 'checked_at', whole(now), 'mode', mode)
+  'origin', origin, 'changed_at', changed_at, 'checked_at', whole(now), 'mode', mode)
 redis.call('HSETNX', state, 'frozen', '')
 redis.call('SET', primary, provider)
 if pin_change == 'set' then

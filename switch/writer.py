@@ -22,6 +22,7 @@ from switch.flag import (
     MalformedFlagError,
     Mode,
     Op,
+    Origin,
     Pin,
     decode_flag,
     decode_flip,
@@ -135,6 +136,7 @@ class Request:
     mode: Mode | None = None
     evidence: Mapping[str, Any] = field(default_factory=dict)
     pin: PinChange | None = None
+    origin: Origin = field(kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,16 +180,17 @@ class Writer:
                 if "WRONGTYPE" in str(error):
                     raise MalformedFlagError(f"a key of {keys.state!r} has another type") from error
                 raise
+        flips = tuple(_flips(keys.route, reversed(entries)))
         return Observed(
             time_ms=time[0] * 1000 + time[1] // 1000,
             replication_id=str(info.get("master_replid", "")),
             writable=info.get("role") == "master",
             replicas=int(info.get("connected_slaves", 0)),
-            flag=decode_flag(keys.route, state),
+            flag=_signed(decode_flag(keys.route, state), flips),
             pin=decode_pin(pin),
             primary=primary,
             lease=lease,
-            flips=tuple(_flips(keys.route, reversed(entries))),
+            flips=flips,
             votes=votes,
         )
 
@@ -217,6 +220,7 @@ class Writer:
             pin.owner if pin else "",
             pin.reason if pin else "",
             pin.until_ms if pin else "",
+            request.origin.value,
         ]
         names = [keys.state, keys.primary, keys.pin, keys.events, keys.lease]
         # Whole text, not its hash: one round trip, whatever the server has forgotten. On one
@@ -256,6 +260,15 @@ class Writer:
         placed = (replace(c, order=order) for order, c in enumerate(candidates))
         args = [part for c in placed for part in (c.name, encode_candidate(c))]
         await self._publish(keys=[keys.candidates], args=args)
+
+
+def _signed(flag: Flag | None, flips: tuple[Flip, ...]) -> Flag | None:
+    """The flag with the origin of its own event.
+
+    A vantage of before the field writes none, and leaves the one of the flag before in `state`.
+    """
+    written = next((f for f in flips if flag and f.decision_id == flag.decision_id), None)
+    return replace(flag, origin=written.origin) if flag and written else flag
 
 
 def _flips(route: str, entries: Iterable[tuple[str, Mapping[str, str]]]) -> Iterable[Flip]:

@@ -67,17 +67,21 @@ class Writer:
         body = "\n".join(line for line in [*lines, self._foot(route, incident)] if line)
         return Event(key, kind, route, severity, title, body, at, incident)
 
-    def flag(self, route: str, key: str, at: float, *, title: str, why: str) -> Event:
+    def flag(
+        self, route: str, key: str, severity: Severity, at: float, *, title: str, why: str
+    ) -> Event:
         """Seeds, repairs, Redis lost and found: the flag's own story."""
         return self.event(
             "flag",
             key,
             route,
-            Severity.INFO if "again" in title or "first" in title else Severity.WARNING,
+            severity,
             at,
             title,
             [self.when(at), f"{plain(why, 400)}."],
         )
 
-    def daemon(self, key: str, at: float, *, title: str, lines: list[str]) -> Event:
-        return self.event("daemon", key, "", Severity.WARNING, at, title, [self.when(at), *lines])
+    def daemon(
+        self, key: str, severity: Severity, at: float, *, title: str, lines: list[str]
+    ) -> Event:
+        return self.event("daemon", key, "", severity, at, title, [self.when(at), *lines])

@@ -31,7 +31,7 @@ from prober.cli.common import (
 from prober.config import Route, parse_duration
 from prober.web.control import NotRunningError, RefusedError, ask
 from switch.connect import connect_async
-from switch.flag import Keys, MalformedFlagError, Mode, Op, Pin
+from switch.flag import Keys, MalformedFlagError, Mode, Op, Origin, Pin
 from switch.writer import (
     DEADLINE_MS,
     Answer,
@@ -110,6 +110,7 @@ def _request(seen: Observed, move: _Move) -> Request:
         provider=provider,
         reason=move.reason,
         actor=operator(),
+        origin=Origin.OPERATOR,
         deadline_ms=seen.time_ms + DEADLINE_MS,
         expected_epoch=seen.flag.epoch,
         expected_decision_id=seen.flag.decision_id,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prober.route import RouteState
 from prober.simulate.watched import EPOCH_S
-from switch.flag import Flag, Flip, Op
+from switch.flag import ORIGIN_OF_OP, Flag, Flip, Op
 from switch.writer import Observed
 
 ACTOR = "prober@simulated"
@@ -43,9 +43,10 @@ def move(state: RouteState, at_s: float, target: str, reason: str, kind: str = "
     """The flag moves, and the stream knows of it. The first one is a seed."""
     assert state.seen is not None
     before, now_ms = state.seen.flag, state.seen.time_ms
+    op = Op.AUTO if before else Op.SEED
     flip = Flip(
         route=state.name,
-        op=Op.AUTO if before else Op.SEED,
+        op=op,
         epoch=now_ms,
         decision_id=f"{state.name}-{now_ms}",
         parent=before.decision_id if before else "",
@@ -55,6 +56,7 @@ def move(state: RouteState, at_s: float, target: str, reason: str, kind: str = "
         actor=ACTOR,
         at_ms=now_ms,
         evidence={"kind": kind},
+        origin=ORIGIN_OF_OP[op],
     )
     flag = Flag(
         route=state.name,
@@ -67,6 +69,7 @@ def move(state: RouteState, at_s: float, target: str, reason: str, kind: str = "
         actor=ACTOR,
         changed_at=now_ms,
         checked_at=now_ms,
+        origin=flip.origin,
     )
     show(state, at_s, flag, (*state.seen.flips, flip)[-REMEMBERED:])
     return flip

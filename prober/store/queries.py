@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Engine, Table, and_, case, desc, func, or_, select
 
 from prober.store import tables
-from switch.flag import Flip, Op, Pin
+from switch.flag import Flip, Op, Origin, Pin, decode_origin
 
 
 def _rows(engine: Engine, statement: Any) -> list[dict[str, Any]]:
@@ -198,7 +198,7 @@ def last_drill(engine: Engine, route: str) -> list[Flip]:
     """The flips of a route's last drill: out, and what ended it."""
     table = tables.flip
     of_route = select(table).where(table.c.route == route)
-    drills = of_route.where(table.c.actor.startswith("drill of ")).order_by(desc(table.c.epoch))
+    drills = of_route.where(table.c.origin == Origin.DRILL.value).order_by(desc(table.c.epoch))
     out = next((r for r in _rows(engine, drills.limit(2)) if _is_out(r)), None)
     if out is None:
         return []
@@ -244,9 +244,10 @@ def newest_flip(engine: Engine, route: str) -> Flip | None:
 
 
 def _flip(row: dict[str, Any]) -> Flip:
+    op = Op(row["op"])
     return Flip(
         route=row["route"],
-        op=Op(row["op"]),
+        op=op,
         epoch=row["epoch"],
         decision_id=row["decision_id"],
         parent=row["parent"],
@@ -256,6 +257,7 @@ def _flip(row: dict[str, Any]) -> Flip:
         actor=row["actor"],
         at_ms=round(row["at"] * 1000),
         evidence=row["evidence"],
+        origin=decode_origin(row["origin"], row["actor"], op),
     )
 
 

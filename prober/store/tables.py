@@ -75,6 +75,8 @@ flip = Table(
     Column("actor", Text, nullable=False),
     Column("at", Double, nullable=False),
     Column("evidence", JSON, nullable=False),
+    # NULL from a vantage that does not know the column yet; read by `decode_origin`.
+    Column("origin", String(16)),
     Index("flip_by_route", "route", "epoch"),
 )
 
@@ -192,6 +194,7 @@ def flip_row(flip: Flip) -> dict[str, Any]:
         "to_provider": flip.to_provider,
         "reason": flip.reason,
         "actor": flip.actor,
+        "origin": flip.origin.value,
         "at": flip.at_ms / 1000,
         "evidence": {**flip.evidence, "pin_cleared": True}
         if flip.pin_cleared

@@ -33,6 +33,7 @@ def _route(judge: Judge, state: RouteState) -> dict[str, Any]:
         "changed_at": flag.changed_at / 1000 if flag else None,
         "reason": flag.reason if flag else "",
         "actor": flag.actor if flag else "",
+        "origin": flag.origin.value if flag else None,
         "redis": state.why_unseen or "ok",
         "leader": state.leased,
         "pin": None

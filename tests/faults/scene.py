@@ -25,7 +25,7 @@ from prober.store.schema import open_engine
 from switch import AsyncReader, NotReadyError
 from switch.belief import ANNOUNCED
 from switch.connect import connect_async
-from switch.flag import Keys, Op, decode_flip
+from switch.flag import Keys, Op, Origin, decode_flip
 from switch.writer import Answer, Request, Status, Writer
 
 KEYS = Keys("chat")
@@ -135,6 +135,7 @@ async def try_by_hand(
             provider=provider,
             reason="ann was faster",
             actor="ann",
+            origin=Origin.OPERATOR,
             deadline_ms=seen.time_ms + 5_000,
             expected_epoch=seen.flag.epoch,
             expected_decision_id=seen.flag.decision_id,

@@ -19,7 +19,7 @@ from prober.simulate.virtual import move, show
 from prober.simulate.watched import EPOCH_S
 from prober.view import view_of
 from switch.decide import LATENCY, OUTAGE, Action, Alarm, Decision, decide
-from switch.flag import Flag, Flip, Health, Mode, Op, Pin
+from switch.flag import Flag, Flip, Health, Mode, Op, Origin, Pin
 from switch.lease import Lease
 from switch.target import View
 
@@ -143,10 +143,11 @@ class World:
         self.observe()
         before = self.flag
         flip = self.write(target, "by hand")
-        flip = replace(flip, op=Op.MANUAL if before else Op.SEED, actor="ada")
+        flip = replace(flip, op=Op.MANUAL if before else Op.SEED, actor="ada",
+                       origin=Origin.OPERATOR)  # fmt: skip
         self.flips = (*self.flips[:-1], flip)
         assert self.flag is not None
-        self.flag = replace(self.flag, actor="ada")
+        self.flag = replace(self.flag, actor="ada", origin=Origin.OPERATOR)
         if before and before.provider == target:
             self.flag = replace(self.flag, changed_at=before.changed_at)
         now_ms = self.now_ms
@@ -218,7 +219,7 @@ class World:
         if decision.action in (Action.FLIP, Action.SEED):
             if state.route.mode is Mode.OBSERVE:
                 state.virtual = Flag("chat", decision.target, self.now_ms, "observed",
-                                     actor="prober@here", changed_at=self.now_ms)  # fmt: skip
+                                     origin=Origin.AUTOMATIC, changed_at=self.now_ms)  # fmt: skip
             else:
                 assert state.may_write
                 self.write(decision.target, decision.reason)

@@ -11,7 +11,7 @@ from prober.clock import Clock
 from prober.journal import Journal, Record, decode
 from prober.sample import Outcome, Phases, Sample, Tokens
 from prober.store.writer import Row, Store
-from switch.flag import Flag, Flip, Op, Pin
+from switch.flag import Flag, Flip, Op, Pin, decode_origin
 from switch.writer import Observed
 
 # The same examples in every run.
@@ -87,7 +87,9 @@ def flip(epoch: int = 1, to: str = "a", parent: str = "", **changes: Any) -> Fli
         "actor": "prober@local",
         "at_ms": 1000 * epoch,
     }
-    return Flip(**{**values, **changes})
+    values |= changes
+    values.setdefault("origin", decode_origin(None, values["actor"], values["op"]))
+    return Flip(**values)
 
 
 def flag(epoch: int = 1, provider: str = "a", **changes: Any) -> Flag:

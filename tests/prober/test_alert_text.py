@@ -265,8 +265,10 @@ SAID: dict[str, tuple[Callable[[], Event], str, Severity, str]] = {
         "**You:** check the network of eu-1.",
     ),
     "flag": (
-        lambda: PLAIN.flag("chat", "k", AT, title="chat: flag repaired to a", why="lost"),
-        "chat: flag repaired to a",
+        lambda: PLAIN.flag(
+            "chat", "k", Severity.WARNING, AT, title="chat: flag repaired", why="lost"
+        ),
+        "chat: flag repaired",
         Severity.WARNING,
         "lost.",
     ),
@@ -285,7 +287,9 @@ SAID: dict[str, tuple[Callable[[], Event], str, Severity, str]] = {
         "**You:** start the vantages that are silent; `prober vantages` shows them.",
     ),
     "daemon": (
-        lambda: PLAIN.daemon("k", AT, title="The disk is full", lines=["one", "two"]),
+        lambda: PLAIN.daemon(
+            "k", Severity.WARNING, AT, title="The disk is full", lines=["one", "two"]
+        ),
         "The disk is full",
         Severity.WARNING,
         "two",
@@ -355,8 +359,6 @@ def test_optional_clauses_are_left_out() -> None:
     assert breach.body.splitlines()[0] == "bad."
     ready = alarms.failback_ready(PLAIN, "chat", "k", AT, home="a", why="well", extra_usd=0)
     assert "costs" not in ready.body
-    good = PLAIN.flag("chat", "k", AT, title="chat: Redis can be read again", why="back")
-    assert good.severity is Severity.INFO
 
 
 HOSTILE = (
@@ -394,7 +396,7 @@ def test_hostile_text_is_neutralised_in_every_event_that_quotes_it() -> None:
         providers.account(BERLIN, "chat", "k", AT, provider="a", outcome="auth", detail=HOSTILE),
         providers.canary(BERLIN, "chat", "k", AT, provider="a", detail=HOSTILE),
         alarms.blind(BERLIN, "k", AT, vantage="eu-1", why=HOSTILE),
-        BERLIN.flag("chat", "k", AT, title="t", why=HOSTILE),
+        BERLIN.flag("chat", "k", Severity.INFO, AT, title="t", why=HOSTILE),
     ]
     for event in events:
         for text in (event.title, event.body):

@@ -37,7 +37,7 @@ from prober.drill import (
     step,
 )
 from switch.decide import Action, Alarm, Decision
-from switch.flag import Flip, Health, Mode, Op
+from switch.flag import Flip, Health, Mode, Op, Origin
 from switch.target import View
 
 HOLD = Decision(Action.HOLD, "all is well")
@@ -297,7 +297,7 @@ OVER = replace(flipped(NOW - HOUR), evidence={"kind": "failover"})
             {"flips": (OVER,), "flag": flag("b")},
             "automation put chat on b, and its home is a; `prober failback chat` first",
         ),
-        ({"flag": flag("b", actor="prober@eu-1")}, "automation put chat on b"),
+        ({"flag": flag("b", origin=Origin.AUTOMATIC)}, "automation put chat on b"),
     ],
 )
 def test_a_bad_state_refuses_it_in_one_line(said: dict[str, Any], words: str) -> None:

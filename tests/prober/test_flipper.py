@@ -17,7 +17,7 @@ from servers import Valkey, start_valkey
 
 from prober.journal import Record
 from switch.connect import connect_async
-from switch.flag import Flip, Op, Pin
+from switch.flag import Flip, Op, Origin, Pin
 from switch.writer import Answer, PinChange, Request
 
 
@@ -83,7 +83,8 @@ async def test_intent_script_record_history_in_this_order(
 
 async def test_a_refusal_is_recorded_with_its_status_and_not_tried_again(on: Bench) -> None:
     pin = Pin("a", "ann", "upgrade", (await on.seen()).time_ms + 60_000)
-    await on.flipper.flip(on.state, Op.MANUAL, "a", "hold", actor="ann", pin=PinChange(pin))
+    await on.flipper.flip(on.state, Op.MANUAL, "a", "hold", actor="ann",
+                          origin=Origin.OPERATOR, pin=PinChange(pin))  # fmt: skip
     on.state.saw(await on.seen())
     before = await evals(on)
     assert await flip(on) is None

@@ -11,9 +11,10 @@ import redis.asyncio
 from judge_stage import CONFIG, KEYS, Bench, bench
 from prober_values import flip
 
+from prober.crier import actor_of
 from prober.flips import Memory, remember, to_record
 from prober.sample import Outcome
-from switch.flag import Op, Pin
+from switch.flag import Op, Origin, Pin
 from switch.writer import PinChange, Request, Writer
 
 
@@ -36,7 +37,8 @@ async def move(on: Bench, to: str, pin: PinChange | None = None) -> int:
         Op.MANUAL if pin else Op.AUTO,
         to,
         "because",
-        actor="prober@local",
+        actor="ann@desk" if pin else "prober@local",
+        origin=Origin.OPERATOR if pin else None,
         pin=pin,
         floor=seen.time_ms + 86_400_000,
     )
@@ -44,13 +46,13 @@ async def move(on: Bench, to: str, pin: PinChange | None = None) -> int:
     return done.flip.epoch
 
 
-async def by_hand(on: Bench, to: str, number: int = 0) -> None:
+async def by_hand(on: Bench, to: str, number: int = 0, who: str = "ann@desk") -> None:
     """An operator's flip, straight in Redis."""
     seen = await on.seen()
     assert seen.flag is not None
     request = Request(
-        Op.MANUAL, f"hand{number}", to, "by hand", "ann@desk", seen.time_ms + 5000,
-        seen.flag.epoch, seen.flag.decision_id,
+        Op.MANUAL, f"hand{number}", to, "by hand", who, seen.time_ms + 5000,
+        seen.flag.epoch, seen.flag.decision_id, origin=Origin.OPERATOR,
     )  # fmt: skip
     await Writer(on.client).flip(KEYS, request)
 
@@ -106,6 +108,42 @@ async def test_what_people_placed_by_hand_stays_although_redis_forgot_that_they_
             await on.judge.tick()
         assert (await on.flag()).provider == "b"
         assert on.state.decision.reason.endswith("placed here by ann@desk")
+
+
+async def test_who_logs_in_as_prober_keeps_what_he_placed_though_nothing_else_is_known_of_it(
+    tmp_path: Path, redis_client: redis.asyncio.Redis
+) -> None:
+    """The signature is the daemon's own; `origin` in the state is not."""
+    text = CONFIG + '[route.failover]\nfailback = "auto"\nhealthy_for = "1ms"\n'
+    async with bench(tmp_path / "first", redis_client, text=text) as one:
+        one.found("a", count=4)
+        await one.judge.tick()
+        await by_hand(one, "b", who=actor_of(one.judge.config))
+    await redis_client.delete(KEYS.lease, KEYS.events)
+    async with bench(tmp_path / "second", redis_client, text=text) as two:
+        for _ in range(3):
+            two.found("a", count=4)
+            two.found("b", count=4)
+            await two.judge.tick()
+        assert (await two.flag()).provider == "b"
+        assert two.state.decision.reason.endswith("placed here by prober@local")
+
+
+@pytest.mark.parametrize("route", ["first-line", "again", "chat"])
+async def test_how_loud_an_alert_is_has_nothing_to_do_with_the_routes_name(
+    tmp_path: Path, redis_client: redis.asyncio.Redis, route: str
+) -> None:
+    text = CONFIG.replace('"chat"', f'"{route}"')
+    async with bench(tmp_path, redis_client, text=text) as on:
+        await on.crier.redis(on.state, lost=True)
+        on.clock.at_s += 11
+        await on.crier.redis(on.state, lost=True)
+        await on.crier.redis(on.state, lost=False)
+        assert await on.told("Redis can be read again")
+        assert [letter.event.headline for letter in on.letters] == [
+            f"🟠 {route}: Redis cannot be read",
+            f"🟢 {route}: Redis can be read again",
+        ]
 
 
 async def test_a_lost_last_write_is_repaired_at_a_higher_epoch(on: Bench) -> None:
@@ -262,7 +300,7 @@ async def test_what_landed_after_all_is_recorded_and_told_and_not_done_again(on:
     assert seen.flag is not None
     request = Request(
         Op.AUTO, "mine", "b", "because", "prober@local", seen.time_ms + 5000, seen.flag.epoch,
-        seen.flag.decision_id, nonce=on.state.lease.nonce,
+        seen.flag.decision_id, nonce=on.state.lease.nonce, origin=Origin.AUTOMATIC,
     )  # fmt: skip
     await Writer(on.client).flip(KEYS, request)
     await on.judge.tick()

@@ -15,7 +15,7 @@ from prober.flips import rows
 from prober.store import queries, tables
 from prober.store.schema import upgrade
 from prober.store.writer import write
-from switch.flag import Flip, Op
+from switch.flag import Flip, Op, Origin
 
 HOUR_S = 3_600.0
 OUTAGE = (2 * HOUR_S, 3 * HOUR_S)
@@ -97,7 +97,17 @@ def test_canaries_of_the_same_moment_are_read_once_each(engine: Engine) -> None:
 def test_the_flag_begins_where_the_record_says_and_its_incidents_count(engine: Engine) -> None:
     kept(engine)
     flip = Flip(
-        "chat", Op.AUTO, 1, "d1", "", "a", "b", "because", "prober@local", round(AT - 60) * 1000
+        "chat",
+        Op.AUTO,
+        1,
+        "d1",
+        "",
+        "a",
+        "b",
+        "because",
+        "prober@local",
+        round(AT - 60) * 1000,
+        origin=Origin.AUTOMATIC,
     )
     incident = {
         "id": "i1", "number": 1, "route": "chat", "provider": "b", "opened_at": AT + 600,

@@ -17,7 +17,7 @@ from prober.sample import Outcome, Phases, Sample
 from prober.store import queries, schema, tables
 from prober.store.schema import Version, open_engine, upgrade, version
 from prober.store.writer import Row, Store
-from switch.flag import Flip, Op, Pin
+from switch.flag import Flip, Op, Origin, Pin, decode_origin
 
 
 def sample(id: str) -> Row:
@@ -49,7 +49,9 @@ def flip(epoch: int, **more: object) -> Flip:
         "at_ms": epoch,
         "evidence": {"why": "so"},
     }
-    return Flip(**(values | more))  # type: ignore[arg-type]
+    values |= more
+    values.setdefault("origin", decode_origin(None, values["actor"], values["op"]))
+    return Flip(**values)
 
 
 def test_the_schema_is_made_once_and_known_to_be_current(engine: Engine) -> None:
@@ -220,7 +222,7 @@ def test_what_surrounds_an_incident_is_found(engine: Engine, tmp_path: Path) -> 
 def test_the_last_drill_is_its_way_out_and_what_ended_it(engine: Engine, tmp_path: Path) -> None:
     store = Store(engine, tmp_path / "spool")
     store.start()
-    drill = {"op": Op.MANUAL, "actor": "drill of ann"}
+    drill = {"op": Op.MANUAL, "actor": "ann", "origin": Origin.DRILL}
     out, back = {"drill": "x", "phase": "out"}, {"drill": "x", "phase": "back"}
     flips = [
         flip(1, **drill, evidence={**out, "drill": "old"}),
@@ -245,6 +247,40 @@ def test_a_database_of_the_first_version_gains_the_stories(engine: Engine) -> No
     assert queries.incident_events(engine, ["i1"]) == []
     command.downgrade(schema._alembic(engine), "0001")
     assert version(engine) is Version.OLD
+
+
+def test_flips_of_before_have_their_origin_from_op_and_signature(engine: Engine) -> None:
+    command.upgrade(schema._alembic(engine), "0004")
+    wrote = [
+        ("auto", "prober@v", Origin.AUTOMATIC),
+        ("seed", "prober@v", Origin.SEED),
+        ("repair", "prober@v", Origin.REPAIR),
+        ("manual", "break-glass", Origin.BREAK_GLASS),
+        ("manual", "drill of ann", Origin.DRILL),
+        ("manual", "prober@desk", Origin.OPERATOR),
+    ]
+    insert = text(
+        "INSERT INTO flip VALUES (:id, 'chat', :op, :epoch, '', 'a', 'b', 'why', :actor, 1.0, '{}')"
+    )
+    with engine.begin() as connection:
+        for epoch, (op, actor, _) in enumerate(wrote):
+            connection.execute(
+                insert, {"id": f"d{epoch}", "op": op, "epoch": epoch, "actor": actor}
+            )
+    upgrade(engine)
+    found = {row["epoch"]: row["origin"] for row in queries.flips(engine)}
+    assert [found[epoch] for epoch in range(len(wrote))] == [origin for *_, origin in wrote]
+    # A vantage that is not upgraded yet writes no origin, into the new schema too.
+    late = text(
+        "INSERT INTO flip (decision_id, route, op, epoch, parent, from_provider, "
+        "to_provider, reason, actor, at, evidence) VALUES "
+        "('d9', 'chat', 'auto', 9, '', 'a', 'b', 'why', 'prober@v', 2.0, '{}')"
+    )
+    with engine.begin() as connection:
+        connection.execute(late)
+    newest = queries.newest_flip(engine, "chat")
+    assert newest is not None
+    assert newest.origin is Origin.AUTOMATIC
 
 
 def test_two_daemons_may_make_one_database_at_once(postgresql: Postgres) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import redis.asyncio
 
-from switch.flag import Flag, Keys, Op, Pin
+from switch.flag import ORIGIN_OF_OP, Flag, Keys, Op, Origin, Pin
 from switch.lease import Lease
 from switch.writer import Answer, PinChange, Request, Status, Writer
 
@@ -61,6 +61,7 @@ class Desk:
             expected_epoch=int(seen[0] or 0),
             expected_decision_id=seen[1] or "",
             nonce=self.lease.nonce,
+            origin=ORIGIN_OF_OP.get(op, Origin.OPERATOR),
         )
         return replace(request, **said)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from switch.flag import Flag, Flip, Health, Mode, Op, Pin
+from switch.flag import Flag, Flip, Health, Mode, Op, Pin, decode_origin
 from switch.target import Policy, ProviderView, View
 
 NOW = 1_700_000_000_000
@@ -46,5 +46,6 @@ def view(*providers: ProviderView, primary: str | None = "a", **said: Any) -> Vi
                     "flag": known} | said))  # fmt: skip
 
 
-def flipped(at_ms: int, origin: str = "a", to: str = "b", op: Op = Op.AUTO) -> Flip:
-    return Flip("chat", op, at_ms, f"d{at_ms}", "", origin, to, "", "prober", at_ms)
+def flipped(at_ms: int, left: str = "a", to: str = "b", op: Op = Op.AUTO) -> Flip:
+    return Flip("chat", op, at_ms, f"d{at_ms}", "", left, to, "", "prober", at_ms,
+                origin=decode_origin(None, "", op))  # fmt: skip

@@ -9,7 +9,7 @@ import pytest
 from switch_views import HOUR, MINUTE, NOW, POLICY, PROOF, flag, flipped, proven, provider, view
 
 from switch.decide import Action, Alarm, decide, frozen_until
-from switch.flag import Flip, Health, Mode, Op
+from switch.flag import ORIGIN_OF_OP, Flip, Health, Mode, Op, Origin
 from switch.target import Policy, ProviderView, Weighed
 
 AUTO = replace(POLICY, failback="auto")
@@ -87,8 +87,20 @@ def test_what_people_placed_is_not_undone() -> None:
 
 @pytest.mark.parametrize("op", [Op.SEED, Op.REPAIR])
 def test_seeds_and_repairs_are_no_flips_and_hold_nothing(op: Op) -> None:
-    seeded = replace(AWAY, flips=(flipped(NOW - HOUR, op=op),), flag=flag("b", actor="prober@x"))
+    written = flag("b", actor="eu-1", origin=ORIGIN_OF_OP[op])
+    seeded = replace(AWAY, flips=(flipped(NOW - HOUR, op=op),), flag=written)
     assert decide(seeded, AUTO).action is Action.FLIP
+
+
+@pytest.mark.parametrize("origin", [Origin.OPERATOR, Origin.BREAK_GLASS, Origin.DRILL])
+def test_a_person_is_known_by_the_origin_however_they_are_called(origin: Origin) -> None:
+    """Who logs in as `prober` signs like a daemon: prober@host."""
+    placed = flag("b", actor="prober@eu-1", origin=origin)
+    decision = decide(replace(AWAY, flips=(), flag=placed), AUTO)
+    assert (decision.action, decision.reason) == (
+        Action.HOLD,
+        f"{FINE}; placed here by prober@eu-1",
+    )
 
 
 @pytest.mark.parametrize("actor", ["", "ada@desk"])
@@ -98,7 +110,7 @@ def test_a_flag_of_unknown_origin_is_not_undone(actor: str) -> None:
 
 
 def test_a_pin_that_moved_nothing_does_not_count_as_the_last_flip() -> None:
-    stayed = flipped(NOW - 1, origin="b", to="b", op=Op.MANUAL)
+    stayed = flipped(NOW - 1, left="b", to="b", op=Op.MANUAL)
     assert decide(replace(AWAY, flips=(*AWAY.flips, stayed)), AUTO).action is Action.FLIP
 
 

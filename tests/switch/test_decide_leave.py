@@ -263,7 +263,7 @@ def test_an_outage_that_is_slow_too_is_an_outage_for_the_freeze() -> None:
 
 @pytest.mark.parametrize("op", [Op.AUTO, Op.MANUAL])
 def test_whoever_moved_the_flag_lately_the_freeze_waits_after_it(op: Op) -> None:
-    moved = flipped(NOW - MINUTE, origin="c", to="a", op=op)
+    moved = flipped(NOW - MINUTE, left="c", to="a", op=op)
     given = view(bad("a"), STEADY, frozen_until=NOW + HOUR, flips=(LONG_AGO, moved))
     decision = decide(given, POLICY)
     assert (decision.action, decision.alarm) == (Action.HOLD, Alarm.FROZEN)
@@ -275,6 +275,6 @@ def test_a_freeze_ends_at_its_moment() -> None:
 
 
 def test_a_pin_that_moved_nothing_is_no_flip_to_wait_after() -> None:
-    stayed = flipped(NOW - 1, origin="a", to="a", op=Op.MANUAL)
+    stayed = flipped(NOW - 1, left="a", to="a", op=Op.MANUAL)
     given = view(bad("a"), STEADY, frozen_until=NOW + HOUR, flips=(LONG_AGO, stayed))
     assert decide(given, POLICY).action is Action.FLIP

@@ -15,12 +15,14 @@ from switch.flag import (
     MalformedFlagError,
     Mode,
     Op,
+    Origin,
     Pin,
     decode_candidate,
     decode_candidates,
     decode_changed,
     decode_flag,
     decode_flip,
+    decode_origin,
     decode_pin,
     encode_candidate,
     say_duration,
@@ -34,6 +36,7 @@ STATE = {
     "previous": "anthropic",
     "reason": "anthropic breached availability",
     "actor": "eu-1",
+    "origin": "repair",
     "changed_at": "1700000000001",
     "checked_at": "1700000000002",
     "mode": "propose",
@@ -52,6 +55,7 @@ FLAG = Flag(
     checked_at=1_700_000_000_002,
     mode=Mode.PROPOSE,
     frozen_until=1_700_000_000_003,
+    origin=Origin.REPAIR,
 )
 
 
@@ -89,6 +93,47 @@ def test_the_least_state_is_decoded() -> None:
     assert decode_flag("chat", least) == Flag("chat", "openai", 7, "d")
     empty = dict.fromkeys(STATE, "") | least
     assert decode_flag("chat", empty) == Flag("chat", "openai", 7, "d")
+
+
+# -- origin ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("origin", Origin)
+@pytest.mark.parametrize("actor", ["prober@eu-1", "drill of ann", "break-glass", "ann", ""])
+@pytest.mark.parametrize("op", [None, *Op])
+def test_an_origin_that_is_written_is_believed_whoever_signed(
+    origin: Origin, actor: str, op: Op | None
+) -> None:
+    assert decode_origin(origin.value, actor, op) is origin
+
+
+@pytest.mark.parametrize("said", [None, "", "a later version's"])
+@pytest.mark.parametrize(
+    ("op", "actor", "origin"),
+    [
+        (Op.AUTO, "prober@eu-1", Origin.AUTOMATIC),
+        (Op.SEED, "prober@eu-1", Origin.SEED),
+        (Op.REPAIR, "prober@eu-1", Origin.REPAIR),
+        (Op.MANUAL, "break-glass", Origin.BREAK_GLASS),
+        (Op.MANUAL, "drill of ann", Origin.DRILL),
+        (Op.MANUAL, "ann@desk", Origin.OPERATOR),
+        (Op.MANUAL, "prober@desk", Origin.OPERATOR),
+        (Op.MANUAL, "", Origin.OPERATOR),
+        (None, "prober@eu-1", Origin.AUTOMATIC),
+        (None, "break-glass", Origin.BREAK_GLASS),
+        (None, "drill of ann", Origin.DRILL),
+        (None, "ann@desk", Origin.OPERATOR),
+    ],
+)
+def test_a_record_from_before_the_field_is_told_apart_by_op_and_signature(
+    said: str | None, op: Op | None, actor: str, origin: Origin
+) -> None:
+    assert decode_origin(said, actor, op) is origin
+
+
+def test_only_what_no_person_asked_for_is_the_daemons() -> None:
+    ours = {origin for origin in Origin if origin.by_daemon}
+    assert ours == {Origin.AUTOMATIC, Origin.REPAIR, Origin.SEED}
 
 
 @pytest.mark.parametrize("state", [{}, {"epoch": ""}, {"provider": "openai"}, {"mode": "auto"}])
@@ -164,10 +209,12 @@ EVENT = {
     "reason": "why",
     "evidence": '{"bad":9}',
     "actor": "eu-1",
+    "origin": "automatic",
     "at_ms": "7",
     "pin": "keep",
 }
-FLIP = Flip("chat", Op.AUTO, 8, "d2", "d1", "a", "b", "why", "eu-1", 7, {"bad": 9})
+FLIP = Flip("chat", Op.AUTO, 8, "d2", "d1", "a", "b", "why", "eu-1", 7, {"bad": 9},
+            origin=Origin.AUTOMATIC)  # fmt: skip
 
 
 def test_an_event_is_decoded() -> None:

@@ -54,11 +54,13 @@ async def test_a_well_formed_provider_is_taken(desk: Desk, provider: str) -> Non
 
 
 @pytest.mark.parametrize(("place", "argument"), [(0, "guess"), (1, ""), (4, "x"), (5, ""),
-                                             (13, "many"), (14, "hold"), (17, "soon")])  # fmt: skip
+                                             (13, "many"), (14, "hold"), (17, "soon"),
+                                             (18, "")])  # fmt: skip
 async def test_a_malformed_argument_is_refused(desk: Desk, place: int, argument: str) -> None:
     now = await desk.time_ms()
     good: list[Any] = ["seed", "d", "0", "", "0", now + 5000, desk.lease.nonce, "a", "why", "{}",
-                       "me", "auto", KEYS.changed, "1000", "set", "ada", "why", now]  # fmt: skip
+                       "me", "auto", KEYS.changed, "1000", "set", "ada", "why", now,
+                       "seed"]  # fmt: skip
     names = [KEYS.state, KEYS.primary, KEYS.pin, KEYS.events, KEYS.lease]
     bad = [*good[:place], argument, *good[place + 1 :]]
     with pytest.raises(ResponseError, match="PROBER malformed flip"):

@@ -9,7 +9,7 @@ import pytest
 import redis.asyncio
 from switch_redis import KEYS, Desk, pinning
 
-from switch.flag import Flip, Mode, Op, Pin
+from switch.flag import Flip, Mode, Op, Origin, Pin
 from switch.writer import PinChange, Status
 
 FAR = 9_000_000_000_000_000  # beyond any clock here, and exact as a double
@@ -32,6 +32,7 @@ async def test_a_seed_writes_the_state_to_the_letter(desk: Desk) -> None:
         "previous": "",
         "reason": "seed to a",
         "actor": "tester",
+        "origin": "seed",
         "changed_at": now,
         "checked_at": now,
         "mode": "propose",
@@ -53,11 +54,26 @@ async def test_a_flip_writes_the_state_to_the_letter(desk: Desk) -> None:
         "previous": "a",
         "reason": "auto to b",
         "actor": "tester",
+        "origin": "automatic",
         "changed_at": now,
         "checked_at": now,
         "mode": "auto",
         "frozen": "77",
     }
+
+
+async def test_a_vantage_that_writes_no_origin_leaves_none_of_somebody_else(desk: Desk) -> None:
+    """Vantages are upgraded one by one: an older one's flip leaves the field as it finds it."""
+    await desk.seed("a")
+    await desk.set(Op.MANUAL, "b")
+    answer = await desk.flip("a")
+    await desk.client.hset(KEYS.state, "origin", "operator")
+    (_, event), *_ = await desk.client.xrevrange(KEYS.events, count=1)
+    del event["origin"]
+    await desk.client.xdel(KEYS.events, f"{answer.epoch}-0")
+    await desk.client.delete(KEYS.events)
+    await desk.client.xadd(KEYS.events, event, id=f"{answer.epoch}-0")
+    assert (await desk.flag()).origin is Origin.AUTOMATIC
 
 
 async def test_the_mode_of_a_first_flag_is_auto_unless_said(desk: Desk) -> None:
@@ -159,6 +175,7 @@ async def test_an_event_is_written_to_the_letter(desk: Desk) -> None:
             "reason": "auto to b",
             "evidence": '{"bad":9,"kind":"failover"}',
             "actor": "tester",
+            "origin": "automatic",
             "at_ms": str(answer.time_ms),
             "pin": "keep",
         },
@@ -173,11 +190,12 @@ async def test_the_stream_reads_back_as_flips(desk: Desk) -> None:
     seen = await desk.writer.observe(KEYS)
     assert seen.flips == (
         Flip("chat", Op.SEED, first.epoch, "d1", "", "", "a", "seed to a", "tester",
-             first.time_ms),
+             first.time_ms, origin=Origin.SEED),
         Flip("chat", Op.MANUAL, second.epoch, "d2", "d1", "a", "b", "manual to b", "tester",
-             second.time_ms, {"x": 1}, Pin("b", "ada", "maintenance", until, second.epoch)),
+             second.time_ms, {"x": 1}, Pin("b", "ada", "maintenance", until, second.epoch),
+             origin=Origin.OPERATOR),
         Flip("chat", Op.MANUAL, third.epoch, "d3", "d2", "b", "b", "manual to b", "tester",
-             third.time_ms, pin_cleared=True),
+             third.time_ms, pin_cleared=True, origin=Origin.OPERATOR),
     )  # fmt: skip
     assert seen.find("d2") == seen.flips[1]
     assert seen.find("d9") is None
