@@ -67,7 +67,7 @@ def missing_extra(provider: Provider) -> str:
             import_module(module)
     except ImportError as error:
         lacking = error.name or "more"
-        return f'api = "{provider.api}" needs {lacking}: pip install "prober[{provider.api}]"'
+        return f'api = "{provider.api}" needs {lacking}: pip install "prober-llm[{provider.api}]"'
     return ""
 
 

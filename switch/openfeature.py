@@ -1,4 +1,4 @@
-"""An OpenFeature provider over a Reader. Needs the extra: pip install "prober[openfeature]".
+"""An OpenFeature provider over a Reader. Needs the extra: pip install "prober-llm[openfeature]".
 
     from openfeature import api
     api.set_provider_and_wait(ProberProvider(reader))

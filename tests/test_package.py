@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tomllib
 import zipfile
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
-from prober import configfile
+from prober import __version__, configfile
 from prober.checks import warnings
 from prober.resolve import resolve
 from prober.store.schema import open_engine, upgrade
@@ -31,7 +33,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         check=True,
         capture_output=True,
     )
-    found = next(folder.glob("prober-*.whl"))
+    found = next(folder.glob("prober_llm-*.whl"))
     with zipfile.ZipFile(found) as archive:
         archive.extractall(folder / "unpacked")
     return folder / "unpacked"
@@ -47,6 +49,46 @@ def test_the_wheel_carries_the_script_the_types_and_the_migrations(wheel: Path) 
         "prober/migrations/versions/0001_first_tables.py",
     } <= names
     assert not any(name.startswith(("tests/", "bench/")) for name in names)
+
+
+def test_the_distribution_is_prober_llm_and_brings_the_command_prober(wheel: Path) -> None:
+    (found,) = distributions(path=[str(wheel)])
+    assert (found.name, found.version) == ("prober-llm", __version__)
+    assert [point.name for point in found.entry_points] == ["prober"]
+
+
+# On PyPI `prober` is another project's.
+ANOTHERS = re.compile(
+    r"\b(?:pip3?|pipx|uv|poetry)\s+(?:install|add|run)\b[^\n&|;]*?(?<![\w./-])prober(?![\w./-])"
+)
+
+
+@pytest.mark.parametrize(
+    ("line", "whose"),
+    [
+        ("pip install prober", "another's"),
+        ("pip install -U 'prober[postgresql]'", "another's"),
+        ("pipx install prober==1.0", "another's"),
+        ("uv add prober", "another's"),
+        ('/opt/prober/bin/pip install "prober-llm[daemon]"', "ours"),
+        ("pip install . && useradd prober", "ours"),
+    ],
+)
+def test_an_installation_of_anothers_project_is_known(line: str, whose: str) -> None:
+    assert bool(ANOTHERS.search(line)) == (whose == "another's")
+
+
+def test_nobody_is_told_to_install_anothers_project() -> None:
+    kinds = {".md", ".py", ".toml", ".service", ".sh", ".mjs", ".go", ".txt", ".ini"}
+    told = [
+        f"{path.relative_to(ROOT)}: {found.group()}"
+        for path in ROOT.rglob("*")
+        if path.suffix in kinds
+        and not any(p.startswith(".") for p in path.relative_to(ROOT).parts)
+        and path != Path(__file__)
+        for found in ANOTHERS.finditer(path.read_text("utf-8"))
+    ]
+    assert told == []
 
 
 def test_db_upgrade_works_from_the_wheel_alone(wheel: Path, tmp_path: Path) -> None:
@@ -76,7 +118,7 @@ def test_without_the_daemons_parts_the_command_says_what_to_install(tmp_path: Pa
     assert said.returncode == 2
     assert (
         said.stderr
-        == 'prober: typer is missing; install the daemon: pip install "prober[daemon]"\n'
+        == 'prober: typer is missing; install the daemon: pip install "prober-llm[daemon]"\n'
     )
 
 

@@ -24,7 +24,8 @@ def _run() -> None:
         if (error.name or "").startswith(("prober", "switch")):
             raise
         sys.stderr.write(
-            f'prober: {error.name} is missing; install the daemon: pip install "prober[daemon]"\n'
+            f"prober: {error.name} is missing; install the daemon: "
+            'pip install "prober-llm[daemon]"\n'
         )
         sys.exit(2)
     app()

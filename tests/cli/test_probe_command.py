@@ -253,7 +253,7 @@ async def test_a_missing_extra_is_named(
     said = await prober("probe", "aws")
     assert said.exit_code == 2
     assert "needs botocore" in said.output
-    assert 'pip install "prober[bedrock]"' in said.output
+    assert 'pip install "prober-llm[bedrock]"' in said.output
     assert len(said.output.splitlines()) == 1
 
 

@@ -216,7 +216,7 @@ def test_an_extra_that_is_missing_is_named(
         raise ModuleNotFoundError(f"No module named {module!r}", name=module)
 
     monkeypatch.setattr("prober.credentials.import_module", absent)
-    wanted = f'api = "{found.api}" needs {module}: pip install "prober[{extra}]"'
+    wanted = f'api = "{found.api}" needs {module}: pip install "prober-llm[{extra}]"'
     assert missing_extra(found) == wanted
 
 
