@@ -7,18 +7,23 @@ configured, never before.
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
+from pathlib import Path
+from tempfile import mkstemp
 from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
+from weakref import finalize
 
 from prober.aside import Aside
 from prober.config import Provider
 from prober.providers.base import Request
 from prober.providers.outcomes import by_status
+from prober.proxy import proxy_for
 from prober.sample import Outcome
 from prober.trouble import causes, words
 
@@ -71,18 +76,21 @@ def missing_extra(provider: Provider) -> str:
     return ""
 
 
-def authorizer(provider: Provider, learn: Callable[[str], None]) -> Authorize | None:
+def authorizer(
+    provider: Provider, learn: Callable[[str], None], ca_file: str = ""
+) -> Authorize | None:
     """What signs this provider's requests; None where its key is enough.
 
-    `learn` is told each secret that is fetched, so that it can be scrubbed.
+    `learn` is told each secret that is fetched, so that it can be scrubbed. Token services may
+    have a certificate that only `ca_file` vouches for.
     """
     if provider.key is not None:
         return None
     match provider.api:
         case "bedrock":
-            return Amazon(provider.region or _region_in(provider.url), learn)
+            return Amazon(provider.region or _region_in(provider.url), learn, ca_file=ca_file)
         case "vertex":
-            return Google(learn)
+            return Google(learn, ca_file=ca_file)
         case _:
             return None
 
@@ -112,6 +120,7 @@ class Amazon:
     region: str
     learn: Callable[[str], None] = field(compare=False, repr=False)
     _found: list[Any] = field(default_factory=list, compare=False, repr=False)
+    ca_file: str = ""
 
     async def __call__(self, request: Request) -> Request:
         # Files, or the instance's own service, are asked: never in the event loop.
@@ -123,11 +132,9 @@ class Amazon:
 
     def _frozen(self) -> Any:
         """The credentials as they stand now. Blocks. Raises CredentialsError."""
-        from botocore.session import Session
-
         try:
             if not self._found:
-                self._found.append(Session().get_credentials())
+                self._found.append(self._session().get_credentials())
             if self._found[0] is None:
                 self._found.clear()
                 raise CredentialsError(
@@ -143,6 +150,35 @@ class Amazon:
             if secret:
                 self.learn(secret)
         return frozen
+
+    def _session(self) -> Any:
+        from botocore.config import Config
+        from botocore.session import Session
+
+        session = Session()
+        # Amazon's hosts are gone to by one way.
+        service = (
+            os.environ.get("AWS_ENDPOINT_URL_STS") or f"https://sts.{self.region}.amazonaws.com"
+        )
+        proxy = proxy_for(service, os.environ)
+        proxies = {urlsplit(service).scheme: proxy} if proxy else {}
+        session.set_default_client_config(Config(proxies=proxies))
+        if self.ca_file:
+            session.set_config_variable("ca_bundle", self._bundle)
+        return session
+
+    @cached_property
+    def _bundle(self) -> str:
+        """A file with our certificates and the usual ones: botocore trusts one file only."""
+        import certifi
+
+        usual = Path(certifi.where()).read_text("ascii")
+        own = Path(self.ca_file).expanduser().read_text("utf-8")
+        file, name = mkstemp(prefix="prober-ca-", suffix=".pem")
+        with os.fdopen(file, "w", encoding="utf-8") as opened:
+            opened.write(f"{usual}\n{own}")
+        finalize(self, Path(name).unlink, missing_ok=True)
+        return name
 
     def _sign(self, request: Request, frozen: Any) -> Request:
         from botocore.auth import SigV4Auth
@@ -178,6 +214,7 @@ class Google:
 
     learn: Callable[[str], None] = field(compare=False, repr=False)
     _found: list[Any] = field(default_factory=list, compare=False, repr=False)
+    ca_file: str = ""
 
     async def __call__(self, request: Request) -> Request:
         if self._found and self._found[0].valid:
@@ -195,7 +232,7 @@ class Google:
         """Blocks. Raises CredentialsError."""
         import google.auth
 
-        transport = _Transport()
+        transport = _Transport(self.ca_file)
         try:
             if not self._found:
                 self._found.append(google.auth.default(scopes=[GOOGLE_SCOPE])[0])
@@ -211,10 +248,12 @@ class Google:
 class _Transport:
     """google-auth's own with less patience; it remembers whom it asked, and what came back."""
 
-    def __init__(self) -> None:
+    def __init__(self, ca_file: str) -> None:
         from google.auth.transport.requests import Request as Transport
 
-        self._inner = Transport()
+        from prober.requests_session import Session
+
+        self._inner = Transport(Session(ca_file))
         self.host = ""
         self.status: int | None = None
 

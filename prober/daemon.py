@@ -165,7 +165,7 @@ class Daemon:
         self.journal.heard = self.incidents.heard
         self.outbox = Outbox(
             self.config.alert,
-            apprise_sender(self.resolved.alert_urls),
+            apprise_sender(self.resolved.alert_urls, self.config.network.ca_file),
             self.journal,
             self.store,
             self.clock,
@@ -402,7 +402,8 @@ class Daemon:
         self.judge.voting.configure(self.config)
         self.judge.shut = resolved.shut
         self.crier.configure(self.config)
-        self.outbox.configure(self.config.alert, apprise_sender(resolved.alert_urls))
+        sender = apprise_sender(resolved.alert_urls, self.config.network.ca_file)
+        self.outbox.configure(self.config.alert, sender)
         self._budget.configure(self._limits())
         self.schedule.configure(self._targets())
         self.catalogues.configure(resolved.plans, resolved.scrub)

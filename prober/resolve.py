@@ -15,7 +15,7 @@ from sqlalchemy import make_url
 
 from prober.config import Config, Provider
 from prober.config_provider import unsendable
-from prober.credentials import authorizer, missing_extra
+from prober.credentials import Authorize, authorizer, missing_extra
 from prober.probe import Plan
 from prober.providers.base import Target, merged
 from prober.providers.outcomes import Rule
@@ -104,7 +104,8 @@ def resolve(config: Config) -> Resolved:
             problems.append(f'[[provider]] "{provider.name}": {lacking}')
         elif provider.name not in shut:
             rules = config.rules_of(provider)
-            plans[provider.name] = _plan(provider, key, headers, rules, scrub)
+            authorize = authorizer(provider, scrub.learn, ca_file)
+            plans[provider.name] = _plan(provider, key, headers, rules, authorize)
     alerts = {alert.name: take(f'[[alert]] "{alert.name}": url', alert.url)
               for alert in config.alert}  # fmt: skip
     redis_url = "" if config.redis.embedded else take("[redis]: url", config.redis.url)
@@ -167,7 +168,7 @@ def _plan(
     key: str,
     headers: dict[str, str],
     rules: tuple[Rule, ...],
-    scrub: Scrubber,
+    authorize: Authorize | None,
 ) -> Plan:
     canary, quirks = provider.canary, provider.quirks
     body = merged(merged(quirks.extra_body, provider.reasoning.body), provider.extra_body)
@@ -193,7 +194,7 @@ def _plan(
         price=provider.price,
         asking=canary.asking,
         rules=rules,
-        authorize=authorizer(provider, scrub.learn),
+        authorize=authorize,
         fresh=provider.connection == "fresh",
     )
 

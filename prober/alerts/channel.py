@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import apprise
+from apprise.plugins.email import smtp
 
+from prober import requests_session
 from prober.alerts.event import Letter, Severity
 from prober.alerts.outbox import Send
 
@@ -27,8 +32,28 @@ def valid(url: str) -> bool:
     return bool(apprise.Apprise().add(url))
 
 
-def apprise_sender(urls: Mapping[str, str]) -> Send:
-    """Sends each letter by its channel's URL, in a thread: some plugins block."""
+class _MailTls:
+    """The `ssl` of apprise's mail plugin, which trusts ca_file besides the usual certificates."""
+
+    def __init__(self, ca_file: str) -> None:
+        self._ca_file = str(Path(ca_file).expanduser())
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(ssl, name)
+
+    def create_default_context(self) -> ssl.SSLContext:
+        context = ssl.create_default_context()
+        context.load_verify_locations(cafile=self._ca_file)
+        return context
+
+
+def apprise_sender(urls: Mapping[str, str], ca_file: str = "") -> Send:
+    """Sends each letter by its channel's URL, in a thread: some plugins block.
+
+    Plugins go by the proxies of `prober.proxy`, and trust `ca_file` besides the usual certificates.
+    """
+    requests_session.install(ca_file)
+    setattr(smtp, "ssl", _MailTls(ca_file) if ca_file else ssl)  # noqa: B010 -- not exported
     # Its own log lines may show a URL, which holds the channel's secret.
     logging.getLogger("apprise").setLevel(logging.CRITICAL)
 

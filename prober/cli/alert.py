@@ -73,7 +73,7 @@ def _send(
     if found.resolved.problems:
         fail(found.resolved.problems[0], BAD_USAGE)
     event = Event(uuid.uuid4().hex, "test", "", severity, title, body, time.time())
-    sender = apprise_sender(found.resolved.alert_urls)
+    sender = apprise_sender(found.resolved.alert_urls, found.config.network.ca_file)
 
     async def send_all() -> dict[str, str]:
         wanted = [name for name in names if channel in (None, name)]

@@ -29,9 +29,10 @@ Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 @dataclass
 class Served:
-    """Attributes: requests: their heads. connections: how many were opened."""
+    """Attributes: requests: their heads. connections: how many were opened. answer: to each."""
 
     port: int = 0
+    answer: bytes = WHOLE
     requests: list[bytes] = field(default_factory=list)
     connections: int = 0
 
@@ -69,7 +70,7 @@ async def keeping(tls: ssl.SSLContext | None = None) -> AsyncIterator[Served]:
         served.connections += 1
         while True:
             served.requests.append(await request_of(reader))
-            writer.write(WHOLE)
+            writer.write(served.answer)
             await writer.drain()
 
     async with listening(serve, tls=tls) as served.port:
@@ -96,7 +97,7 @@ async def proxying(tls: ssl.SSLContext | None = None) -> AsyncIterator[Served]:
             head = await request_of(reader)
             served.requests.append(head)
             if not head.startswith(b"CONNECT "):
-                writer.write(WHOLE)
+                writer.write(served.answer)
                 await writer.drain()
                 continue
             port = int(head.split()[1].rpartition(b":")[2])

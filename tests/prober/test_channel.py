@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiosmtpd.smtp import SMTP
+from network_servers import Authority, proxying
 
 from prober.alerts.channel import apprise_sender, valid
 from prober.alerts.event import Event, Letter, Severity, letter
@@ -50,9 +53,9 @@ class Hook:
 
 
 @asynccontextmanager
-async def hook(status: int = 200) -> AsyncIterator[Hook]:
+async def hook(status: int = 200, tls: ssl.SSLContext | None = None) -> AsyncIterator[Hook]:
     found = Hook(status)
-    server = await asyncio.start_server(found.serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(found.serve, "127.0.0.1", 0, ssl=tls)
     async with server:
         found.port = server.sockets[0].getsockname()[1]
         yield found
@@ -132,3 +135,79 @@ async def test_a_mail_server_gets_a_mail_whose_lines_stay_lines() -> None:
     assert shown.count("<br") == 3
     assert plain is not None
     assert "chat_runbook" in plain.get_content()
+
+
+# -- as canaries go: private authorities and proxies -----------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority.made(tmp_path_factory.mktemp("ca"))
+
+
+async def test_a_webhook_of_the_private_authority_is_trusted_where_its_file_is_given(
+    authority: Authority,
+) -> None:
+    async with hook(tls=authority.server("127.0.0.1")) as server:
+        urls = {"oncall": f"jsons://127.0.0.1:{server.port}/x"}
+        assert await apprise_sender(urls, str(authority.file))(item()) == ""
+        # The next one is of a daemon without it, and nothing of the first is left.
+        assert (await apprise_sender(urls)(item())).startswith("not taken (")
+    assert len(server.taken) == 1
+
+
+@pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
+async def test_who_asks_for_no_verification_gets_none_with_a_file_too(
+    authority: Authority, tmp_path: Path
+) -> None:
+    other = Authority.made(tmp_path)
+    async with hook(tls=other.server("127.0.0.1")) as server:
+        urls = {"oncall": f"jsons://127.0.0.1:{server.port}/x?verify=no"}
+        assert await apprise_sender(urls, str(authority.file))(item()) == ""
+
+
+async def test_a_mail_server_of_the_private_authority_is_trusted_where_its_file_is_given(
+    authority: Authority,
+) -> None:
+    box, loop = Mailbox(), asyncio.get_running_loop()
+    tls = authority.server("127.0.0.1")
+    server = await loop.create_server(
+        lambda: SMTP(box, loop=loop, tls_context=tls, require_starttls=True), "127.0.0.1", 0
+    )
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        url = f"mailtos://127.0.0.1:{port}?from=p@h.example&to=ann@h.example&mode=starttls"
+        urls = {"oncall": url}
+        assert await apprise_sender(urls, str(authority.file))(item()) == ""
+        assert (await apprise_sender(urls)(item())).startswith("not taken (")
+    assert len(box.letters) == 1
+
+
+async def test_alerts_go_through_the_proxy_that_canaries_go_through(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Networks and wildcards too, of which requests itself knows nothing."""
+    async with proxying() as proxy, hook(tls=authority.server("hook.test")) as server:
+        for name in ("http_proxy", "https_proxy"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
+        monkeypatch.setenv("no_proxy", "*.corp.example,[::1]")
+        far = {"oncall": f"jsons://hook.test:{server.port}/x"}
+        assert await apprise_sender(far, str(authority.file))(item()) == ""
+        assert proxy.requests[0].startswith(f"CONNECT hook.test:{server.port} ".encode())
+        monkeypatch.setenv("no_proxy", "127.0.0.0/8,[::1]")
+        async with hook() as near:
+            urls = {"oncall": f"json://127.0.0.1:{near.port}/x"}
+            assert await apprise_sender(urls)(item()) == ""
+    assert (len(proxy.requests), len(server.taken), len(near.taken)) == (1, 1, 1)
+
+
+async def test_a_redirect_is_followed_by_the_way_of_its_own_host(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The proxy of the first host is not the second one's."""
+    async with proxying() as proxy, hook() as target:
+        moved = f"HTTP/1.1 307 x\r\nlocation: http://127.0.0.1:{target.port}/y\r\n"
+        proxy.answer = f"{moved}content-length: 0\r\n\r\n".encode()
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.port}")
+        assert await apprise_sender({"oncall": "json://hook.test/x?redirect=yes"})(item()) == ""
+    assert (len(proxy.requests), len(target.taken)) == (1, 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,17 +16,17 @@ from botocore import exceptions as aws
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from golden.streams import GOLDEN
-from network_servers import listening, request_of
+from network_servers import Authority, listening, proxying, request_of
 from raw_server import RawServer, answering, plain, silent_after
 
 from prober import credentials
 from prober.canary import Canary
 from prober.clock import Clock
 from prober.config import Provider
-from prober.credentials import Amazon, Google, missing_extra
+from prober.credentials import Amazon, CredentialsError, Google, missing_extra
 from prober.network import Network
 from prober.probe import Plan, probe
-from prober.providers.base import Target
+from prober.providers.base import Request, Target
 from prober.sample import Outcome, Sample
 from prober.tape import Tape
 
@@ -50,7 +51,7 @@ def account(key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     )
     assert missing_extra(row) == ""  # imported here, as at the start, and not in the event loop
 
-    def write(port: int) -> None:
+    def write(port: int, place: str = "http://127.0.0.1") -> None:
         file = tmp_path / "account.json"
         said = {
             "type": "service_account",
@@ -58,7 +59,7 @@ def account(key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
             "private_key_id": "1",
             "private_key": key,
             "client_email": "c@p.iam.gserviceaccount.com",
-            "token_uri": f"http://127.0.0.1:{port}/token",
+            "token_uri": f"{place}:{port}/token",
         }
         file.write_text(json.dumps(said), "utf-8")
         monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(file))
@@ -67,7 +68,9 @@ def account(key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 @asynccontextmanager
-async def token_service(status: int, body: bytes) -> AsyncIterator[RawServer]:
+async def token_service(
+    status: int, body: bytes, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[RawServer]:
     server = RawServer(0)
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -77,7 +80,7 @@ async def token_service(status: int, body: bytes) -> AsyncIterator[RawServer]:
             writer.write(head.encode() + body)
             await writer.drain()
 
-    async with listening(serve) as server.port:
+    async with listening(serve, tls=tls) as server.port:
         yield server
 
 
@@ -242,3 +245,54 @@ async def test_what_botocore_raises_has_its_outcome(
     assert sample.outcome is outcome
     assert sample.detail.startswith("AWS credentials: ")
     assert "secret words" not in sample.detail
+
+
+# -- private authorities and proxies ---------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority.made(tmp_path_factory.mktemp("ca"))
+
+
+async def test_google_s_token_service_is_reached_by_our_proxy_and_our_certificates(
+    account: Any, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = Request("POST", "https://h.example/x", {}, b"{}")
+    tls = authority.server("tokens.test")
+    async with token_service(200, GOOD, tls) as service, proxying() as proxy:
+        account(service.port, "https://tokens.test")
+        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{proxy.port}")
+        signed = await Google(str, ca_file=str(authority.file))(request)
+        assert signed.headers["authorization"] == "Bearer ya29.token"
+        with pytest.raises(CredentialsError, match="certificate"):
+            await Google(str)(request)
+    assert proxy.requests[0].startswith(f"CONNECT tokens.test:{service.port} ".encode())
+
+
+STS = b"""<AssumeRoleWithWebIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">
+<AssumeRoleWithWebIdentityResult><Credentials><SessionToken>t</SessionToken>
+<SecretAccessKey>secret-0123456789</SecretAccessKey><AccessKeyId>AKIAEXAMPLE</AccessKeyId>
+<Expiration>2100-01-01T00:00:00Z</Expiration></Credentials>
+</AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>"""
+
+
+async def test_amazon_s_token_service_is_reached_by_our_proxy_and_our_certificates(
+    authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "token").write_text("identity")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "token"))
+    monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/prober")
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    request = Request("POST", "https://h.example/x", {}, b"{}")
+    tls = authority.server("sts.test")
+    async with token_service(200, STS, tls) as service, proxying() as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", f"https://sts.test:{service.port}")
+        monkeypatch.setenv("all_proxy", f"http://127.0.0.1:{proxy.port}")
+        signed = await Amazon("eu-west-1", str, ca_file=str(authority.file))(request)
+    assert "Credential=AKIAEXAMPLE/" in signed.headers["authorization"]
+    assert proxy.requests[0].startswith(f"CONNECT sts.test:{service.port} ".encode())
