@@ -11,9 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import apprise
-from apprise.plugins.email import smtp
 
-from prober import requests_session
 from prober.alerts.event import Letter, Severity
 from prober.alerts.outbox import Send
 
@@ -52,8 +50,6 @@ def apprise_sender(urls: Mapping[str, str], ca_file: str = "") -> Send:
 
     Plugins go by the proxies of `prober.proxy`, and trust `ca_file` besides the usual certificates.
     """
-    requests_session.install(ca_file)
-    setattr(smtp, "ssl", _MailTls(ca_file) if ca_file else ssl)  # noqa: B010 -- not exported
     # Its own log lines may show a URL, which holds the channel's secret.
     logging.getLogger("apprise").setLevel(logging.CRITICAL)
 
@@ -65,12 +61,13 @@ def apprise_sender(urls: Mapping[str, str], ca_file: str = "") -> Send:
         if url is None:
             return f"no [[alert]] is named {item.channel!r}"
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(threads, _notify, url, item)
+        return await loop.run_in_executor(threads, _notify, url, item, ca_file)
 
     return send
 
 
-def _notify(url: str, item: Letter) -> str:
+def _notify(url: str, item: Letter, ca_file: str) -> str:
+    _go_as_canaries_go(ca_file)
     notifier = apprise.Apprise()
     if not notifier.add(url):
         return "apprise does not know this kind of URL"
@@ -83,3 +80,13 @@ def _notify(url: str, item: Letter) -> str:
         timeout=TIMEOUT_S,
     )
     return "" if taken else f"not taken ({taken.status.name.lower()})"
+
+
+def _go_as_canaries_go(ca_file: str) -> None:
+    # Here, in a thread: these imports take seconds.
+    from apprise.plugins.email import smtp
+
+    from prober import requests_session
+
+    requests_session.install(ca_file)
+    setattr(smtp, "ssl", _MailTls(ca_file) if ca_file else ssl)  # noqa: B010 -- not exported
