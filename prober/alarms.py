@@ -9,13 +9,19 @@ from prober.clock import Clock
 from prober.config import Config
 from prober.incidents import Incident, Incidents
 from prober.route import RouteState
-from switch.decide import Alarm, Decision
+from switch.decide import Action, Alarm, Decision
 from switch.flag import Mode
 
 HOUR_S = 3600.0
 DAY_S = 86_400.0
 # Votes come a second apart: what one sees first, the others see in a moment, or the next boots.
 PATIENT = (Alarm.REGIONAL, Alarm.NO_QUORUM)
+STRANDED = (Alarm.NO_CANDIDATE, Alarm.PINNED_WHILE_BAD, Alarm.PAUSED_WHILE_BAD)
+
+
+def _episode(state: RouteState, incident: Incident | None) -> str:
+    """The trouble an alarm is about: an incident, else the flag as it stands."""
+    return incident.id if incident else state.flag.decision_id if state.flag else ""
 
 
 class Alarms:
@@ -26,6 +32,9 @@ class Alarms:
         self._clock = clock
         self._told: dict[str, float] = {}
         self._acknowledged: dict[str, float] = {}
+        # Route -> the episode whose page had nobody to move to.
+        self._stranded: dict[str, str] = {}
+        self._frozen: set[str] = set()
         self.configure(config, text)
 
     def configure(self, config: Config, text: Writer) -> None:
@@ -40,11 +49,62 @@ class Alarms:
         if decision.alarm in PATIENT and lasted_s < state.route.detector.min_span.total_seconds():
             return None
         incident = self._incidents.find(state.name, state.primary)
-        decided = state.flag.decision_id if state.flag else ""
-        about = f"{decision.alarm}/{state.name}/{incident.id if incident else decided}"
+        about = f"{decision.alarm}/{state.name}/{_episode(state, incident)}"
         every_s = DAY_S if decision.alarm is Alarm.FAILBACK_READY else HOUR_S
         key = self._key(about, every_s)
-        return None if key is None else self._event(state, decision, key, incident)
+        if key is None:
+            return None
+        if decision.alarm in STRANDED and not any(one.usable for one in decision.weighed):
+            self._stranded[state.name] = _episode(state, incident)
+        return self._event(state, decision, key, incident)
+
+    def ready(self, state: RouteState, decision: Decision) -> Event | None:
+        """After a page that had nobody to move to: once, that there is somebody now.
+
+        A flip tells of itself.
+        """
+        paged = self._stranded.get(state.name)
+        if paged is None:
+            return None
+        incident = self._incidents.find(state.name, state.primary)
+        if decision.action is Action.FLIP or paged != _episode(state, incident):
+            del self._stranded[state.name]
+            return None
+        ready = next((one for one in decision.weighed if one.usable), None)
+        leaves = decision.alarm in STRANDED or decision.action is Action.PROVE
+        if ready is None or not leaves:
+            return None
+        del self._stranded[state.name]
+        return alarms.candidate_ready(
+            self._text,
+            state.name,
+            f"ready/{state.name}/{paged}",
+            self._clock.now(),
+            primary=state.primary,
+            ready=ready,
+            incident=incident.number if incident else None,
+        )
+
+    def freeze(self, state: RouteState) -> Event | None:
+        """That a freeze has begun, once."""
+        until_ms, seen = state.frozen_until, state.seen
+        if seen is None or state.route.mode is Mode.OBSERVE:
+            return None
+        if until_ms <= seen.time_ms:
+            self._frozen.discard(state.name)
+            return None
+        if state.name in self._frozen or not state.tells:
+            return None
+        self._frozen.add(state.name)
+        return alarms.freeze(
+            self._text,
+            state.name,
+            f"freeze/{state.name}/{until_ms}",
+            self._clock.now(),
+            until=until_ms / 1000,
+            flips=state.policy.max_flips,
+            within_s=state.policy.freeze_window_ms / 1000,
+        )
 
     def _key(self, about: str, every_s: float) -> str | None:
         """The key of the next telling; None while it is too soon, or acknowledged."""
@@ -86,7 +146,10 @@ class Alarms:
                     self._text, route, key, now, target=decision.target, why=why, incident=number
                 )
             case Alarm.FROZEN:
-                return alarms.frozen(self._text, route, key, now, why=why, incident=number)
+                until = state.frozen_until / 1000
+                return alarms.frozen(
+                    self._text, route, key, now, why=why, until=until, incident=number
+                )
             case Alarm.PINNED_WHILE_BAD if state.seen and state.seen.live_pin:
                 pin = state.seen.live_pin
                 return alarms.pinned_while_bad(

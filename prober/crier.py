@@ -194,9 +194,13 @@ class Crier:
 
     async def alarm(self, state: RouteState, decision: Decision) -> None:
         """The alarm of a decision: once, then reminders unless acknowledged."""
-        event = self._alarms.due(state, decision)
-        if event is not None:
-            await self._post(event)
+        for event in (
+            self._alarms.freeze(state),
+            self._alarms.ready(state, decision),
+            self._alarms.due(state, decision),
+        ):
+            if event is not None:
+                await self._post(event)
 
     def acknowledge(self, route: str) -> None:
         """No reminders about a route for an hour."""

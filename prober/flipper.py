@@ -63,7 +63,7 @@ class Flipper:
     ) -> Done | None:
         """One attempt, on what was last observed; None when it was refused or is not known.
 
-        `origin`: of a manual one; any other follows from `op`. Never raises for Redis.
+        `origin`: where it does not follow from `op`. Never raises for Redis.
         """
         seen = state.seen
         if seen is None:

@@ -11,7 +11,7 @@ from prober.journal import Record
 from prober.reconcile import Known
 from prober.store.tables import flip_row, pin_row
 from prober.store.writer import Row
-from switch.flag import Flip, Op, Pin, decode_origin
+from switch.flag import Flip, Op, Origin, Pin, decode_origin
 
 LINEAGE = 1_000
 # Enough to know who placed the flag and how often automation moved it of late.
@@ -71,7 +71,8 @@ class Memory:
     """What this process knows a route went through: the base of recovery.
 
     Attributes:
-        decided: the newest flips that people or automation decided on, oldest first.
+        decided: the newest flips that people or automation decided on, oldest first; what only
+            put back an earlier one is left out.
     """
 
     flip: Flip | None = None
@@ -85,7 +86,7 @@ class Memory:
         self.lineage[flip.decision_id] = flip.parent
         while len(self.lineage) > LINEAGE:
             del self.lineage[next(iter(self.lineage))]
-        if flip.op in (Op.AUTO, Op.MANUAL):
+        if flip.op is not Op.REPAIR and flip.origin is not Origin.REPAIR:
             self.decided = joined(self.decided, (flip,))[-DECIDED:]
         if self.flip is not None and flip.epoch <= self.flip.epoch:
             return
@@ -105,6 +106,28 @@ def joined(known: tuple[Flip, ...], shown: tuple[Flip, ...]) -> tuple[Flip, ...]
     there = {flip.decision_id for flip in shown}
     lost = [flip for flip in known if flip.decision_id not in there]
     return tuple(sorted((*lost, *shown), key=lambda flip: flip.epoch)) if lost else shown
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why a flag names the provider it names.
+
+    Attributes:
+        flip: what made it so; None: nobody remembers.
+        since: what else happened to the flag since then, oldest first.
+    """
+
+    flip: Flip | None
+    since: tuple[Flip, ...]
+
+
+def cause_of(flips: Iterable[Flip], provider: str) -> Cause:
+    """From the newest flips, oldest first: a pin, an unpin or a repair hides no cause."""
+    known = tuple(flips)
+    led = [flip for flip in known if flip.moved and flip.to_provider == provider]
+    decided = [flip for flip in led if flip.origin is not Origin.REPAIR] or led
+    flip = decided[-1] if decided else None
+    return Cause(flip, tuple(f for f in known if flip is None or f.epoch > flip.epoch))
 
 
 @dataclass

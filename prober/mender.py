@@ -89,6 +89,7 @@ class Mender:
                 verdict.provider,
                 verdict.reason,
                 actor=actor_of(self._config),
+                origin=Origin.REPAIR,
                 floor=verdict.floor,
                 pin=verdict.pin,
                 evidence={"kind": verdict.mend.value, "named": state.seen.primary},

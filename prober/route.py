@@ -10,7 +10,7 @@ from typing import Protocol
 from prober.checks import domains_of, on_loopback
 from prober.config import Config, Provider, Route
 from prober.drill import Drill
-from prober.flips import Memory, joined
+from prober.flips import Cause, Memory, cause_of, joined
 from prober.health import Tracker
 from prober.journal import Record
 from prober.maintenance import Window
@@ -201,6 +201,11 @@ class RouteState:
     def flips(self) -> tuple[Flip, ...]:
         """The newest, oldest first: the stream, and what a Redis that lost it has forgotten."""
         return joined(self.memory.decided, self.seen.flips) if self.seen else ()
+
+    @property
+    def cause(self) -> Cause:
+        """Why the flag is where it is."""
+        return cause_of(self.flips or self.memory.decided, self.primary)
 
     @property
     def frozen_until(self) -> int:

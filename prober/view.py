@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 from prober.checks import domains_of
 from prober.clock import in_hours
 from prober.config import Provider
 from prober.route import RouteState, Standing
 from switch.flag import Candidate, Health
-from switch.target import ProviderView, View
+from switch.target import Bar, ProviderView, View
 from switch.votes import agree
+
+DAY_MS = 86_400_000
 
 
 def view_of(state: RouteState, standing: Standing) -> View:
@@ -68,6 +72,8 @@ def _provider(state: RouteState, provider: Provider, standing: Standing) -> Prov
         is_primary = provider.name == state.primary
         health = Health.UNKNOWN if is_primary else Health.INELIGIBLE
         why = "its canary budget is spent for today"
+    if health is Health.RECOVERING and provider.name == state.primary:
+        why = f"good again: {tracker.proof()}"  # its dwell is for coming, not for staying
     return ProviderView(
         name=provider.name,
         health=health,
@@ -85,7 +91,32 @@ def _provider(state: RouteState, provider: Provider, standing: Standing) -> Prov
         maintenance=announced,
         drained=drained,
         short=_short(state, provider),
+        ineligible=_ineligible(provider.name, standing),
+        free_ms=_free_ms(state, provider.name, standing),
     )
+
+
+def _ineligible(name: str, standing: Standing) -> Bar:
+    if name in standing.shut:
+        return Bar.UNPROBED
+    return Bar.BUDGET if name in standing.spent else Bar.ACCOUNT
+
+
+def _free_ms(state: RouteState, name: str, standing: Standing) -> int:
+    """When what holds a provider back ends by itself; 0 where no such time is known."""
+    now = standing.now_ms / 1000
+    ends = [
+        span.end
+        for window in state.windows[name]
+        if (span := window.span(now)) and (span.holds(now) or window.drains(now))
+    ]
+    if ends:
+        return round(max(ends) * 1000)
+    dwell_s = state.trackers[name].breach.penalty_until_s - standing.now_s
+    if math.isfinite(dwell_s) and dwell_s > 0:
+        return standing.now_ms + round(dwell_s * 1000)
+    # A budget is a day's by UTC.
+    return (standing.now_ms // DAY_MS + 1) * DAY_MS if name in standing.spent else 0
 
 
 def _announced(state: RouteState, name: str, now: float) -> tuple[str, bool]:

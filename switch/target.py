@@ -4,11 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 
 from switch.flag import Flag, Flip, Health, Mode, Pin, say_duration
 
 # A slow primary is left only for one that is clearly faster.
 FASTER_BY = 0.7
+
+
+class Bar(StrEnum):
+    """What keeps a candidate from being taken."""
+
+    RESIDENCY = "residency"
+    MAINTENANCE = "maintenance"
+    BREACH = "breach"
+    DWELL = "dwell"
+    ACCOUNT = "account"
+    UNPROBED = "unprobed"
+    BUDGET = "budget"
+    SLOW = "slow"
+
+
+# `prober failover` proves its target first; these it cannot prove, or must not take unasked.
+FORCED = (Bar.RESIDENCY, Bar.MAINTENANCE, Bar.ACCOUNT, Bar.UNPROBED, Bar.BUDGET)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +46,8 @@ class ProviderView:
         drained: it must be left for that, by plan.
         short: why it cannot carry the route at its peak; empty when it can, or nobody knows.
         regional: it is breached for a minority of vantages: who they are, and why.
+        ineligible: what makes it so, where its health is that.
+        free_ms: when its dwell, its window or its spent day ends; 0: no such end is known.
     """
 
     name: str
@@ -47,6 +67,8 @@ class ProviderView:
     drained: bool = False
     short: str = ""
     regional: str = ""
+    ineligible: Bar = Bar.ACCOUNT
+    free_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +122,30 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Weighed:
+    """One candidate, and what became of it.
+
+    Attributes:
+        bar: what keeps it from being taken; None: nothing.
+        free_ms: when that ends by itself; 0: no such time is known.
+        proven: its newest four canaries were good and fresh.
+    """
+
     name: str
     eligible: bool
     why: str
+    bar: Bar | None = None
+    free_ms: int = 0
+    proven: bool = False
+
+    @property
+    def forced(self) -> bool:
+        """People can have it only with --force."""
+        return self.bar in FORCED or (self.bar is Bar.BREACH and not self.proven)
+
+    @property
+    def usable(self) -> bool:
+        """It has just proven itself, and only time or speed keeps it from being taken."""
+        return self.proven and self.bar in (None, Bar.DWELL, Bar.SLOW)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,12 +175,21 @@ def choose(
     for provider in view.providers:
         if provider.name in skip:
             continue
-        refusal = _refused(provider, policy) or (
-            _too_slow(provider, leaving) if faster and leaving else ""
-        )
-        if not refusal:
+        bar, why = _barred(provider, policy)
+        if bar is None and faster and leaving and (why := _too_slow(provider, leaving)):
+            bar = Bar.SLOW
+        if bar is None:
             fit.append(provider)
-        weighed.append(Weighed(provider.name, not refusal, refusal or _fitness(provider)))
+        weighed.append(
+            Weighed(
+                provider.name,
+                bar is None,
+                why or _fitness(provider),
+                bar,
+                provider.free_ms if bar else 0,
+                provider.proven,
+            )
+        )
     shared = leaving.domains if leaving else frozenset()
     order = {provider.name: place for place, provider in enumerate(view.providers)}
 
@@ -168,14 +220,19 @@ def _fitness(provider: ProviderView) -> str:
     return "would be proven first" + (f" ({provider.why})" if provider.why else "")
 
 
-def _refused(provider: ProviderView, policy: Policy) -> str:
+def _barred(provider: ProviderView, policy: Policy) -> tuple[Bar | None, str]:
+    """What keeps a candidate from being taken, and the clause that says so."""
     if refusal := refused_by_residency(provider, policy):
-        return f"not allowed: {refusal}"
+        return Bar.RESIDENCY, f"not allowed: {refusal}"
     if provider.maintenance:
-        return provider.maintenance
-    if provider.health in (Health.BREACHED, Health.INELIGIBLE, Health.RECOVERING):
-        return f"{provider.health}: {provider.why}"
-    return ""
+        return Bar.MAINTENANCE, provider.maintenance
+    bars = {
+        Health.BREACHED: Bar.BREACH,
+        Health.RECOVERING: Bar.DWELL,
+        Health.INELIGIBLE: provider.ineligible,
+    }
+    bar = bars.get(provider.health)
+    return bar, f"{provider.health}: {provider.why}" if bar else ""
 
 
 def refused_by_residency(provider: ProviderView, policy: Policy) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from prober.alerts.event import Event, Severity
-from prober.alerts.text import Writer, plain
-from switch.flag import Pin
+from prober.alerts.text import Writer, by_itself, plain, takes
+from switch.flag import Pin, say_duration
 from switch.target import Weighed
 
 
@@ -34,9 +34,44 @@ def no_candidate(
         f"{route} {state}: {begun}",
         [
             f"Flag unchanged. {plain(why, 400)}.",
-            " ".join(f"{w.name}: {plain(w.why)}." for w in weighed),
+            *(_chance(write, route, at, one) for one in weighed),
+            "" if weighed else f"{route} has no other candidate.",
             "I keep probing and fail over by myself once one passes.",
             f"**You:** degrade or queue {route}; tell support.{ack}",
+        ],
+        incident,
+    )
+
+
+def _chance(write: Writer, route: str, at: float, one: Weighed) -> str:
+    """One candidate: how it is, when it may serve by itself, how to have it now."""
+    when = by_itself(one, at, write.clock)
+    return f"{one.name}: {plain(one.why)}. By itself: {when}. Now: `{takes(route, one)}`"
+
+
+def candidate_ready(
+    write: Writer,
+    route: str,
+    key: str,
+    at: float,
+    *,
+    primary: str,
+    ready: Weighed,
+    incident: int | None,
+) -> Event:
+    """Follows a page that had nobody to move to."""
+    return write.event(
+        "candidate_ready",
+        key,
+        route,
+        Severity.WARNING,
+        at,
+        f"{route}: {ready.name} can be had again, and {primary} is still bad",
+        [
+            write.when(at),
+            f"{ready.name}: {plain(ready.why)}. Its newest four canaries are good.",
+            f"By itself: {by_itself(ready, at, write.clock)}.",
+            f"**You:** take it now with `{takes(route, ready)}`",
         ],
         incident,
     )
@@ -62,8 +97,37 @@ def would_fail_over(
     )
 
 
+def freeze(
+    write: Writer, route: str, key: str, at: float, *, until: float, flips: int, within_s: float
+) -> Event:
+    """A freeze begins; nothing need be bad."""
+    return write.event(
+        "frozen",
+        key,
+        route,
+        Severity.WARNING,
+        at,
+        f"{route} is frozen until {write.clock(until)}: {flips} automatic flips within "
+        f"{say_duration(within_s)}",
+        [
+            write.when(at),
+            f"Until {write.when(until)} I neither fail back nor leave a slow provider. "
+            "The way out of an outage stays open.",
+            f"**You:** find out what flaps: `prober history --route {route}`. "
+            f"`prober ack {route}` ends the freeze.",
+        ],
+    )
+
+
 def frozen(
-    write: Writer, route: str, key: str, at: float, *, why: str, incident: int | None
+    write: Writer,
+    route: str,
+    key: str,
+    at: float,
+    *,
+    why: str,
+    until: float,
+    incident: int | None,
 ) -> Event:
     return write.event(
         "frozen",
@@ -75,8 +139,8 @@ def frozen(
         [
             write.when(at),
             f"Why: {plain(why, 400)}.",
-            "A way out of an outage onto a long-healthy provider stays open.",
-            f"**You:** let it move again with `prober ack {route}`.",
+            f"The freeze ends {write.when(until)}.",
+            f"**You:** let it move at once with `prober ack {route}`.",
         ],
         incident,
     )

@@ -7,11 +7,14 @@ and providers. Facts from outside (a provider's error text) pass through `plain`
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo
 
 from prober.alerts.event import Event, Severity
+from switch.flag import say_duration
+from switch.target import Bar, Weighed
 
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f<>\[\]`*_|@\\]+")
 
@@ -24,6 +27,34 @@ def plain(text: str, limit: int = 200) -> str:
     """Foreign text without markup, control characters or length."""
     clean = " ".join(_UNSAFE.sub(" ", text).split())
     return clean if len(clean) <= limit else clean[: limit - 1] + "…"
+
+
+def takes(route: str, one: Weighed) -> str:
+    """The command that moves a route to a candidate now."""
+    return f"prober failover {one.name} --route {route}" + (" --force" if one.forced else "")
+
+
+def by_itself(one: Weighed, now: float, clock: Callable[[float], str]) -> str:
+    """When a candidate may serve without anybody's doing. `clock` writes a moment."""
+    at = one.free_ms / 1000
+    ends = f"from {clock(at)} on (in {say_duration(at - now)})" if at > now else ""
+    match one.bar:
+        case None:
+            return "now" if one.proven else "once four of its canaries in a row are good"
+        case Bar.RESIDENCY:
+            return "never"
+        case Bar.MAINTENANCE | Bar.BUDGET:
+            return ends or "once that is over"
+        case Bar.DWELL:
+            return (ends or "once it has recovered") + ", sooner if it is clearly better"
+        case Bar.BREACH:
+            return "once it has recovered"
+        case Bar.ACCOUNT:
+            return "once somebody has mended its account"
+        case Bar.UNPROBED:
+            return "once it can be probed"
+        case Bar.SLOW:
+            return "once it is clearly faster"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from redis.exceptions import RedisError
@@ -29,8 +29,10 @@ from prober.cli.common import (
     setup_in_force,
 )
 from prober.cli.snippets import snippets
+from prober.flips import cause_of
 from prober.sample import Outcome
 from prober.store import queries
+from prober.web.answers import why_here
 from prober.web.control import NotRunningError, RefusedError, ask
 from switch.connect import connect_async
 from switch.flag import Keys, MalformedFlagError, say_duration
@@ -86,14 +88,15 @@ async def _read(found: Setup) -> list[dict[str, Any]]:
     try:
         for route in found.config.route:
             keys = Keys(route.name, found.config.redis.namespace)
-            primary, note = None, ""
+            primary, note, cause = None, "", None
             try:
                 seen = await Writer(client).observe(keys)
                 primary = seen.flag.provider if seen.flag else None
                 note = _note(seen)
+                cause = why_here(cause_of(seen.flips, primary or ""), seen.flag)
             except (RedisError, OSError, MalformedFlagError) as error:
                 note = f"Redis cannot be read: {error}"
-            rows.append({"route": route.name, "primary": primary, "note": note})
+            rows.append({"route": route.name, "primary": primary, "note": note, "cause": cause})
     finally:
         await client.aclose()
     return rows
@@ -144,9 +147,7 @@ def _show_route(found: Setup, route: dict[str, Any]) -> None:
         out.print(
             f"  [yellow]pinned by {escape(pin['owner'])} until {end}: {escape(pin['reason'])}[/]"
         )
-    if route["frozen_until"]:
-        out.print(f"  [yellow]frozen until {say_time(found.config, route['frozen_until'])}[/]; "
-                  f"`prober ack {route['route']}` ends it")  # fmt: skip
+    _show_freeze(found, route, "  ")
     if drill := _drill_line(found, route):
         out.print(f"  {drill}", markup=False)
     table = Table(box=None, pad_edge=False, padding=(0, 2), show_header=False)
@@ -162,6 +163,13 @@ def _show_route(found: Setup, route: dict[str, Any]) -> None:
         for note in _provider_notes(provider):
             table.add_row("", "", note, "")
     out.print(table)
+
+
+def _show_freeze(found: Setup, route: dict[str, Any], indent: str) -> None:
+    if route["frozen_until"]:
+        until = say_time(found.config, route["frozen_until"])
+        out.print(f"{indent}[yellow]Frozen until {until}[/]: no failback, and no flip but out of "
+                  f"an outage; `prober ack {route['route']}` ends it.")  # fmt: skip
 
 
 def _provider_notes(provider: dict[str, Any]) -> list[str]:
@@ -197,22 +205,59 @@ def why(
 ) -> None:
     """Why the flag is where it is: the decision in force, and the evidence behind it."""
     found = setup_in_force(config)
-    chosen = found.route(route)
+    names = [found.route(route).name] if route else [known.name for known in found.config.route]
     try:
-        said = ask(found.folder, "GET", "/why", {"route": chosen.name})
+        answers = [ask(found.folder, "GET", "/why", {"route": name}) for name in names]
     except NotRunningError as error:
-        fail(f"{error}; the last reason stands in Redis: "
-             f"HGET '{Keys(chosen.name, found.config.redis.namespace).state}' reason")  # fmt: skip
+        _why_without_daemon(found, names, str(error), as_json)
     except RefusedError as error:
         fail(str(error), BAD_USAGE)
     if as_json:
-        print_json(said)
+        print_json(answers[0] if len(answers) == 1 else answers)
         return
+    for place, said in enumerate(answers):
+        if place:
+            out.print()
+        _show_why(found, said)
+
+
+def _why_without_daemon(found: Setup, names: list[str], why: str, as_json: bool) -> NoReturn:
+    """What led the flags where they are stands in Redis too."""
+    routes = [row for row in run_async(_read(found)) if row["route"] in names]
+    if as_json:
+        print_json({"running": False, "why": why, "routes": routes})
+    else:
+        out.print(f"[red]The daemon is not running[/]: {escape(why)}.")
+        for route in routes:
+            serves = route["primary"] or "nobody, as far as is known"
+            out.print(f"{route['route']} is served by {serves}. {route['note']}", markup=False)
+            if route["cause"]:
+                _show_cause(found, route["cause"])
+    raise typer.Exit(BAD_STATE)
+
+
+def _show_cause(found: Setup, said: dict[str, Any]) -> None:
+    """What brought the flag where it is, and what happened to it since."""
+    when = say_time(found.config, said["changed_at"])
+    number = f", incident {said['because_of']}" if said["because_of"] else ""
+    who = f"{said['actor']}, {said['origin']}{number}"
+    out.print(f"Here since {when} ({who}): {said['reason']}", markup=False)
+    for one in said["since"]:
+        line = f"  {say_time(found.config, one['at'])}  {one['what']}: {one['reason']}"
+        out.print(line, markup=False)
+
+
+def _show_why(found: Setup, said: dict[str, Any]) -> None:
     out.print(f"[bold]{said['route']}[/] is served by [bold]{said['primary'] or 'nobody yet'}[/].")
     out.print(f"Decision: {said['decision']['action']}. {said['decision']['reason']}", markup=False)
-    if said["reason"]:
-        when = say_time(found.config, said["changed_at"])
-        out.print(f"Here since {when} ({said['actor']}): {said['reason']}", markup=False)
+    if said["changed_at"]:
+        _show_cause(found, said)
+    if said["incident"]:
+        number = said["incident"]
+        out.print(f"Incident {number} is open: prober incident show {number}", markup=False)
+    if said["redis"] != "ok":
+        out.print(f"[red]Redis: {escape(said['redis'])}[/]")
+    _show_freeze(found, said, "")
     out.print()
     for provider in said["providers"]:
         _show_evidence(provider, primary=provider["name"] == said["primary"])
@@ -221,6 +266,9 @@ def why(
         for candidate in said["candidates"]:
             mark = "[green]yes[/]" if candidate["eligible"] else "[red]no [/]"
             out.print(f"  {mark} {candidate['name']}: {escape(cut(candidate['why']))}")
+            if not candidate["eligible"]:
+                chance = f"by itself {candidate['by_itself']}; now: {candidate['command']}"
+                out.print(f"      {chance}", markup=False)
 
 
 def _show_evidence(provider: dict[str, Any], *, primary: bool) -> None:

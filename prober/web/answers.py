@@ -5,14 +5,19 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from prober.alerts.text import Writer, by_itself, takes
 from prober.drill import Drill
+from prober.flips import Cause
 from prober.judge import Judge
 from prober.route import RouteState
 from prober.sample import Limits, Room, Sample
 from prober.view import view_of
 from switch.decide import Action, Decision
-from switch.flag import say_duration
-from switch.target import ProviderView, choose
+from switch.flag import Flag, Flip, Origin, say_duration
+from switch.target import ProviderView, Weighed, choose
+
+# Of what happened since the flag came where it is, this much is told.
+SHOWN = 5
 
 
 def status(judge: Judge) -> dict[str, Any]:
@@ -30,10 +35,7 @@ def _route(judge: Judge, state: RouteState) -> dict[str, Any]:
         "mode": state.route.mode.value,
         "primary": flag.provider if flag else _last_known(state),
         "epoch": flag.epoch if flag else None,
-        "changed_at": flag.changed_at / 1000 if flag else None,
-        "reason": flag.reason if flag else "",
-        "actor": flag.actor if flag else "",
-        "origin": flag.origin.value if flag else None,
+        **why_here(state.cause, flag),
         "redis": state.why_unseen or "ok",
         "leader": state.leased,
         "pin": None
@@ -51,6 +53,39 @@ def _route(judge: Judge, state: RouteState) -> dict[str, Any]:
         "incident": incident.number if incident else None,
         "flips": 0 if seen is None else sum(flip.moved for flip in seen.flips),
         "providers": [_provider(state, provider, standing.now_s) for provider in view.providers],
+    }
+
+
+def why_here(cause: Cause, flag: Flag | None) -> dict[str, Any]:
+    """What brought a flag where it is, and since; the flag alone knows its last change only."""
+    led = cause.flip or flag
+    at_ms = cause.flip.at_ms if cause.flip else flag.changed_at if flag else None
+    return {
+        "changed_at": None if at_ms is None else at_ms / 1000,
+        "reason": led.reason if led else "",
+        "actor": led.actor if led else "",
+        "origin": led.origin.value if led else None,
+        "because_of": cause.flip.evidence.get("incident") if cause.flip else None,
+        "since": [_happened(flip) for flip in cause.since[-SHOWN:]],
+    }
+
+
+def _happened(flip: Flip) -> dict[str, Any]:
+    """One thing that happened to a flag after it came where it is."""
+    if flip.pin is not None and flip.origin is not Origin.REPAIR:
+        said = f"pinned to {flip.pin.provider} by {flip.pin.owner or 'an operator'}"
+    elif flip.pin_cleared and not flip.moved:
+        said = f"unpinned by {flip.actor or 'an operator'}"
+    elif flip.origin is Origin.REPAIR:
+        said = f"put back on {flip.to_provider}"
+    else:
+        said = f"{flip.from_provider} → {flip.to_provider} by {flip.actor or 'an operator'}"
+    return {
+        "at": flip.at_ms / 1000,
+        "what": said,
+        "reason": flip.reason,
+        "actor": flip.actor,
+        "origin": flip.origin.value,
     }
 
 
@@ -185,6 +220,18 @@ def _tokens(room: Room) -> str:
     return f"tokens {min(100, 100 * room.remaining // room.limit)} % left"
 
 
+def _chance(state: RouteState, now: float, one: Weighed) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "eligible": one.eligible,
+        "why": one.why,
+        "bar": one.bar.value if one.bar else None,
+        "free_at": one.free_ms / 1000 if one.free_ms else None,
+        "by_itself": by_itself(one, now, Writer(state.zone, {}).clock),
+        "command": takes(state.name, one),
+    }
+
+
 def why(judge: Judge, state: RouteState) -> dict[str, Any]:
     """The decision in force, each provider's evidence, and each candidate's chances."""
     standing = judge.standing()
@@ -194,6 +241,6 @@ def why(judge: Judge, state: RouteState) -> dict[str, Any]:
     weighed = state.decision.weighed
     if not weighed or state.decision.action is Action.HOLD:
         weighed = choose(view, state.policy, None, besides=state.primary).weighed
-    said["candidates"] = [{"name": w.name, "eligible": w.eligible, "why": w.why} for w in weighed]
+    said["candidates"] = [_chance(state, view.now_ms / 1000, one) for one in weighed]
     said["primary_why"] = primary.why if primary else ""
     return said

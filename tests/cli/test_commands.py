@@ -111,6 +111,68 @@ async def test_a_pin_moves_the_flag_is_told_and_unpin_ends_it(
         assert (await prober("unpin")).exit_code == 0
         await until(lambda: any("unpinned by" in t for t in oncall.titles))
         assert primary(valkey) == "b"
+        await until(lambda: len(daemon.judge.states["chat"].cause.since) == 1)
+        _why_keeps_its_cause((await prober("why")).output)
+    with valkey.client() as client:
+        client.flushall()
+    async with running(config):
+        await until(lambda: primary(valkey) == "b")
+        said = (await prober("why")).output
+        _why_keeps_its_cause(said)
+        assert "put back on b: Redis came back empty" in said
+    alone = await prober("why")
+    assert alone.exit_code == 1
+    assert "chat is served by b." in alone.output
+    assert "Redis came back empty" in alone.output
+
+
+def _why_keeps_its_cause(said: str) -> None:
+    assert re.search(r"Here since .* \(\S+, operator\): a is dear today", said), said
+    assert re.search(r"unpinned by \S+: unpinned", said)
+
+
+async def test_why_without_a_name_answers_for_every_route(
+    config: Path, valkey: Valkey, prober: Prober
+) -> None:
+    more = '[[route]]\nname = "second"\ncandidates = ["b"]\n'
+    config.write_text(config.read_text("utf-8") + more, "utf-8")
+    async with running(config):
+        await until(lambda: primary(valkey) == "a")
+        said = await prober("why")
+        assert said.exit_code == 0, said.output
+        assert "chat is served by a." in said.output
+        assert "second is served by" in said.output
+        parsed = json.loads((await prober("why", "--json")).stdout)
+        assert [one["route"] for one in parsed] == ["chat", "second"]
+        one = json.loads((await prober("why", "chat", "--json")).stdout)
+        assert (one["route"], one["origin"]) == ("chat", "seed")
+        assert one["candidates"][0]["command"] == "prober failover b --route chat"
+
+
+def test_why_names_freeze_redis_incident_and_what_led_there() -> None:
+    said = {
+        "route": "chat", "primary": "b", "decision": {"action": "hold", "reason": "stays"},
+        "changed_at": 1.0, "reason": "a breached availability", "actor": "prober@eu-1",
+        "origin": "automatic", "because_of": 142, "incident": 143, "redis": "Connection refused",
+        "frozen_until": 3600.0, "providers": [],
+        "since": [{"at": 60.0, "what": "unpinned by ann", "reason": "over"}],
+        "candidates": [{"name": "a", "eligible": False, "why": "breached: 0 of 4",
+                        "by_itself": "once it has recovered", "command": "prober failover a"}],
+    }  # fmt: skip
+    setup = Setup(Path("f"), parse(""), resolve(parse("")), Path("."))
+    with out.capture() as shown:
+        look._show_why(setup, said)
+    text = " ".join(shown.get().split())
+    for words in (
+        "(prober@eu-1, automatic, incident 142): a breached availability",
+        "unpinned by ann: over",
+        "Incident 143 is open: prober incident show 143",
+        "Redis: Connection refused",
+        "Frozen until",
+        "`prober ack chat` ends it.",
+        "by itself once it has recovered; now: prober failover a",
+    ):
+        assert words in text
 
 
 async def test_failover_proves_its_target_first(

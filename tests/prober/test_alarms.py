@@ -9,13 +9,17 @@ from pathlib import Path
 import pytest
 import redis.asyncio
 from judge_stage import CONFIG, Bench, bench
-from prober_values import flag, observed
+from prober_values import flag, flip, observed
 
-from prober.alarms import Alarms
+from prober.alarms import STRANDED, Alarms
 from prober.alerts.text import Writer
 from prober.clock import Clock
+from prober.sample import Outcome
+from prober.view import view_of
+from prober.web import answers
 from switch.decide import Action, Alarm, Decision
-from switch.flag import Mode
+from switch.flag import Health, Mode
+from switch.target import Bar, Weighed
 
 HOUR_S = 3600.0
 READY = Decision(Action.HOLD, "b is ok; a is healthy again", "a", alarm=Alarm.FAILBACK_READY)
@@ -96,6 +100,115 @@ async def test_what_votes_may_still_settle_is_told_after_the_span(on: Bench, ala
     on.state.alarmed_s = on.clock.mono()
     assert not told(on, known, decision, 44.9 / HOUR_S)
     assert told(on, known, decision, 0.1 / HOUR_S)
+
+
+DWELLS = Weighed("a", False, "recovering: good again", Bar.DWELL, proven=True)
+DOWN = Weighed("a", False, "breached: 0 of 4", Bar.BREACH)
+
+
+@pytest.mark.parametrize("alarm", STRANDED)
+async def test_a_page_with_nobody_to_move_to_is_followed_once_by_whom_can_be_had(
+    on: Bench, alarm: Alarm
+) -> None:
+    known, down = alarms(on), replace(STUCK, alarm=Alarm.NO_CANDIDATE, weighed=(DOWN,))
+    assert known.ready(on.state, replace(down, weighed=(DWELLS,))) is None, "nobody was paged"
+    assert told(on, known, down)
+    assert known.ready(on.state, down) is None
+    up = replace(down, alarm=alarm, weighed=(DWELLS,))
+    event = known.ready(on.state, up)
+    assert event is not None
+    assert (event.kind, event.route) == ("candidate_ready", "chat")
+    assert "`prober failover a --route chat`" in event.body
+    assert known.ready(on.state, up) is None
+
+
+async def test_a_reminder_without_a_candidate_repeats_no_message_of_the_same_episode(
+    on: Bench,
+) -> None:
+    known, down = alarms(on), replace(STUCK, weighed=(DOWN,))
+    keys = []
+    for hours in (0, 1.1):
+        assert told(on, known, down, hours)
+        event = known.ready(on.state, replace(down, weighed=(DWELLS,)))
+        assert event is not None
+        keys.append(event.key)
+    assert keys[0] == keys[1], "the outbox knows an event by its key"
+
+
+@pytest.mark.parametrize(
+    "then",
+    [
+        replace(STUCK, action=Action.FLIP, alarm=None, weighed=(DWELLS,)),
+        Decision(Action.HOLD, "b is ok", weighed=(DWELLS,)),
+    ],
+)
+async def test_a_flip_and_an_end_of_the_trouble_tell_of_themselves(
+    on: Bench, then: Decision
+) -> None:
+    known = alarms(on)
+    assert told(on, known, replace(STUCK, weighed=(DOWN,)))
+    assert known.ready(on.state, then) is None
+    on.state.saw(observed(flag(6, "b")))
+    assert known.ready(on.state, replace(STUCK, weighed=(DWELLS,))) is None, "another episode"
+
+
+async def test_a_page_that_names_somebody_to_be_had_needs_no_second_message(on: Bench) -> None:
+    known, named = alarms(on), replace(STUCK, weighed=(DWELLS,))
+    assert told(on, known, named)
+    assert known.ready(on.state, named) is None
+
+
+async def test_a_freeze_is_told_once_with_its_end_and_again_when_it_comes_again(on: Bench) -> None:
+    known = alarms(on)
+    assert known.freeze(on.state) is None
+    now_ms = observed().time_ms
+    moves = tuple(
+        flip(number, to, from_provider=left, at_ms=now_ms - 1000 * number)
+        for number, (left, to) in enumerate((("b", "a"), ("a", "b")), start=1)
+    )
+    on.state.saw(observed(flag(5, "b"), flips=moves))
+    event = known.freeze(on.state)
+    assert event is not None
+    assert "2 automatic flips within 60 min" in event.title
+    assert "`prober ack chat` ends the freeze." in event.body
+    assert known.freeze(on.state) is None
+    on.state.acknowledged_ms = now_ms
+    assert known.freeze(on.state) is None
+    on.state.acknowledged_ms = 0
+    assert known.freeze(on.state) is not None
+
+
+async def test_a_primary_in_its_dwell_is_good_again_and_is_not_said_to_wait(on: Bench) -> None:
+    """The dwell is for coming; it serves already."""
+    on.found("b", Outcome.OVERLOADED)
+    on.found("b", count=65)
+    on.found("a", Outcome.OVERLOADED)
+    on.found("a", count=65)
+    found = view_of(on.state, on.judge.standing())
+    serving, waiting = found.provider("b"), found.provider("a")
+    assert serving is not None
+    assert waiting is not None
+    assert serving.health is waiting.health is Health.RECOVERING
+    assert serving.why == "good again: 4 of 4, slowest first text 0.5 s"
+    assert "may serve in" in waiting.why
+    left_s = on.state.trackers["a"].breach.penalty_until_s - on.clock.mono()
+    assert waiting.free_ms == round((on.clock.now() + left_s) * 1000)
+    (chance,) = (one for one in answers.why(on.judge, on.state)["candidates"] if one["name"] == "a")
+    assert chance["bar"] == "dwell"
+    assert chance["command"] == "prober failover a --route chat"
+
+
+@pytest.mark.parametrize(("what", "bar"), [("shut", Bar.UNPROBED), ("spent", Bar.BUDGET)])
+async def test_what_makes_a_candidate_ineligible_is_a_fact_of_its_own(
+    on: Bench, what: str, bar: Bar
+) -> None:
+    on.judge.shut = {"a": "no key"} if what == "shut" else {}
+    on.judge.spent = frozenset({"a"} if what == "spent" else ())
+    found = view_of(on.state, on.judge.standing()).provider("a")
+    assert found is not None
+    assert (found.health, found.ineligible) == (Health.INELIGIBLE, bar)
+    midnight = (on.clock.now() // 86_400 + 1) * 86_400
+    assert found.free_ms == (midnight * 1000 if what == "spent" else 0)
 
 
 async def test_observing_is_silent_and_so_is_a_decision_without_an_alarm(on: Bench) -> None:

@@ -13,11 +13,11 @@ from prober_values import flip
 
 from prober.alerts import alarms, drills, moves, providers
 from prober.alerts.event import Event, Severity
-from prober.alerts.text import Writer, plain
+from prober.alerts.text import Writer, by_itself, plain, takes
 from prober.config import EventName
 from prober.drill import Drill
 from switch.flag import Op, Pin
-from switch.target import Weighed
+from switch.target import Bar, Weighed
 
 AT = datetime(2026, 1, 15, 2, 12, 41, tzinfo=UTC).timestamp()
 SINCE = AT - 61
@@ -86,14 +86,18 @@ def test_a_move_from_nowhere_offers_no_way_back() -> None:
     assert "prober pin" not in event.body
 
 
+DWELL_MS = round((AT + 960) * 1000)
+
+
 def no_candidate(**changes: Any) -> Event:
     said: dict[str, Any] = {
         "primary": "anthropic",
         "why": "38 % of canaries fail (overloaded)",
         "since": SINCE,
         "weighed": (
-            Weighed("openai", False, "0 of 4, no first text in 8 s"),
-            Weighed("local", False, "not allowed (residency)"),
+            Weighed("openai", False, "breached: 0 of 4, no first text in 8 s", Bar.BREACH),
+            Weighed("groq", False, "recovering: good again", Bar.DWELL, DWELL_MS, proven=True),
+            Weighed("local", False, "not allowed: residency us; allowed: eu", Bar.RESIDENCY),
         ),
         "incident": 142,
     }
@@ -105,17 +109,55 @@ def test_no_candidate_reads_as_designed() -> None:
     assert event.headline == "🔴 chat FAILING, NO FAILOVER: anthropic bad since 03:11:40"
     assert event.body.splitlines() == [
         "Flag unchanged. 38 % of canaries fail (overloaded).",
-        "openai: 0 of 4, no first text in 8 s. local: not allowed (residency).",
+        "openai: breached: 0 of 4, no first text in 8 s. By itself: once it has recovered. "
+        "Now: `prober failover openai --route chat --force`",
+        "groq: recovering: good again. By itself: from 03:28:41 on (in 16 min), sooner if it is "
+        "clearly better. Now: `prober failover groq --route chat`",
+        "local: not allowed: residency us; allowed: eu. By itself: never. "
+        "Now: `prober failover local --route chat --force`",
         "I keep probing and fail over by myself once one passes.",
         "**You:** degrade or queue chat; tell support. `prober ack 142` stops reminders for 1 h.",
         f"Incident 142 · {RUNBOOK}",
     ]
 
 
+@pytest.mark.parametrize(
+    ("bar", "free_s", "proven", "when", "forced"),
+    [
+        (None, 0, False, "once four of its canaries in a row are good", False),
+        (None, 0, True, "now", False),
+        (Bar.RESIDENCY, 0, True, "never", True),
+        (Bar.MAINTENANCE, 3600, False, "from 03:12:41 on (in 60 min)", True),
+        (Bar.MAINTENANCE, 0, False, "once that is over", True),
+        (Bar.BUDGET, 7200, False, "from 04:12:41 on (in 2 h)", True),
+        (Bar.BREACH, 0, False, "once it has recovered", True),
+        (Bar.DWELL, 0, False, "once it has recovered, sooner if it is clearly better", False),
+        (Bar.ACCOUNT, 0, False, "once somebody has mended its account", True),
+        (Bar.UNPROBED, 0, False, "once it can be probed", True),
+        (Bar.SLOW, 0, True, "once it is clearly faster", False),
+    ],
+)
+def test_each_candidate_has_its_way_and_its_command(
+    bar: Bar | None, free_s: int, proven: bool, when: str, forced: bool
+) -> None:
+    free_ms = round((AT + free_s) * 1000) if free_s else 0
+    one = Weighed("b", bar is None, "x", bar, free_ms, proven)
+    assert by_itself(one, AT, PLAIN.clock) == when
+    command = "prober failover b --route chat"
+    assert takes("chat", one) == (f"{command} --force" if forced else command)
+
+
+def test_a_freeze_says_how_long_why_and_how_to_end_it() -> None:
+    event = alarms.freeze(PLAIN, "chat", "k", AT, until=AT + 7200, flips=2, within_s=3600.0)
+    assert event.headline == "🟠 chat is frozen until 04:12:41: 2 automatic flips within 60 min"
+    assert "`prober ack chat` ends the freeze." in event.body
+
+
 def test_no_candidate_without_an_incident_leaves_out_what_is_not_known() -> None:
     event = no_candidate(since=None, incident=None, weighed=())
     assert event.title == "chat FAILING, NO FAILOVER: anthropic must be left"
     assert event.body.splitlines()[1:] == [
+        "chat has no other candidate.",
         "I keep probing and fail over by myself once one passes.",
         "**You:** degrade or queue chat; tell support.",
         RUNBOOK,
@@ -189,10 +231,24 @@ SAID: dict[str, tuple[Callable[[], Event], str, Severity, str]] = {
         "**You:** `prober failover openai --route chat`",
     ),
     "frozen": (
-        lambda: alarms.frozen(PLAIN, "chat", "k", AT, why="bad", incident=None),
+        lambda: alarms.frozen(PLAIN, "chat", "k", AT, why="bad", until=AT + 60, incident=None),
         "chat is bad, and frozen after too many flips",
         Severity.PAGE,
-        "**You:** let it move again with `prober ack chat`.",
+        "The freeze ends 02:13:41 UTC.",
+    ),
+    "candidate_ready": (
+        lambda: alarms.candidate_ready(
+            PLAIN,
+            "chat",
+            "k",
+            AT,
+            primary="a",
+            incident=7,
+            ready=Weighed("b", False, "recovering: x", Bar.DWELL, DWELL_MS, proven=True),
+        ),
+        "chat: b can be had again, and a is still bad",
+        Severity.WARNING,
+        "**You:** take it now with `prober failover b --route chat`",
     ),
     "pin": (
         lambda: alarms.pinned_while_bad(PLAIN, "chat", "k", AT, pin=PIN, why="bad"),
@@ -385,7 +441,7 @@ def test_hostile_text_is_neutralised_in_every_event_that_quotes_it() -> None:
         moves.by_hand(BERLIN, hand),
         moves.break_glass(BERLIN, "chat", "k", AT, HOSTILE, "done"),
         alarms.would_fail_over(BERLIN, "chat", "k", AT, target="b", why=HOSTILE, incident=1),
-        alarms.frozen(BERLIN, "chat", "k", AT, why=HOSTILE, incident=1),
+        alarms.frozen(BERLIN, "chat", "k", AT, why=HOSTILE, until=AT, incident=1),
         alarms.pinned_while_bad(
             BERLIN, "chat", "k", AT, pin=Pin("b", HOSTILE, HOSTILE, 10**12), why=HOSTILE
         ),

@@ -10,7 +10,9 @@ from prober_values import flip, pin
 from prober.flips import (
     DECIDED,
     LINEAGE,
+    Cause,
     Memory,
+    cause_of,
     from_record,
     joined,
     remember,
@@ -18,7 +20,7 @@ from prober.flips import (
     to_record,
 )
 from prober.journal import Record
-from switch.flag import Flip, Op
+from switch.flag import Flip, Op, Origin, Pin
 
 
 @pytest.mark.parametrize(
@@ -108,13 +110,45 @@ def test_other_records_are_none_of_its_business() -> None:
     assert (found.flips, found.open_intents, found.memories) == ([], {}, {})
 
 
-def test_what_was_decided_is_remembered_in_order_bounded_and_without_seeds_and_repairs() -> None:
+def test_what_was_decided_is_remembered_in_order_bounded_and_without_repairs() -> None:
     memory = Memory()
     for epoch in range(DECIDED + 10, 0, -1):
         memory.learn(flip(epoch))
-    memory.learn(flip(900, op=Op.SEED))
+    memory.learn(flip(900, op=Op.SEED, origin=Origin.REPAIR))
     memory.learn(flip(901, op=Op.REPAIR))
     assert [one.epoch for one in memory.decided] == list(range(11, DECIDED + 11))
+
+
+LED = flip(2, "b", from_provider="a", reason="a breached availability")
+BEFORE = flip(1, "a", op=Op.SEED)
+AFTER = {
+    "nothing": (),
+    "pinned and unpinned": (
+        flip(3, "b", from_provider="b", op=Op.MANUAL, pin=Pin("b", "ann", "", 9)),
+        flip(4, "b", from_provider="b", op=Op.MANUAL, pin_cleared=True, reason="unpinned"),
+    ),
+    "emptied, and put back": (flip(3, "b", op=Op.SEED, origin=Origin.REPAIR),),
+    "a lost write": (flip(3, "b", from_provider="a", op=Op.REPAIR),),
+}
+
+
+@pytest.mark.parametrize("after", AFTER.values(), ids=AFTER)
+def test_the_cause_of_a_flag_outlives_what_moved_nothing(after: tuple[Flip, ...]) -> None:
+    assert cause_of((BEFORE, LED, *after), "b") == Cause(LED, after)
+
+
+def test_the_cause_is_the_newest_flip_to_the_present_provider() -> None:
+    home = flip(3, "a", from_provider="b", op=Op.MANUAL)
+    again = flip(4, "b", from_provider="a")
+    assert cause_of((BEFORE, LED, home, again), "b") == Cause(again, ())
+    assert cause_of((BEFORE, LED, home), "a") == Cause(home, ())
+    assert cause_of((BEFORE,), "a") == Cause(BEFORE, ())
+
+
+def test_where_nothing_else_is_known_a_repair_is_the_cause_and_of_nobody_there_is_none() -> None:
+    put_back = flip(3, "b", op=Op.SEED, origin=Origin.REPAIR)
+    assert cause_of((put_back,), "b") == Cause(put_back, ())
+    assert cause_of((LED,), "c") == Cause(None, (LED,))
 
 
 def test_a_stream_that_lost_flips_is_read_with_those_that_are_remembered() -> None:

@@ -35,7 +35,7 @@ def test_the_plain_case_flips_and_says_why() -> None:
     assert (decision.action, decision.target, decision.kind) == (Action.FLIP, "b", "failover")
     assert decision.reason == WHY
     assert decision.alarm is None
-    assert decision.weighed == (Weighed("b", True, f"would be taken: {PROOF}"),)
+    assert decision.weighed == (Weighed("b", True, f"would be taken: {PROOF}", proven=True),)
 
 
 HOLDS: list[tuple[str, dict[str, Any], str, Alarm | None]] = [

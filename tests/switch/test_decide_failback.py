@@ -26,7 +26,7 @@ def test_a_healthy_home_is_returned_to_by_itself_when_told_so() -> None:
     decision = decide(AWAY, AUTO)
     assert (decision.action, decision.target, decision.kind) == (Action.FLIP, "a", "failback")
     assert decision.reason == f"a healthy again, {PROOF}; failing back"
-    assert decision.weighed == (Weighed("a", True, f"would be taken: {PROOF}"),)
+    assert decision.weighed == (Weighed("a", True, f"would be taken: {PROOF}", proven=True),)
 
 
 def test_a_home_without_a_described_proof_is_just_proven() -> None:
@@ -132,7 +132,7 @@ def test_the_first_candidate_is_at_home() -> None:
                  flips=(flipped(NOW - HOUR, "b", "a"),))  # fmt: skip
     decision = decide(given, AUTO)
     assert (decision.action, decision.reason) == (Action.HOLD, "a is suspect: 1 of 4")
-    assert decision.weighed == (Weighed("b", True, f"would be taken: {PROOF}"),)
+    assert decision.weighed == (Weighed("b", True, f"would be taken: {PROOF}", proven=True),)
 
 
 def test_of_two_homes_the_one_configured_first_wins() -> None:

@@ -22,7 +22,7 @@ from switch_views import (
 
 from switch.decide import Action, Alarm, decide
 from switch.flag import Health, Mode, Op
-from switch.target import ProviderView, Weighed
+from switch.target import Bar, ProviderView, Weighed
 
 EU = frozenset({"eu"})
 US = frozenset({"us"})
@@ -53,8 +53,16 @@ def test_a_planned_move_obeys_residency_too() -> None:
     decision = decide(given, replace(POLICY, residency=EU))
     assert (decision.action, decision.alarm) == (Action.HOLD, Alarm.NO_CANDIDATE)
     assert decision.weighed == (
-        Weighed("b", False, "not allowed: residency not declared; allowed: eu"),
-        Weighed("c", False, "not allowed: residency eu, us; allowed: eu"),
+        Weighed(
+            "b",
+            False,
+            "not allowed: residency not declared; allowed: eu",
+            Bar.RESIDENCY,
+            proven=True,
+        ),
+        Weighed(
+            "c", False, "not allowed: residency eu, us; allowed: eu", Bar.RESIDENCY, proven=True
+        ),
     )
 
 
@@ -126,7 +134,7 @@ def test_a_kind_that_flip_on_does_not_name_is_held(health: Health, kinds: frozen
     alarm = Alarm.BREACH_STAYS if health is Health.BREACHED else None
     assert (decision.action, decision.target, decision.alarm) == (Action.HOLD, "", alarm)
     assert decision.reason == f"a is {health} (so it is), which flip_on does not name"
-    assert decision.weighed == (Weighed("b", True, f"would be taken: {PROOF}"),)
+    assert decision.weighed == (Weighed("b", True, f"would be taken: {PROOF}", proven=True),)
 
 
 def test_the_sentence_names_every_kind_that_counts() -> None:
@@ -137,14 +145,20 @@ def test_the_sentence_names_every_kind_that_counts() -> None:
 # -- the target --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("health", [Health.BREACHED, Health.INELIGIBLE, Health.RECOVERING])
+BARS = {
+    Health.BREACHED: Bar.BREACH, Health.INELIGIBLE: Bar.ACCOUNT, Health.RECOVERING: Bar.DWELL,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("health", BARS)
 def test_when_every_candidate_is_bad_the_flag_stays(health: Health) -> None:
     target = provider("b", health, why="it too", proven=True, proof=PROOF)
     decision = decide(view(bad("a"), target), POLICY)
     assert (decision.action, decision.target) == (Action.HOLD, "")
     assert decision.alarm is Alarm.NO_CANDIDATE
     assert decision.reason == f"a breached availability: {FAILED}; no candidate is fit"
-    assert decision.weighed == (Weighed("b", False, f"{health}: it too"),)
+    (one,) = decision.weighed
+    assert (one.eligible, one.why, one.bar) == (False, f"{health}: it too", BARS[health])
 
 
 def test_a_route_with_one_candidate_has_nowhere_to_go() -> None:
@@ -204,7 +218,7 @@ def test_a_slow_primary_is_left_only_for_a_clearly_faster_one(
     decision = decide(view(bad("a", kind, latency_s=mine), proven("b", latency_s=other)), policy)
     if refusal:
         assert (decision.action, decision.alarm) == (Action.HOLD, Alarm.NO_CANDIDATE)
-        assert decision.weighed == (Weighed("b", False, refusal),)
+        assert decision.weighed == (Weighed("b", False, refusal, Bar.SLOW, proven=True),)
     else:
         assert (decision.action, decision.target) == (Action.FLIP, "b")
 

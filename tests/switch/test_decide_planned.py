@@ -21,7 +21,7 @@ from switch_views import (
 
 from switch.decide import Action, Alarm, decide, frozen_until
 from switch.flag import Health, Mode
-from switch.target import Weighed
+from switch.target import Bar, Weighed
 
 SAID = "maintenance from 02:00 Europe/Berlin"
 SHORT = "b allows 500 requests a minute and chat peaks at 1,200"
@@ -64,7 +64,7 @@ def test_nobody_in_maintenance_is_a_target() -> None:
     given = view(bad("a"), proven("b", maintenance=SAID), proven("c"))
     decision = decide(given, POLICY)
     assert decision.target == "c"
-    assert decision.weighed[0] == Weighed("b", False, SAID)
+    assert decision.weighed[0] == Weighed("b", False, SAID, Bar.MAINTENANCE, proven=True)
 
 
 def test_nobody_goes_home_to_a_provider_about_to_be_drained() -> None:

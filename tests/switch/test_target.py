@@ -8,7 +8,7 @@ import pytest
 from switch_views import POLICY, PROOF, bad, proven, provider, view
 
 from switch.flag import Health
-from switch.target import ProviderView, Weighed, choose, refused_by_residency
+from switch.target import Bar, ProviderView, Weighed, choose, refused_by_residency
 
 EU, US = frozenset({"eu"}), frozenset({"us"})
 
@@ -97,14 +97,25 @@ def test_proven_outweighs_an_older_bad_canary() -> None:
 @pytest.mark.parametrize(
     ("candidate", "weighed"),
     [
-        (proven("b"), Weighed("b", True, f"would be taken: {PROOF}")),
+        (proven("b"), Weighed("b", True, f"would be taken: {PROOF}", proven=True)),
         (provider("b"), Weighed("b", True, "would be proven first")),
         (provider("b", why="1 of 4"), Weighed("b", True, "would be proven first (1 of 4)")),
         (provider("b", Health.SUSPECT), Weighed("b", True, "would be proven first")),
         (provider("b", Health.UNKNOWN), Weighed("b", True, "would be proven first")),
-        (provider("b", Health.BREACHED, why="x"), Weighed("b", False, "breached: x")),
-        (provider("b", Health.INELIGIBLE, why="x"), Weighed("b", False, "ineligible: x")),
-        (provider("b", Health.RECOVERING, why="x"), Weighed("b", False, "recovering: x")),
+        (provider("b", Health.BREACHED, why="x"), Weighed("b", False, "breached: x", Bar.BREACH)),
+        (
+            provider("b", Health.INELIGIBLE, why="x"),
+            Weighed("b", False, "ineligible: x", Bar.ACCOUNT),
+        ),
+        (
+            provider("b", Health.INELIGIBLE, why="x", ineligible=Bar.BUDGET, free_ms=7),
+            Weighed("b", False, "ineligible: x", Bar.BUDGET, 7),
+        ),
+        (proven("b", free_ms=7), Weighed("b", True, f"would be taken: {PROOF}", proven=True)),
+        (
+            provider("b", Health.RECOVERING, why="x"),
+            Weighed("b", False, "recovering: x", Bar.DWELL),
+        ),
     ],
 )
 def test_each_candidate_is_weighed_in_a_clause(candidate: ProviderView, weighed: Weighed) -> None:
