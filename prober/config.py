@@ -240,7 +240,7 @@ class Route(Table):
 EventName = Literal[
     "failed_over", "failed_back", "failback_ready", "breach", "recovery", "no_candidate", "blind",
     "account", "model", "canary", "budget", "break_glass", "pin", "propose", "frozen", "flag",
-    "daemon", "drill", "regional", "no_quorum", "candidate_ready",
+    "daemon", "drill", "regional", "no_quorum", "candidate_ready", "certificate",
 ]  # fmt: skip
 
 

@@ -196,6 +196,10 @@ class Provider(Table):
         return ADAPTERS[self.api].default_base_url or ""
 
     @property
+    def host(self) -> str:
+        return urlsplit(self.url).hostname or ""
+
+    @property
     def tokens_field(self) -> str:
         """How this server calls the bound on an answer's length."""
         return self.max_tokens_field or self.quirks.max_tokens_field or "max_completion_tokens"

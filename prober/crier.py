@@ -6,10 +6,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 from prober.alarms import DAY_S, HOUR_S, Alarms
-from prober.alerts import alarms, drills, moves, providers
+from prober.alerts import alarms, drills, moves, outside, providers
 from prober.alerts.event import Event, Severity
 from prober.alerts.outbox import Outbox
 from prober.alerts.text import Writer
+from prober.certificates import Validity
 from prober.clock import Clock
 from prober.config import Config
 from prober.drill import Drill
@@ -375,6 +376,22 @@ class Crier:
                 why=f"{state.why_unseen}; applications keep the last provider they know, "
                 "and I keep trying",
             )
+        )
+
+    async def heartbeat(self, host: str, why: str) -> None:
+        """The dead man's switch does not take our pings; `why` empty: it does again."""
+        now = self._clock.now()
+        event = (
+            outside.heartbeat(self._text, now, host=host, why=why)
+            if why
+            else outside.heartbeat_taken(self._text, now, host=host)
+        )
+        await self._post(event)
+
+    async def certificate(self, host: str, validity: Validity, whose: Sequence[str]) -> None:
+        now = self._clock.now()
+        await self._post(
+            outside.certificate(self._text, now, host=host, validity=validity, whose=whose)
         )
 
     async def daemon(

@@ -8,6 +8,7 @@ import signal
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
@@ -345,6 +346,18 @@ class Daemon:
         await self.crier.model(
             provider, key, look.sentence, days, serves=serves, stands_by=stands_by
         )
+
+    def hosts(self) -> dict[str, list[str]]:
+        """Whom we speak to by TLS, and what for; without those that another vantage tells of."""
+        found: dict[str, list[str]] = {}
+        for name in self.resolved.plans:
+            provider = self.config.find_provider(name)
+            states = [s for s in self.judge.states.values() if name in s.trackers]
+            if provider and (not states or any(state.tells for state in states)):
+                found.setdefault(provider.host, []).append(f"provider {name}")
+        if host := urlsplit(self.resolved.heartbeat_url).hostname:
+            found.setdefault(host, []).append("the heartbeat")
+        return found
 
     # -- reload --------------------------------------------------------------------------------
 

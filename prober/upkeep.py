@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import httpx
 
 from prober import embedded, memento
+from prober.deadman import Deadman, ping
 from prober.keeping import LOOK_AGAIN_S, LOOK_EVERY_S
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ CONTROL_TIMEOUT_S = 5.0
 RESTART_REDIS_AFTER_S = 2.0
 # How often it is asked whether a look at a list of models is due.
 MODELS_EVERY_S = 15.0
+CERTIFICATES_EVERY_S = 60.0
 # The watchdog is fed only while the judge keeps judging.
 JUDGE_MAY_REST_S = 10.0
 
@@ -39,6 +42,8 @@ class Upkeep:
         self._lost = 0
         self._journal_failed = 0
         self._status = ""
+        self._deadman = Deadman()
+        self._warned: dict[str, str] = {}
         self._stopping = False
 
     def stop(self) -> None:
@@ -61,6 +66,7 @@ class Upkeep:
             self._start("keeping", LOOK_EVERY_S, now_s)
             self._start("losses", SAVE_EVERY_S, now_s)
             self._start("models", MODELS_EVERY_S, now_s)
+            self._start("certificates", CERTIFICATES_EVERY_S, now_s)
             beat_s = daemon.config.daemon.heartbeat_interval.total_seconds()
             self._start("heartbeat", beat_s, now_s)
             await asyncio.sleep(EVERY_S)
@@ -81,6 +87,7 @@ class Upkeep:
             "keeping": self._keeping,
             "losses": self._losses,
             "models": self._daemon.catalogues.run_due,
+            "certificates": self._certificates,
             "heartbeat": self._heartbeat,
         }
         try:
@@ -162,12 +169,22 @@ class Upkeep:
         well = all(state.reads for state in daemon.judge.states.values())
         if not url or not well or daemon.judge.blindness.since_s is not None:
             return
-        try:
-            async with asyncio.timeout(CONTROL_TIMEOUT_S):
-                async with daemon.network.kept.stream("GET", url):
-                    pass  # whatever it says
-        except (httpx.HTTPError, OSError, TimeoutError) as error:
-            log.warning("the heartbeat was not heard: %s", daemon.resolved.scrub(str(error)))
+        failure = daemon.resolved.scrub(await ping(daemon.network, url))
+        if failure:
+            log.warning("the heartbeat was not taken: %s", failure)
+        if self._deadman.changed(failure):
+            await daemon.crier.heartbeat(urlsplit(url).hostname or "", failure)
+
+    async def _certificates(self) -> None:
+        """Warns of certificates that end soon, seen on the connections that stood anyway."""
+        daemon = self._daemon
+        now = daemon.clock.now()
+        for host, whose in daemon.hosts().items():
+            validity = daemon.network.certificates.of(host)
+            text = validity.telling(now) if validity else ""
+            if validity and text and self._warned.get(host) != text:
+                self._warned[host] = text
+                await daemon.crier.certificate(host, validity, whose)
 
     def _say_status(self) -> None:
         parts = [f"{s.name}: {s.primary or 'no flag'}" for s in self._daemon.judge.states.values()]

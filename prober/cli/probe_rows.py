@@ -6,7 +6,7 @@ Lines of text only, like `prober.cli.probe_screen`.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from rich.text import Text
@@ -92,20 +92,27 @@ class Rows:
 
 
 def notes(found: Iterable[Probed], width: int) -> list[Text]:
-    """Why each bad canary was bad, and whose health check disagrees with it."""
-    lines: list[Text] = []
-    for probed in found:
-        sample, health = probed.sample, probed.health
-        if sample.ok:
-            if retried := say_retried(sample.retried):
-                lines.append(Text(f"{sample.provider}: {retried}", "yellow"))
-            continue
-        said = f"{sample.provider}: {sample.detail}"
-        if health is not None and health.fine:
-            said += f"; but {health.url} says that all is well"
-        wrapped = textwrap.wrap(printable(said), min(width, WIDEST), subsequent_indent="  ")
-        lines += [Text(line) for line in wrapped]
-    return lines
+    """Why each bad canary was bad, whose health check disagrees, and what a good one hides."""
+    return [
+        Text(line, style)
+        for probed in found
+        for said, style in _notes(probed)
+        for line in textwrap.wrap(printable(said), min(width, WIDEST), subsequent_indent="  ")
+    ]
+
+
+def _notes(probed: Probed) -> Iterator[tuple[str, str]]:
+    """(the words, their style)."""
+    sample, health, certificate = probed.sample, probed.health, probed.certificate
+    if not sample.ok:
+        disagrees = health is not None and health.fine
+        but = f"; but {health.url} says that all is well" if health and disagrees else ""
+        yield f"{sample.provider}: {sample.detail}{but}", ""
+    elif retried := say_retried(sample.retried):
+        yield f"{sample.provider}: {retried}", "yellow"
+    if certificate is not None and certificate.ends_soon(sample.started_at):
+        said = certificate.sentence(probed.provider.host, sample.started_at)
+        yield f"{sample.provider}: {said}", "yellow"
 
 
 def summary(found: Sequence[Probed], not_asked: int) -> Text:

@@ -44,6 +44,7 @@ def screen(probed: Probed, at: str, width: int) -> list[Text]:
         ("cost", _cost(probed), ""),
         ("limits", _limits(sample.limits), "yellow" if _tight(sample.limits) else ""),
         ("gateway", _gateway(sample), "yellow"),
+        ("certificate", *_certificate(probed)),
         ("request id", cut(sample.request_id or "", HEADER), ""),
         *_health(probed),
     ]
@@ -171,6 +172,13 @@ def _tight(limits: Limits | None) -> bool:
         room.remaining is not None and room.limit and room.remaining < room.limit / 10
         for room in (limits.requests, limits.tokens)
     )
+
+
+def _certificate(probed: Probed) -> tuple[str, str]:
+    seen, now = probed.certificate, probed.sample.started_at
+    if seen is None:
+        return "", ""
+    return seen.clause(now), "yellow" if seen.ends_soon(now) else ""
 
 
 def _health(probed: Probed) -> Iterable[tuple[str, str, str]]:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from prober import __version__
+from prober.certificates import Validity
 from prober.clock import Clock
 from prober.config import Provider
 from prober.network import Network, received
@@ -54,6 +55,7 @@ class Probed:
     sample: Sample
     tape: Tape
     health: Health | None = None
+    certificate: Validity | None = None
     scrub: Scrubber = field(default_factory=Scrubber, repr=False)
 
     @property
@@ -99,6 +101,7 @@ class Probed:
             "http": self.scrub(self.tape.status),
             "headers": self.headers,
             "answer": self.answer,
+            "certificate_ends_at": self.certificate.ends_at if self.certificate else None,
             "health": {**asdict(self.health), "fine": self.health.fine} if self.health else None,
         }
 
@@ -124,7 +127,8 @@ class Asker:
         sample, tape = await self._send(plan)
         if self.warm and sample.ok:
             sample, tape = await self._send(plan)
-        return Probed(provider, sample, tape, await health, self.scrub)
+        seen = self.network.certificates.of(provider.host)
+        return Probed(provider, sample, tape, await health, seen, self.scrub)
 
     async def _send(self, plan: Plan) -> tuple[Sample, Tape]:
         tape = Tape()

@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
+from prober.certificates import Validity
 from prober.cli import waterfall
 from prober.cli.probe_rows import Rows, notes, summary
 from prober.cli.probe_screen import screen
@@ -256,3 +257,14 @@ def test_a_row_that_waits_for_its_turn_has_no_time_yet() -> None:
 )  # fmt: skip
 def test_times_are_short(seconds: float | None, words: str) -> None:
     assert say_ms(seconds) == words
+
+
+def test_a_certificate_that_ends_soon_is_said_beside_a_good_canary_too() -> None:
+    ends = Validity(-80 * 86_400, 8.5 * 86_400)
+    assert "certificate  ends on 1970-01-09, in 8 days" in shown(probed(certificate=ends))
+    (line,) = notes([probed(certificate=ends)], 100)
+    assert line.plain == "a: the certificate of 127.0.0.1 ends on 1970-01-09, in 8 days"
+    assert probed(certificate=ends).plain()["certificate_ends_at"] == ends.ends_at
+    fine = Validity(0, 60 * 86_400)
+    assert "certificate  ends on 1970-03-02, in 60 days" in shown(probed(certificate=fine))
+    assert notes([probed(certificate=fine)], 100) == []

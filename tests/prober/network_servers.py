@@ -181,15 +181,15 @@ class Authority:
         file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
         return cls(file, name, key)
 
-    def server(self, host: str) -> ssl.SSLContext:
-        """The context of a server that this authority vouches for."""
+    def server(self, host: str, days: float = 1.0) -> ssl.SSLContext:
+        """The context of a server that this authority vouches for, for so many days more."""
         key = ec.generate_private_key(ec.SECP256R1())
         try:
             named: x509.GeneralName = x509.IPAddress(ipaddress.ip_address(host))
         except ValueError:
             named = x509.DNSName(host)
         certificate = (
-            _builder(_name(host), self.name, key)
+            _builder(_name(host), self.name, key, days)
             .add_extension(x509.SubjectAlternativeName([named]), critical=False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(
@@ -217,7 +217,7 @@ def _name(text: str) -> x509.Name:
 
 
 def _builder(
-    name: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey
+    name: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, days: float = 1.0
 ) -> x509.CertificateBuilder:
     now = datetime.datetime.now(datetime.UTC)
     return (
@@ -226,6 +226,6 @@ def _builder(
         .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - DAY)
-        .not_valid_after(now + DAY)
+        .not_valid_before(now - max(days, 1.0) * DAY)
+        .not_valid_after(now + days * DAY)
     )

@@ -11,9 +11,10 @@ from zoneinfo import ZoneInfo
 import pytest
 from prober_values import flip
 
-from prober.alerts import alarms, drills, moves, providers
+from prober.alerts import alarms, drills, moves, outside, providers
 from prober.alerts.event import Event, Severity
 from prober.alerts.text import Writer, by_itself, plain, takes
+from prober.certificates import Validity
 from prober.config import EventName
 from prober.drill import Drill
 from switch.flag import Op, Pin
@@ -299,6 +300,18 @@ SAID: dict[str, tuple[Callable[[], Event], str, Severity, str]] = {
         "0.9000 of 1 USD today. Canaries slow down, so that it lasts until midnight UTC; "
         "proofs never wait.",
     ),
+    "certificate": (
+        lambda: outside.certificate(
+            PLAIN,
+            AT,
+            host="h.example",
+            validity=Validity(AT - 80 * 86_400, AT + 8 * 86_400),
+            whose=["provider a", "the heartbeat"],
+        ),
+        "The certificate of h.example ends on 2026-01-23, in 8 days",
+        Severity.WARNING,
+        "After that no connection to it stands: provider a, the heartbeat.",
+    ),
     "model": (
         lambda: providers.model(
             PLAIN,
@@ -492,3 +505,20 @@ def test_an_account_that_is_well_again_is_told() -> None:
         "account",
         "🟢 anthropic: the account is well again",
     )
+
+
+def test_a_heartbeat_that_is_not_taken_says_what_that_means_and_when_it_is_over() -> None:
+    event = outside.heartbeat(BERLIN, AT, host="hc.example", why="HTTP 404 Not Found")
+    assert event.headline == "🟠 The heartbeat is not taken: HTTP 404 Not Found"
+    assert "It may page now though nothing is wrong" in event.body
+    assert "a new one goes where [daemon].heartbeat points" in event.body
+    over = outside.heartbeat_taken(BERLIN, AT + 60, host="hc.example")
+    assert over.headline == "🟢 The heartbeat is taken again"
+    assert over.body.endswith("hc.example answers as it should.\n**Nothing to do.**")
+    assert event.key != over.key
+
+
+def test_a_certificate_that_ends_within_a_day_pages() -> None:
+    ends = Validity(AT - 80 * 86_400, AT + 3_600)
+    event = outside.certificate(PLAIN, AT, host="h.example", validity=ends, whose=["provider a"])
+    assert event.headline == "🔴 The certificate of h.example ends on 2026-01-15, within a day"
