@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 
 from prober.sample import Outcome, Sample
@@ -16,11 +17,13 @@ class AccountTrouble:
     Attributes:
         kind: what is believed; None: nothing.
         detail: what the provider said last.
+        since_s: when the first canary started that made it believed.
     """
 
     def __init__(self, suspect_interval_s: float) -> None:
         self.kind: Outcome | None = None
         self.detail = ""
+        self.since_s = -math.inf
         self._within_s = max(ACCOUNT_WITHIN_S, 3 * suspect_interval_s)
         self._started_s: deque[float] = deque(maxlen=ACCOUNT_COUNT)
 
@@ -35,6 +38,8 @@ class AccountTrouble:
         full = len(self._started_s) == ACCOUNT_COUNT
         if not full or self._started_s[-1] - self._started_s[0] > self._within_s:
             return False
+        if self.kind is None:
+            self.since_s = self._started_s[0]
         news = self.kind is not sample.outcome
         self.kind = sample.outcome
         return news

@@ -5,12 +5,10 @@ from __future__ import annotations
 from prober.alerts import alarms
 from prober.alerts.event import Event
 from prober.alerts.text import Writer
-from prober.canary import advice
 from prober.clock import Clock
 from prober.config import Config
 from prober.incidents import Incident, Incidents
 from prober.route import RouteState
-from prober.sample import Fault
 from switch.decide import Action, Alarm, Decision
 from switch.flag import Mode
 
@@ -52,9 +50,7 @@ class Alarms:
             return None
         incident = self._incidents.find(state.name, state.primary)
         about = f"{decision.alarm}/{state.name}/{_episode(state, incident)}"
-        # What can wait is no reason to be reminded each hour.
-        patient = decision.alarm is Alarm.FAILBACK_READY or self._advice(state)
-        every_s = DAY_S if patient else HOUR_S
+        every_s = DAY_S if decision.alarm is Alarm.FAILBACK_READY else HOUR_S
         key = self._key(about, every_s)
         if key is None:
             return None
@@ -169,14 +165,11 @@ class Alarms:
                     why=why,
                     paused=decision.alarm is Alarm.PAUSED_WHILE_BAD,
                     incident=number,
-                    answered=_last_answer(state),
-                    advice=self._advice(state),
                 )
             case Alarm.REGIONAL:
                 return alarms.regional(self._text, route, key, now, primary=state.primary, why=why)
             case Alarm.NO_QUORUM:
-                differs = state.tally.differences if state.tally else ()
-                return alarms.no_quorum(self._text, route, key, now, why=why, differs=differs)
+                return alarms.no_quorum(self._text, route, key, now, why=why)
             case Alarm.FAILBACK_READY:
                 return alarms.failback_ready(
                     self._text,
@@ -191,22 +184,9 @@ class Alarms:
             case _:
                 return None
 
-    def _advice(self, state: RouteState) -> str:
-        """What to do about a primary whose answers are wrong, and nothing else is."""
-        tracker = state.trackers.get(state.primary)
-        if tracker is None or not tracker.only_wrong or tracker.grave:
-            return ""
-        return advice(state.kind_of(state.primary))
-
     def _extra(self, stays: str, home: str) -> float:
         costs = [
             provider.price.input + provider.price.output if provider else 0.0
             for provider in (self._config.find_provider(stays), self._config.find_provider(home))
         ]
         return round(costs[0] - costs[1], 6)
-
-
-def _last_answer(state: RouteState) -> str:
-    tracker = state.trackers.get(state.primary)
-    last = tracker.last if tracker else None
-    return last.detail if last is not None and last.fault is Fault.QUALITY else ""

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from typing import Any
 
 BAD_COSTS = 25
-# Of quality a tenth is allowed, so that 25 would never end; at 30 % wrong five never does either.
-TOLD_COSTS = 5
 RELAPSE_WITHIN_S = 6 * 3600.0
 PENALTY_CAP = 8
+# Of the score: good again just now, which is enough for a last resort.
+RETURNING = 4
 # Of the score: worth a word to people, long before it is a recovery.
 SIGNS_OF_LIFE = 20
 
@@ -22,7 +22,9 @@ class Breach:
         latched: the objectives in breach; empty: there is none.
         why: the clause that says so.
         onset_at: when it began (wall clock).
+        since_s: when it began (monotonic).
         score: good canaries since, less what bad ones cost.
+        recovering_s: when the score last left 0: its canaries since are those of a recovery.
         resumed: an incident goes on without a latch: the evidence for it is gone.
         penalty_until_s: having recovered, it may serve again only then.
     """
@@ -31,37 +33,43 @@ class Breach:
         self.latched: frozenset[str] = frozenset()
         self.why = ""
         self.onset_at: float | None = None
+        self.since_s = -math.inf
         self.score = 0
+        self.recovering_s = -math.inf
         self.resumed = False
         self.penalty_until_s = -math.inf
         self._healthy_for_s = healthy_for_s
         self._recovered_s = -math.inf
         self._relapses = 0
 
-    def latch(self, names: frozenset[str], ended_s: float) -> None:
+    def latch(self, names: frozenset[str], since_s: float, ended_s: float) -> None:
         """The canary that ended at `ended_s` brought these objectives into breach."""
         if not self.latched:
-            self.score = 0
+            self.score, self.since_s = 0, since_s
             lately = ended_s - self._recovered_s <= RELAPSE_WITHIN_S
             self._relapses = self._relapses + 1 if lately else 0
         self.latched |= names
         self.resumed = False
 
-    def went_badly(self, why: str, costs: int = BAD_COSTS) -> None:
-        self.score = max(0, self.score - costs)
+    @property
+    def returning(self) -> bool:
+        """Still in breach, and its newest canaries are good."""
+        return self.score >= RETURNING
+
+    def went_badly(self, why: str) -> None:
+        self.score = max(0, self.score - BAD_COSTS)
         self.why = why or self.why
 
-    def went_well(self) -> bool:
+    def went_well(self, started_s: float) -> bool:
         """Counts a good canary; True when just now there are signs of life."""
+        if self.score == 0:
+            self.recovering_s = started_s
         self.score += 1
         return self.score == SIGNS_OF_LIFE and bool(self.latched)
 
-    def end(self, ended_s: float, *, waits: bool = True) -> None:
-        """Recovered. Whoever relapses has to be good for longer each time.
-
-        `waits`: before it may serve again; what moved no flag keeps nobody from serving.
-        """
-        if self.latched and waits:
+    def end(self, ended_s: float) -> None:
+        """Recovered. Whoever relapses has to be good for longer each time."""
+        if self.latched:
             wait_s = self._healthy_for_s * min(PENALTY_CAP, 2**self._relapses)
             self.penalty_until_s = ended_s + wait_s
             self._recovered_s = ended_s

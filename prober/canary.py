@@ -133,15 +133,6 @@ class Canary:
             case Kind.CUSTOM:
                 return self.expect.met(answer)
 
-    def cut_short(self, answer: str) -> bool:
-        """Whether the answer is the beginning of what was asked for, and not all of it.
-
-        An echo only: half a number or half a sentence may be all that a model had to say.
-        """
-        said, wanted = _plain(answer), _plain(self.nonce)
-        half = bool(said) and said != wanted and wanted.startswith(said)
-        return half and self.kind is Kind.ECHO
-
     def _echoes(self, answer: str) -> bool:
         """The nonce is said, as a word of its own, and little else."""
         spans = _spans(self.nonce, answer)
@@ -165,13 +156,6 @@ class Canary:
         rest = _without(answer, [span])
         rest = _without(rest, _spans(self.nonce, rest))
         return _hands_over(_NUMBER.sub(" ", rest), TABLES)
-
-
-def advice(kind: Kind) -> str:
-    """What to do about answers that are always wrong."""
-    if kind is Kind.CUSTOM:
-        return "see whether canary.expect fits what the model answers to canary.prompt"
-    return f'a model that fails at "{kind}" wants a question it can answer: canary.kind = "custom"'
 
 
 @dataclass(frozen=True, slots=True)

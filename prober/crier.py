@@ -10,7 +10,6 @@ from prober.alerts import alarms, drills, moves, outside, providers
 from prober.alerts.event import Event, Severity
 from prober.alerts.outbox import Outbox
 from prober.alerts.text import Writer
-from prober.canary import advice
 from prober.certificates import Validity
 from prober.clock import Clock
 from prober.config import Config
@@ -19,7 +18,6 @@ from prober.health import Tracker
 from prober.incidents import Incident, Incidents
 from prober.reconcile import Mend
 from prober.route import RouteState
-from prober.sample import Fault
 from switch.decide import Decision
 from switch.flag import Flip, Op, Origin
 from switch.lease import TIMING
@@ -84,9 +82,9 @@ class Crier:
             self._outvoted[state.name] = said.routing
             await self.daemon(
                 f"routing/{state.name}/{said.routing}",
-                f"{said.own} goes by other settings of {state.name} than {' and '.join(others)}",
-                f"The others are more: {said.own} holds, and has no vote.",
-                *alarms.differing(said.differences),
+                f"{said.own} goes by other routes than {' and '.join(others)}",
+                f"Its settings of {state.name}, its objectives or its candidates differ "
+                f"(hash {said.routing}), and the others are more: it holds, and has no vote.",
                 f"**You:** give {said.own} the same configuration, then reload it.",
             )
 
@@ -144,6 +142,7 @@ class Crier:
             failback=state.route.failover.failback,
             incident=incident,
             planned=kind in ("planned", "pin"),
+            last_resort=kind == "last_resort",
         )
 
     async def missed(self, state: RouteState, flip: Flip, now_ms: int) -> None:
@@ -213,8 +212,6 @@ class Crier:
 
     async def breach(self, state: RouteState, tracker: Tracker) -> None:
         incident = self._incidents.find(state.name, tracker.provider)
-        last = tracker.last
-        wrong = last is not None and last.fault is Fault.QUALITY
         await self._post(
             providers.breach(
                 self._text,
@@ -225,9 +222,6 @@ class Crier:
                 why=tracker.breach.why,
                 since=tracker.breach.onset_at,
                 incident=incident.number if incident else None,
-                served=bool(state.primary),
-                answered=last.detail if last is not None and wrong else "",
-                advice=advice(state.kind_of(tracker.provider)) if tracker.only_wrong else "",
             )
         )
 

@@ -109,11 +109,6 @@ class Fresh:
         self.threshold = dials.evidence / unit
 
     @property
-    def steady(self) -> bool:
-        """Good events change nothing: there is no evidence, and nothing to learn."""
-        return self.points == 0 and self.streak == 0 and not self.dials.learn_over
-
-    @property
     def level(self) -> float:
         if self.breached:
             return 1.0
@@ -130,7 +125,7 @@ class Fresh:
             self.streak = 0
             if self.points > 0:
                 self.points = max(0.0, self.points - 1)
-            elif over and (self.learned > self.dials.p0 or self._p0 != self.dials.p0):
+            elif over:
                 self._tune()
             return
         self.streak += 1

@@ -10,22 +10,24 @@ import math
 from collections import deque
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
+from itertools import islice, takewhile
 from typing import Any, NamedTuple
 
 from prober.account import AccountTrouble
-from prober.breach import TOLD_COSTS, Breach
-from prober.detector import Fresh
+from prober.breach import Breach
 from prober.evidence import Evidence, Retries
 from prober.objective import RECOVERED_AT, Objective
 from prober.rules import Rules
-from prober.sample import Fault, Limits, Outcome, Sample
+from prober.sample import Fault, Limits, Sample
 from prober.traffic import Traffic
 from switch.flag import Health, say_duration
+from switch.target import LATELY_S, Counts
 
 PROOF = 4
+# Room for ten minutes at the suspect interval, overlapping ones included.
+LATELY = 256
 # What older canaries weigh in a moving average of a tenth is lost in rounding: .9^400 = 5e-19.
 REMEMBERED = 400
-MOVING = 0.1
 
 
 class Change(StrEnum):
@@ -42,10 +44,10 @@ class Change(StrEnum):
 class Ended(NamedTuple):
     """The gist of a judged canary."""
 
+    started_s: float
     ended_s: float
     good: bool
     first_text_s: float | None
-    wrong: bool = False
 
 
 class Tracker:
@@ -65,17 +67,14 @@ class Tracker:
         self.quality: float | None = None
         self.changes: list[Change] = []
         self.paced_s = 0.0
-        self._newest: deque[Ended] = deque(maxlen=PROOF)
+        self._lately: deque[Ended] = deque(maxlen=LATELY)
         self._flight: dict[str, Sample | None] = {}
         self._forgotten: set[str] = set()
         self._waiting: deque[Sample] = deque()
         self._witnessed_s = -math.inf
         self._canary_told = False
-        named = {evidence.objective.name: evidence for evidence in self.evidence}
-        self._availability = named.get("availability")
-        self._moving = [named[name] for name in named if name not in rules.alert_only]
         # The plain thresholds are asked for by those who want nothing else.
-        dials = self._availability.objective.dials if self._availability else None
+        dials = next((e.objective.dials for e in self.evidence if _is_availability(e)), None)
         self.traffic = Traffic(dials) if dials is not None and rules.reports else None
 
     # -- what happened ---------------------------------------------------------------------
@@ -95,7 +94,7 @@ class Tracker:
             return
         if sample.id in self._flight:
             self._flight[sample.id] = sample
-        elif sample.outcome is Outcome.OK and not self._waiting and not self._flight:
+        elif sample.ok and not self._waiting and not self._flight:
             self._judge(sample)  # the common case: nothing before it, nothing against it
             return
         else:
@@ -111,16 +110,13 @@ class Tracker:
         rate; `last` is the last of them, whole. Baselines are the caller's to teach.
         """
         for evidence in self.evidence:
-            detector = evidence.detector
-            if isinstance(detector, Fresh) and detector.steady:
-                continue
-            event = detector.event
+            event = evidence.detector.event
             for started_s, ended_s, _ in canaries:
                 event(False, started_s, ended_s, True)
         for _, _, first_s in canaries[-REMEMBERED:]:
             self._learn(first_s)
-        for _, ended_s, first_s in canaries[-PROOF:]:
-            self._newest.append(Ended(ended_s, True, first_s))
+        for started_s, ended_s, first_s in canaries[-LATELY:]:
+            self._lately.append(Ended(started_s, ended_s, True, first_s))
         self.good_in_a_row += len(canaries)
         self.retries.good += len(canaries)
         self._canary_told = False
@@ -135,14 +131,14 @@ class Tracker:
 
     def reported(self, process: str, ok: int, bad: int, at_s: float) -> None:
         """An application's calls to the provider, which is the route's primary."""
-        if self.traffic is not None and not self._grave:
+        if self.traffic is not None and not self.breach.latched:
             self.traffic.add(process, ok, bad, at_s)
 
     def tick(self, now_s: float) -> None:
         """Weighs reports; gives up on path failures that found no witness: they stay unknown."""
         if self.traffic is not None:
             self.traffic.weigh(now_s)
-            if self.traffic.breached(now_s) and not self._grave and self.last is not None:
+            if self.traffic.breached(now_s) and not self.breach.latched and self.last is not None:
                 self.traffic.believed()
                 self._latch(self.last, by_reports=True)
         while self._waiting and now_s - self._waiting[0].ended_s > self.rules.witness_within_s:
@@ -161,16 +157,15 @@ class Tracker:
         self._forgotten.update(id for id, sample in self._flight.items() if sample is None)
         self._flight.clear()
         self._waiting.clear()
-        self._newest.clear()
+        self._lately.clear()
         self.account.forget()
         self.good_in_a_row = 0
         self.breach.score = 0
         if self.traffic is not None:
             self.traffic.reset()
-        if not self._grave:
+        if not self.breach.latched:
             for evidence in self.evidence:
-                if evidence.objective.name not in self.breach.latched:
-                    evidence.reset()
+                evidence.reset()
 
     def _release(self) -> None:
         while self._flight:
@@ -189,11 +184,11 @@ class Tracker:
     def _judge(self, sample: Sample) -> None:
         self.last = sample
         self.limits = sample.limits or self.limits
-        ok = sample.outcome is Outcome.OK
+        ok = sample.ok
         fault = Fault.NONE if ok else sample.fault
         if fault is Fault.ACCOUNT:
             self.good_in_a_row = 0
-            self._newest.clear()
+            self._lately.append(Ended(sample.started_s, sample.ended_s, False, None))
             if self.account.refused(sample):
                 self.changes.append(Change.ACCOUNT)
             return
@@ -202,15 +197,14 @@ class Tracker:
                 self._canary_told = True
                 self.changes.append(Change.CANARY)
             return
-        bad = only_told = breached = False
+        bad = breached = False
         for evidence in self.evidence:
             was_bad = evidence.event(sample)
             if was_bad:
-                told = evidence.objective.name in self.rules.alert_only
-                bad, only_told = bad or not told, only_told or told
+                bad = True
             if evidence.detector.breached:
                 breached = True
-            if evidence is self._availability and was_bad is not None and self.traffic is not None:
+            if self.traffic is not None and was_bad is not None and _is_availability(evidence):
                 self.traffic.canary(was_bad, sample.started_s)
         if ok:
             self._canary_told = False
@@ -220,27 +214,23 @@ class Tracker:
             if self.account.settle():
                 self.changes.append(Change.ACCOUNT_WELL)
             self._learn(sample.phases.first_text_s)
-        wrong = fault is Fault.QUALITY
-        if wrong:
-            self.quality = (1 - MOVING) * (self.quality or 0.0)
+        elif fault is Fault.QUALITY:
+            self.quality = _moving(self.quality, 0.0)
         good = ok and not bad
-        if bad or good or wrong:
-            self._newest.append(Ended(sample.ended_s, good, sample.phases.first_text_s, wrong))
         if bad or good:
+            self._lately.append(
+                Ended(sample.started_s, sample.ended_s, good, sample.phases.first_text_s)
+            )
             self.good_in_a_row = self.good_in_a_row + 1 if good else 0
         if self.breach.latched or self.breach.resumed:
-            self._recover(sample, good, bad, only_told)
+            self._recover(sample, good, bad)
         if breached:
             self._latch(sample)
 
     def _learn(self, first_s: float | None) -> None:
-        quality, before_s = self.quality, self.latency_s
-        self.quality = 1.0 if quality is None else quality + MOVING * (1.0 - quality)
+        self.quality = _moving(self.quality, 1.0)
         if first_s:
-            log_s = math.log(first_s)
-            if before_s:
-                before = math.log(before_s)
-                log_s = before + MOVING * (log_s - before)
+            log_s = _moving(math.log(self.latency_s) if self.latency_s else None, math.log(first_s))
             self.latency_s = math.exp(log_s)
 
     def _latch(self, sample: Sample, *, by_reports: bool = False) -> None:
@@ -250,31 +240,25 @@ class Tracker:
         if names <= self.breach.latched:
             return
         first = not self.breach.latched
-        # What moves a flag begins anew, whatever was told before.
-        graver = not self._grave and bool(names - self.rules.alert_only)
-        self.breach.latch(names, sample.ended_s)
+        began = [e.since_s for e in self.evidence if e.since_s is not None]
+        self.breach.latch(names, min(began, default=sample.started_s), sample.ended_s)
         self.breach.why = self._clauses()
-        if first or graver:
-            known = self._moving if graver else self.evidence
-            sinces = [e.since_at for e in known if e.since_at is not None]
+        if first:
+            sinces = [e.since_at for e in self.evidence if e.since_at is not None]
             if by_reports and self.traffic is not None and self.traffic.since_s is not None:
                 self.breach.why = self.traffic.clause(agreed=True)
                 sinces.append(self.traffic.since_s + sample.started_at - sample.started_s)
             self.breach.onset_at = min(sinces, default=sample.started_at)
-            self.breach.score = 0
             self.changes.append(Change.BREACHED)
 
-    def _recover(self, sample: Sample, good: bool, bad: bool, only_told: bool) -> None:
+    def _recover(self, sample: Sample, good: bool, bad: bool) -> None:
         if bad:
             self.breach.went_badly(self._clauses())
-        elif only_told and not self._grave:
-            # Beside a breach that moves a flag it says nothing: some of it is allowed for ever.
-            self.breach.went_badly(self._clauses(), costs=TOLD_COSTS)
-        elif good and self.breach.went_well():
+        elif good and self.breach.went_well(sample.started_s):
             self.changes.append(Change.RECOVERING)
         if self.breach.score < self._recovered_at:
             return
-        self.breach.end(sample.ended_s, waits=bool(self._grave))
+        self.breach.end(sample.ended_s)
         for evidence in self.evidence:
             evidence.reset()
         if self.traffic is not None:
@@ -299,20 +283,8 @@ class Tracker:
     @property
     def level(self) -> float:
         """How near a breach is, over all objectives: 0 to 1."""
-        return self._level(self.evidence)
-
-    @property
-    def moving_level(self) -> float:
-        """The same, over those objectives that may move a flag."""
-        return self._level(self._moving)
-
-    def _level(self, evidences: Sequence[Evidence]) -> float:
-        worst = 0.0 if self.traffic is None else self.traffic.level
-        for evidence in evidences:
-            level = evidence.detector.level
-            if level > worst:
-                worst = level
-        return worst
+        canaries = max((evidence.detector.level for evidence in self.evidence), default=0.0)
+        return canaries if self.traffic is None else max(canaries, self.traffic.level)
 
     @property
     def path_pending(self) -> bool:
@@ -325,30 +297,7 @@ class Tracker:
 
     @property
     def suspect(self) -> bool:
-        # What has been told already is not looked at more closely.
-        told = self.breach.latched and not self._grave
-        level = self.moving_level if told else self.level
-        return level > 0 or self.path_pending or self.account.suspect
-
-    @property
-    def _grave(self) -> frozenset[str]:
-        return self.breach.latched - self.rules.alert_only
-
-    @property
-    def grave(self) -> frozenset[str]:
-        """Of `breached`: what may move a flag."""
-        return self.breached - self.rules.alert_only
-
-    @property
-    def only_wrong(self) -> bool:
-        """In breach by its answers alone."""
-        return self.breach.latched == {"quality"}
-
-    @property
-    def wrong(self) -> bool:
-        """Its answers are wrong: a breach, or all that is known."""
-        newest = self._newest
-        return "quality" in self.breach.latched or (bool(newest) and all(e.wrong for e in newest))
+        return self.level > 0 or self.path_pending or self.account.suspect
 
     @property
     def breached(self) -> frozenset[str]:
@@ -384,36 +333,51 @@ class Tracker:
             explained = f", {worst.detector.explain()}" if worst.detector.level > 0 else ""
             return Health.SUSPECT, f"{self._clauses()}{explained}"
         if self.last.fault is Fault.CAPACITY:
-            return Health.OK, f"last canary rate limited; {self._newest_said()}"
-        return Health.OK, self._newest_said()
+            return Health.OK, f"last canary rate limited; {self.proof()} good"
+        return Health.OK, f"{self.proof()} good"
 
-    def _newest_said(self) -> str:
-        """ "4 of 4 good, slowest first text 0.9 s"; "good" never stands beside a wrong answer."""
-        wrong = sum(ended.wrong for ended in self._newest)
-        if wrong:
-            return f"{wrong} of {len(self._newest)} answers wrong"
-        counted, comma, more = self.proof().partition(", ")
-        return f"{counted} good{comma}{more}"
+    def _newest(self) -> list[Ended]:
+        """Those that a proof goes by."""
+        lately = self._lately
+        return [lately[index] for index in range(-min(PROOF, len(lately)), 0)]
+
+    def lately(self, now_s: float, *, serving: bool) -> Counts:
+        """Canaries of the last minutes.
+
+        While it is serving: of the trouble alone. Else: since the recovery from it began.
+        """
+        trouble_s = self.breach.since_s if self.breach.latched else -math.inf
+        if self.account.kind is not None:
+            trouble_s = self.account.since_s
+        from_s = max(now_s - LATELY_S, trouble_s if serving else self.breach.recovering_s)
+        ended = takewhile(lambda ended: ended.started_s >= from_s, reversed(self._lately))
+        went_well = [ended.good for ended in ended]
+        return Counts(sum(went_well), len(went_well) - sum(went_well))
+
+    def failed_ago_s(self, now_s: float) -> float:
+        """How long ago the last canary but one that failed was started: one alone says little."""
+        starts = (ended.started_s for ended in reversed(self._lately) if not ended.good)
+        return now_s - next(islice(starts, 1, None), -math.inf)
 
     def recent_bad(self) -> bool:
         """One of the newest canaries was not good, whoever's fault that was."""
         last_bad = self.last is not None and not self.last.ok
-        return last_bad or self.path_pending or any(not ended.good for ended in self._newest)
+        return last_bad or self.path_pending or not all(ended.good for ended in self._newest())
 
     def proven(self, now_s: float) -> bool:
         """The newest four canaries were good and fresh."""
-        whole = len(self._newest) == PROOF and all(ended.good for ended in self._newest)
+        newest = self._newest()
+        whole = len(newest) == PROOF and all(ended.good for ended in newest)
         last_ok = self.last is not None and self.last.ok and not self._waiting
-        fresh = whole and now_s - self._newest[0].ended_s <= self.rules.proof_age_s
-        return fresh and last_ok and not self.breached
+        fresh = whole and now_s - newest[0].ended_s <= self.rules.proof_age_s
+        return fresh and last_ok and self.account.kind is None
 
     def proof(self) -> str:
         """ "4 of 4, slowest first text 0.9 s"."""
-        good = [ended for ended in self._newest if ended.good]
+        newest = self._newest()
+        good = [ended for ended in newest if ended.good]
         slowest = max((e.first_text_s for e in good if e.first_text_s is not None), default=None)
-        counted = f"{len(good)} of {len(self._newest)}"
-        if wrong := sum(ended.wrong for ended in self._newest):
-            return f"{counted}, {wrong} answered wrongly"
+        counted = f"{len(good)} of {len(newest)}"
         if slowest is not None:
             return f"{counted}, slowest first text {say_duration(slowest)}"
         if self.last is not None and not self.last.ok:
@@ -450,3 +414,11 @@ class Tracker:
         self.breach.inherit(old.breach, {evidence.objective.name for evidence in self.evidence})
         # Canaries of the old configuration say nothing here.
         self._forgotten = old._forgotten | {id for id, s in old._flight.items() if s is None}
+
+
+def _is_availability(evidence: Evidence) -> bool:
+    return evidence.objective.name == "availability"
+
+
+def _moving(average: float | None, value: float, weight: float = 0.1) -> float:
+    return value if average is None else average + weight * (value - average)

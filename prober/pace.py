@@ -11,8 +11,6 @@ SUSPICION_SLOW_S = 3600.0
 SLOWER = 5
 BUCKET = 400
 WATCH_S = 600.0
-# A score from which a provider in breach is looked at fast.
-SIGNS_OF_RECOVERY = 3
 # A hang must not hold back the next look at a suspect, nor a slow answer the next proof.
 OVERLAP = 4
 
@@ -39,6 +37,7 @@ class Need:
     Attributes:
         suspect_for_s: how long it has been under suspicion; None: it is not.
         latched: in breach or in account trouble; `score` says how far it has come back.
+        awaited: the primary has to be left, and this one is weighed for it.
         proving: a decision waits for its proof, or soon will.
         watched: just became the primary.
         witness: another provider's path failure waits for it.
@@ -47,6 +46,7 @@ class Need:
     suspect_for_s: float | None = None
     latched: bool = False
     score: int = 0
+    awaited: bool = False
     proving: bool = False
     watched: bool = False
     witness: bool = False
@@ -62,14 +62,15 @@ def pace(need: Need, interval_s: float, suspect_interval_s: float) -> Pace:
     """The interval to the next canary.
 
     Suspicion may be fast for ten minutes, then slower for an hour, then the base interval; a
-    provider in breach is looked at slowly until it shows signs of life.
+    provider in breach is looked at slowly until it shows signs of life, sooner where it is awaited.
     """
     fast = suspect_interval_s
     slow = min(interval_s, SLOWER * suspect_interval_s)
     if need.proving:
         return Pace(fast, Purpose.PROOF)
     if need.latched:
-        return Pace(fast if need.score >= SIGNS_OF_RECOVERY else slow, Purpose.RECOVERY)
+        soon = need.score >= 3 or need.awaited
+        return Pace(fast if soon else slow, Purpose.RECOVERY)
     if need.suspect_for_s is not None:
         if need.suspect_for_s < SUSPICION_FAST_S:
             return Pace(fast, Purpose.SUSPICION)

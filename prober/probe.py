@@ -33,7 +33,6 @@ MAX_DETAIL = 300
 MAX_ERROR_BYTES = 64 * 1024
 # Nobody can guess what the next canary asks.
 CHANCE = SystemRandom()
-WITHOUT_COUNTS = "set stream_options = false for this provider"
 # After its end marker an answer has this long to close, so that the connection can be kept.
 CLOSING_S = 0.5
 
@@ -174,7 +173,7 @@ class _Run:
         except TimeoutError:
             if self._refused:
                 return self._refusal()
-            if self.transcript.ended:
+            if self.transcript.terminal:
                 return self._conclude()
             if not self._ready:
                 return Outcome.TIMEOUT_FIRST_TEXT, f"no credentials in {first_s:g} s"
@@ -186,8 +185,6 @@ class _Run:
         except TROUBLE as error:
             if self._refused:
                 return self._refusal()
-            if self.transcript.ended:  # what breaks after the answer is not the answer's fault
-                return self._conclude()
             return self._strange() or translate(error, answered=self.status is not None)
 
     async def _request(self) -> Request:
@@ -261,15 +258,13 @@ class _Run:
             if count > plan.max_bytes:
                 transcript.too_large(plan.max_bytes)
                 return
+            had_text = transcript.first_text_s is not None
             for event in reader.feed(data):
                 transcript.take(event, at_s)
-            texted = transcript.first_text_s is not None
-            limit = began + (plan.timeout_s if texted else plan.first_text_timeout_s)
-            if transcript.over(self.canary):
-                since_s = at_s - (transcript.terminal_s or at_s)
-                limit = min(limit, loop.time() - since_s + CLOSING_S)
-            if limit != deadline.when():
-                deadline.reschedule(limit)
+            if transcript.terminal:
+                deadline.reschedule(min(deadline.when() or 0.0, loop.time() + CLOSING_S))
+            elif transcript.first_text_s is not None and not had_text:
+                deadline.reschedule(began + plan.timeout_s)
         for event in reader.close():
             transcript.take(event, self.now_s())
 
@@ -308,8 +303,6 @@ class _Run:
             why = f"HTTP {self.status}, redirected to {host}; canaries follow nobody: see base_url"
             return Outcome.SERVER_ERROR, why
         failure = ADAPTERS[self.plan.api].classify(self.status or 0, body, headers, self.plan.rules)
-        if "stream_options" in failure.detail:
-            return failure.outcome, f"{failure.detail[:200]}; {WITHOUT_COUNTS}"
         return failure.outcome, failure.detail
 
     async def _trace(self, name: str, info: dict[str, Any]) -> None:

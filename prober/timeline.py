@@ -280,6 +280,6 @@ def note_of(decision: Decision, *, observing: bool) -> Note | None:
         return Note(Kind.WOULD_FAIL_OVER, f"would/{target}", said)
     if decision.alarm is not None:
         return Note(Kind.HELD, f"held/{decision.alarm}", f"held: {decision.reason}")
-    if decision.action is Action.PROVE and decision.kind in ("failover", "planned"):
+    if decision.action is Action.PROVE and decision.leaves:
         return Note(Kind.PROVING, f"proving/{target}", f"proving {target} before moving to it")
     return None

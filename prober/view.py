@@ -9,10 +9,11 @@ from prober.clock import in_hours
 from prober.config import Provider
 from prober.route import RouteState, Standing
 from switch.flag import Candidate, Health
-from switch.target import Bar, ProviderView, View
+from switch.target import NO_COUNTS, Bar, ProviderView, View
 from switch.votes import agree
 
 DAY_MS = 86_400_000
+UNWELL = (Health.BREACHED, Health.RECOVERING, Health.INELIGIBLE)
 
 
 def view_of(state: RouteState, standing: Standing) -> View:
@@ -25,7 +26,7 @@ def view_of(state: RouteState, standing: Standing) -> View:
     elif standing.blind:
         holding = "blind: our own network seems to be gone"
     elif state.tally is not None and (by := state.tally.outvoted_by):
-        holding = f"{' and '.join(by)} go by other settings than {state.tally.own}, and are more"
+        holding = f"{' and '.join(by)} go by other routes than {state.tally.own}, and are more"
     elif state.flag is None and not state.may_seed:
         holding = "no flag yet; waiting for the other vantages' votes"
     providers = own_views(state, standing)
@@ -62,6 +63,7 @@ def own_views(state: RouteState, standing: Standing) -> tuple[ProviderView, ...]
 
 def _provider(state: RouteState, provider: Provider, standing: Standing) -> ProviderView:
     tracker = state.trackers[provider.name]
+    is_primary = provider.name == state.primary
     health, why = tracker.health(standing.now_s)
     announced, drained = _announced(state, provider.name, standing.now_ms / 1000)
     if provider.name in state.maintained:
@@ -69,10 +71,12 @@ def _provider(state: RouteState, provider: Provider, standing: Standing) -> Prov
     elif provider.name in standing.shut:
         health, why = Health.INELIGIBLE, standing.shut[provider.name]
     elif provider.name in standing.spent and not tracker.breached:
-        is_primary = provider.name == state.primary
         health = Health.UNKNOWN if is_primary else Health.INELIGIBLE
         why = "its canary budget is spent for today"
-    if health is Health.RECOVERING and provider.name == state.primary:
+    elif health is Health.BREACHED and not is_primary and tracker.breach.returning:
+        health = Health.RECOVERING
+        why = f"{tracker.good_in_a_row} good in a row just now; {why}"
+    if health is Health.RECOVERING and is_primary:
         why = f"good again: {tracker.proof()}"  # its dwell is for coming, not for staying
     return ProviderView(
         name=provider.name,
@@ -82,6 +86,12 @@ def _provider(state: RouteState, provider: Provider, standing: Standing) -> Prov
         proven=tracker.proven(standing.now_s),
         recent_bad=tracker.recent_bad(),
         proof=tracker.proof(),
+        # Looked at each second, and asked for by a last resort alone.
+        lately=tracker.lately(standing.now_s, serving=is_primary)
+        if health in UNWELL
+        else NO_COUNTS,
+        failed_ago_s=tracker.failed_ago_s(standing.now_s) if is_primary else math.inf,
+        recovering_for_s=standing.now_s - tracker.breach.recovering_s,
         good_in_a_row=tracker.good_in_a_row,
         residency=frozenset(provider.residency),
         domains=domains_of(provider),

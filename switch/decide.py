@@ -10,14 +10,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 
 from switch.flag import Flag, Flip, Health, Mode, Op, Pin, say_duration
 from switch.target import (
+    LATELY_S,
     Policy,
     ProviderView,
     View,
     Weighed,
     choose,
+    clearly_better,
+    last_resort,
     listed,
     refused_by_residency,
 )
@@ -48,6 +52,7 @@ class Alarm(StrEnum):
     PAUSED_WHILE_BAD = "paused_while_bad"
 
 
+FAILOVERS = ("failover", "last_resort")
 LEAVING = (Alarm.NO_CANDIDATE, Alarm.WOULD_FAIL_OVER, Alarm.FROZEN)
 
 
@@ -56,8 +61,8 @@ class Decision:
     """What to do, and why in one sentence.
 
     Attributes:
-        kind: of a flip, of its proof and of the want of a target: "failover", "failback",
-            "planned" or "pin".
+        kind: of a flip, of its proof and of the want of a target: "failover", "last_resort",
+            "failback", "planned" or "pin".
         weighed: each candidate but the primary, with why it would be taken or refused.
     """
 
@@ -67,6 +72,11 @@ class Decision:
     kind: str = ""
     alarm: Alarm | None = None
     weighed: tuple[Weighed, ...] = ()
+
+    @property
+    def leaves(self) -> bool:
+        """Whether the primary should be left; one that could go home is not failing."""
+        return self.kind in (*FAILOVERS, "planned") or self.alarm in LEAVING
 
 
 def decide(view: View, policy: Policy) -> Decision:
@@ -96,12 +106,10 @@ def _bootstrap(view: View, policy: Policy) -> Decision:
         return _hold("paused by an operator")
     choice = choose(view, policy, leaving=None)
     if choice.target is None:
-        reason = "no flag yet, and no candidate can be proven"
-        return _hold(f"{reason}{_unproven(view.providers)}", weighed=choice.weighed)
+        return _hold("no flag yet, and no candidate can be proven", weighed=choice.weighed)
     name = choice.target.name
     if not choice.target.proven:
-        known = _unproven((choice.target,)) if choice.target.recent_bad else ""
-        reason = f"no flag yet; proving {name} first{known}"
+        reason = f"no flag yet; proving {name} first"
         return Decision(Action.PROVE, reason, name, weighed=choice.weighed)
     return Decision(
         Action.SEED,
@@ -111,22 +119,12 @@ def _bootstrap(view: View, policy: Policy) -> Decision:
     )
 
 
-def _unproven(providers: Sequence[ProviderView]) -> str:
-    """ "; a is not proven: 12 of 12 answers wrong in 61 s"."""
-    return "".join(f"; {p.name} is not proven: {p.why}" for p in providers if p.why)
-
-
 def _paused(free: Decision) -> Decision:
     """Nothing moves; but a primary that should be left is news all the same."""
-    if not _leaves(free):
+    if not free.leaves:
         return _hold("paused by an operator", weighed=free.weighed)
     reason = f"paused by an operator; otherwise: {free.reason}"
     return _hold(reason, Alarm.PAUSED_WHILE_BAD, free.weighed)
-
-
-def _leaves(decision: Decision) -> bool:
-    """Whether the primary should be left; one that could go home is not failing."""
-    return decision.kind in ("failover", "planned") or decision.alarm in LEAVING
 
 
 def _pinned(view: View, policy: Policy, pin: Pin) -> Decision:
@@ -140,7 +138,7 @@ def _pinned(view: View, policy: Policy, pin: Pin) -> Decision:
             return _hold(f"{pinned}, but {pin.provider} is not allowed here ({refusal})")
         return Decision(Action.FLIP, pinned, pin.provider, kind="pin")
     free = _unpinned(view, policy, view.flag)
-    if not _leaves(free):
+    if not free.leaves:
         return _hold(pinned, weighed=free.weighed)
     told = f"would flip to {free.target}" if free.target else "no candidate could take over"
     return _hold(
@@ -173,9 +171,6 @@ def _unpinned(view: View, policy: Policy, flag: Flag) -> Decision:
         reason = f"{primary.name} breached {listed(kinds)}: {primary.why}"
         return _leave(view, policy, primary, reason, planned=False, kinds=kinds)
     if bad:
-        home = _failback(view, policy, flag, primary)
-        if home.action is not Action.HOLD and primary.health is Health.BREACHED:
-            return home  # a breach that moves no flag keeps none from going home
         reason = f"{primary.name} is {primary.health} ({primary.why}), which flip_on does not name"
         alarm = Alarm.BREACH_STAYS if primary.health is Health.BREACHED else None
         return _hold(reason, alarm, choose(view, policy, primary).weighed)
@@ -199,6 +194,10 @@ def _leave(
     kind = "planned" if planned else "failover"
     choice = choose(view, policy, primary, faster=bool(kinds) and kinds <= LATENCY)
     target = choice.target
+    if outage and primary is not None and (target is None or target.doubtful):
+        resort = last_resort(view, policy, primary)
+        if resort is not None:
+            return _leave_for(view, policy, primary, resort, reason, choice.weighed)
     if target is None:
         text = f"{reason}; no candidate is fit"
         return Decision(
@@ -233,6 +232,56 @@ def _leave(
         target.name,
         kind=kind,
         weighed=choice.weighed,
+    )
+
+
+def _leave_for(
+    view: View,
+    policy: Policy,
+    primary: ProviderView,
+    resort: ProviderView,
+    reason: str,
+    weighed: tuple[Weighed, ...],
+) -> Decision:
+    """No candidate is fit, and one has just recovered: taken once it is clearly the better one.
+
+    Its dwell holds for going home, not for the way out.
+    """
+    kind, late = "last_resort", view.leaving_for_ms > 30_000
+    clearly = clearly_better(resort, primary)
+    counted = f"{resort.lately.good} of {sum(resort.lately)} good since it began to recover"
+    if not (clearly and resort.proven):
+        # Looked at closely, but not for ever: the longer it takes, the less it is worth.
+        looking = clearly or resort.recovering_for_s <= LATELY_S
+        doubt = "proving it first" if clearly else "not clearly better yet"
+        return Decision(
+            Action.PROVE if looking else Action.HOLD,
+            f"{reason}; as a last resort {resort.name}, {counted}: {doubt}",
+            resort.name,
+            kind=kind,
+            alarm=Alarm.NO_CANDIDATE if late or not looking else None,
+            weighed=weighed,
+        )
+    whole = f"{reason}; no candidate is healthy: {resort.name} as a last resort, {counted}"
+    if view.mode is Mode.PROPOSE:
+        return Decision(
+            Action.HOLD, whole, resort.name, alarm=Alarm.WOULD_FAIL_OVER, weighed=weighed
+        )
+    if view.frozen_until > view.now_ms and _resort_left(view, policy):
+        for_s = (view.frozen_until - view.now_ms) / 1000
+        text = f"{whole}; frozen for {say_duration(for_s)}: the last one had to be left again"
+        return Decision(Action.HOLD, text, resort.name, alarm=Alarm.FROZEN, weighed=weighed)
+    return Decision(Action.FLIP, whole, resort.name, kind=kind, weighed=weighed)
+
+
+def _resort_left(view: View, policy: Policy) -> bool:
+    """Whether a last resort failed, and was left, within the freeze window."""
+    moves = (flip for flip in view.flips if flip.moved)
+    return any(
+        taken.kind == "last_resort"
+        and left.kind in FAILOVERS
+        and view.now_ms - left.at_ms <= policy.freeze_window_ms
+        for taken, left in pairwise(moves)
     )
 
 
@@ -307,7 +356,7 @@ def frozen_until(flips: Sequence[Flip], policy: Policy, acknowledged_ms: int = 0
     passed twice, or an operator has acknowledged it since. Flips by plan (a drain) are not
     counted: a provider that breaks just after its maintenance must be left at once.
     """
-    flapping = (f for f in flips if f.automatic and f.evidence.get("kind") != "planned")
+    flapping = (f for f in flips if f.automatic and f.kind != "planned")
     times = [flip.at_ms for flip in flapping if flip.at_ms > acknowledged_ms]
     until = 0
     for last in range(policy.max_flips - 1, len(times)):

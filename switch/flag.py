@@ -205,6 +205,11 @@ class Flip:
     def automatic(self) -> bool:
         return self.op is Op.AUTO and self.moved
 
+    @property
+    def kind(self) -> str:
+        """Of a decision's flips: "failover", "last_resort", "failback", "planned" or "pin"."""
+        return str(self.evidence.get("kind") or "")
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from switch.flag import Flag, Flip, Health, Mode, Pin, say_duration
 
 # A slow primary is left only for one that is clearly faster.
 FASTER_BY = 0.7
+# How clearly better than the primary a last resort must be: 22,000 to 1, in nats.
+CLEARLY_BETTER = 10.0
+# How far back "lately" goes.
+LATELY_S = 600.0
+
+
+class Counts(NamedTuple):
+    """Canaries that ended lately."""
+
+    good: int = 0
+    bad: int = 0
+
+
+NO_COUNTS = Counts()
 
 
 class Bar(StrEnum):
@@ -39,6 +55,10 @@ class ProviderView:
         proven: its newest four canaries were good and are at most 15 s old.
         recent_bad: one of its newest four canaries was not good.
         proof: the newest canaries as a clause ("4 of 4, slowest first text 0.9 s").
+        lately: its canaries of the last ten minutes; of the primary those of its trouble, of a
+            recovering one those of its recovery.
+        failed_ago_s: since the last canary but one that failed was started.
+        recovering_for_s: since the first good canary of its recovery was started.
         good_in_a_row: good canaries since the last bad one.
         domains: failure domains, its key's and account's included.
         latency_s: typical time to first text; quality: share of right answers.
@@ -57,6 +77,9 @@ class ProviderView:
     proven: bool = False
     recent_bad: bool = False
     proof: str = ""
+    lately: Counts = NO_COUNTS
+    failed_ago_s: float = math.inf
+    recovering_for_s: float = math.inf
     good_in_a_row: int = 0
     residency: frozenset[str] = frozenset()
     domains: frozenset[str] = frozenset()
@@ -69,6 +92,11 @@ class ProviderView:
     regional: str = ""
     ineligible: Bar = Bar.ACCOUNT
     free_ms: int = 0
+
+    @property
+    def doubtful(self) -> bool:
+        """One of its newest canaries was not good, so that it cannot be proven for now."""
+        return self.recent_bad and not self.proven
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,12 +222,49 @@ def choose(
     order = {provider.name: place for place, provider in enumerate(view.providers)}
 
     def rank(provider: ProviderView) -> tuple[bool, bool, bool, float, int]:
-        doubtful = provider.recent_bad and not provider.proven
         apart = provider.domains.isdisjoint(shared)
         preference = _preference(provider, policy.prefer)
-        return doubtful, not apart, bool(provider.short), preference, order[provider.name]
+        return provider.doubtful, not apart, bool(provider.short), preference, order[provider.name]
 
     return Choice(min(fit, key=rank, default=None), tuple(weighed))
+
+
+def last_resort(view: View, policy: Policy, leaving: ProviderView) -> ProviderView | None:
+    """Of the candidates that are recovering, the one that did best lately."""
+    fit = [
+        provider
+        for provider in view.providers
+        if provider.name != leaving.name and _barred(provider, policy)[0] is Bar.DWELL
+    ]
+    return max(fit, key=lambda provider: better_by(provider.lately, leaving.lately), default=None)
+
+
+def clearly_better(resort: ProviderView, primary: ProviderView) -> bool:
+    """Whether a recovering candidate does better than a failing primary, beyond doubt.
+
+    One that failed no more since the other recovered has come back with it: what ailed both is
+    over (our own network, a gateway), and nobody has to move.
+    """
+    still = primary.failed_ago_s < resort.recovering_for_s
+    return still and better_by(resort.lately, primary.lately) >= CLEARLY_BETTER
+
+
+def better_by(one: Counts, other: Counts) -> float:
+    """How clearly fewer of `one`'s canaries fail than of `other`'s, in nats; 0 if not fewer.
+
+    The log likelihood of two shares over that of a common one (Wilks 1938; half of G squared).
+    """
+    one_n, other_n = sum(one), sum(other)
+    if one.bad * other_n >= other.bad * one_n:
+        return 0.0
+    both = Counts(one.good + other.good, one.bad + other.bad)
+    return _log_likelihood(one) + _log_likelihood(other) - _log_likelihood(both)
+
+
+def _log_likelihood(counts: Counts) -> float:
+    """Of what was counted, under the share that was counted."""
+    total = sum(counts)
+    return sum(n * math.log(n / total) for n in counts if n)
 
 
 def _preference(provider: ProviderView, prefer: str) -> float:

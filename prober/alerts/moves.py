@@ -18,6 +18,7 @@ def failed_over(
     failback: str,
     incident: int | None,
     planned: bool = False,
+    last_resort: bool = False,
 ) -> Event:
     at = flip.at_ms / 1000
     stays = (
@@ -41,6 +42,10 @@ def failed_over(
         [
             f"Why: {_canaries_of(flip.from_provider, plain(why, 400))}{begun}.",
             f"Now: {flip.to_provider} {proof}. {_readers(told)} told.",
+            f"Nobody was healthy: {flip.to_provider} is the last resort. It is only just "
+            "recovering, and I look at it closely."
+            if last_resort
+            else "",
             f"**Nothing to do.** {stays}",
             "" if planned or not force else f"Force back (still failing): {force}",
         ],

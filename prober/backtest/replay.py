@@ -269,7 +269,7 @@ class Replay:
 
     def _wanted(self, decision: Decision, at: float) -> None:
         """Remembers since when the primary should have been left."""
-        proving = decision.action is Action.PROVE and decision.kind == "failover"
+        proving = decision.action is Action.PROVE and decision.kind in ("failover", "last_resort")
         if not (proving or decision.alarm is Alarm.NO_CANDIDATE):
             self._give_up_wish()
         elif self._wish is None:

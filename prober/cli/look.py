@@ -147,7 +147,7 @@ def _show_route(found: Setup, route: dict[str, Any]) -> None:
         out.print(
             f"  [yellow]pinned by {escape(pin['owner'])} until {end}: {escape(pin['reason'])}[/]"
         )
-    _show_obstacles(found, route, "  ")
+    _show_freeze(found, route, "  ")
     if drill := _drill_line(found, route):
         out.print(f"  {drill}", markup=False)
     table = Table(box=None, pad_edge=False, padding=(0, 2), show_header=False)
@@ -165,10 +165,7 @@ def _show_route(found: Setup, route: dict[str, Any]) -> None:
     out.print(table)
 
 
-def _show_obstacles(found: Setup, route: dict[str, Any], indent: str) -> None:
-    """What keeps the flag from moving, besides a pin: settings that differ, a freeze."""
-    for line in route["differences"]:
-        out.print(f"{indent}[yellow]{escape(line)}[/]")
+def _show_freeze(found: Setup, route: dict[str, Any], indent: str) -> None:
     if route["frozen_until"]:
         until = say_time(found.config, route["frozen_until"])
         out.print(f"{indent}[yellow]Frozen until {until}[/]: no failback, and no flip but out of "
@@ -181,9 +178,8 @@ def _provider_notes(provider: dict[str, Any]) -> list[str]:
         notes.append(f"[dim]room: {escape(room['short'])}[/]")
     if reports := provider.get("reports"):
         notes.append(f"[dim]reports: {escape(reports)}[/]")
-    notes += [
-        f"[yellow]{escape(said)}[/]" for key in ("retried", "advice") if (said := provider.get(key))
-    ]
+    if retried := provider.get("retried"):
+        notes.append(f"[yellow]{escape(retried)}[/]")
     if (model := provider.get("model")) and model["warning"]:
         notes.append(f"[yellow]{escape(cut(model['warning']))}[/]")
     return notes
@@ -261,12 +257,12 @@ def _show_why(found: Setup, said: dict[str, Any]) -> None:
         out.print(f"Incident {number} is open: prober incident show {number}", markup=False)
     if said["redis"] != "ok":
         out.print(f"[red]Redis: {escape(said['redis'])}[/]")
-    _show_obstacles(found, said, "")
+    _show_freeze(found, said, "")
     out.print()
     for provider in said["providers"]:
         _show_evidence(provider, primary=provider["name"] == said["primary"])
     if said["candidates"]:
-        out.print("\nIf it had to leave now:" if said["primary"] else "\nFor a first flag:")
+        out.print("\nIf it had to leave now:")
         for candidate in said["candidates"]:
             mark = "[green]yes[/]" if candidate["eligible"] else "[red]no [/]"
             out.print(f"  {mark} {candidate['name']}: {escape(cut(candidate['why']))}")
@@ -289,8 +285,6 @@ def _show_evidence(provider: dict[str, Any], *, primary: bool) -> None:
         out.print(f"    reports: {reports}", markup=False)
     if retried := provider.get("retried"):
         out.print(f"    gateway: {retried}", markup=False)
-    if advice := provider.get("advice"):
-        out.print(f"    hint: {advice}", markup=False)
 
 
 def history(

@@ -136,6 +136,28 @@ async def test_all_bad_stays_and_pages_then_leaves_once_one_passes(
         await until(lambda: get(valkey) == "b", "it leaves as soon as it can")
 
 
+async def test_a_dead_primary_is_left_for_one_that_has_only_just_recovered(
+    tmp_path: Path, valkey: Valkey, emulator: Emulator, oncall: Hook
+) -> None:
+    path = write_config(
+        tmp_path / "prober.toml", emulator=emulator.url, redis=valkey.url, healthy_for="10m"
+    )
+    async with running(path) as daemon:
+        await until(lambda: get(valkey) == "a")
+        emulator.set_faults(api="anthropic", error_share=1.0, status=529)
+        await until(lambda: get(valkey) == "b")
+        emulator.reset()
+        breach = daemon.judge.states["chat"].trackers["a"].breach
+        await until(
+            lambda: not breach.latched, "a has recovered, and may not serve for ten minutes"
+        )
+        emulator.set_faults(api="openai", error_share=1.0, status=503)
+        await until(lambda: get(valkey) == "a", "the way out is taken all the same")
+        await until(lambda: any("chat failed over: b → a" in t for t in oncall.titles))
+    letter = next(one for one in oncall.letters if "b → a" in one["title"])
+    assert "a is the last resort" in letter["message"]
+
+
 async def test_mode_observe_writes_nothing_at_all(
     tmp_path: Path, valkey: Valkey, emulator: Emulator, oncall: Hook
 ) -> None:

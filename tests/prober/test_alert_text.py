@@ -72,6 +72,14 @@ def test_a_failover_reads_as_designed() -> None:
     assert (event.kind, event.key, event.route, event.at) == ("failed_over", "d2", "chat", AT)
 
 
+def test_a_last_resort_says_that_it_is_one() -> None:
+    lines = failed_over(last_resort=True).body.splitlines()
+    assert lines[2] == (
+        "Nobody was healthy: openai is the last resort. It is only just recovering, "
+        "and I look at it closely."
+    )
+
+
 def test_a_planned_move_has_no_lever_and_no_onset() -> None:
     event = failed_over(planned=True, since=None, told=1, incident=None, failback="auto")
     assert event.body.splitlines() == [

@@ -215,8 +215,55 @@ def test_a_429_counts_at_the_base_rate_only() -> None:
     track.ended(sample(Outcome.RATE_LIMITED, 12, base_rate=False))
     assert track.health(13) == (
         Health.OK,
-        "last canary rate limited; 4 of 4 good, slowest first text 0.5 s",
+        "last canary rate limited; 4 of 4, slowest first text 0.5 s good",
     )
     assert not track.proven(13)
     track.ended(sample(Outcome.RATE_LIMITED, 15, base_rate=True))
     assert track.breached == {"availability"}
+
+
+# -- how it did lately -------------------------------------------------------------------------
+
+
+def test_lately_counts_the_trouble_of_one_that_serves_and_the_recovery_of_another() -> None:
+    track = tracker(count=2)
+    good(track, 20, 0, every_s=30)
+    assert track.lately(600, serving=True) == track.lately(600, serving=False) == (20, 0)
+    for start_s in (600, 603, 606):
+        track.ended(sample(Outcome.OVERLOADED, start_s))
+    assert track.lately(608, serving=True) == (0, 3), "not the good ones before its onset"
+    assert not track.breach.returning
+    good(track, 4, 700)
+    assert track.lately(720, serving=True) == (4, 3)
+    assert track.lately(720, serving=False) == (4, 0)
+    assert track.breach.returning
+    assert track.proven(711)
+    good(track, 61, 712)
+    assert not track.breach.latched
+    assert track.lately(900, serving=False) == (65, 0)
+    assert track.lately(1400, serving=False) == (31, 0), "of the last ten minutes"
+
+
+def test_one_failure_alone_is_none_since_when_it_fails() -> None:
+    track = tracker(count=3)
+    track.ended(sample(Outcome.OVERLOADED, 0))
+    assert track.failed_ago_s(10) == float("inf")
+    track.ended(sample(Outcome.OVERLOADED, 3))
+    good(track, 2, 6)
+    assert track.failed_ago_s(10) == 10
+
+
+def test_a_bad_canary_ends_the_return_of_one_that_had_hardly_begun() -> None:
+    track = breached()
+    good(track, 10, 100)
+    assert track.breach.returning
+    track.ended(sample(Outcome.OVERLOADED, 140))
+    assert not track.breach.returning
+    assert not track.proven(142)
+
+
+def test_an_account_in_trouble_fails_from_the_canary_that_made_it_believed() -> None:
+    track = tracker()
+    good(track, 20, 0, every_s=30)
+    account_trouble(track, 600, 603, 606)
+    assert track.lately(608, serving=True) == (0, 3)

@@ -145,9 +145,7 @@ def test_the_sentence_names_every_kind_that_counts() -> None:
 # -- the target --------------------------------------------------------------------------------
 
 
-BARS = {
-    Health.BREACHED: Bar.BREACH, Health.INELIGIBLE: Bar.ACCOUNT, Health.RECOVERING: Bar.DWELL,
-}  # fmt: skip
+BARS = {Health.BREACHED: Bar.BREACH, Health.INELIGIBLE: Bar.ACCOUNT}
 
 
 @pytest.mark.parametrize("health", BARS)

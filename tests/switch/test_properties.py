@@ -11,11 +11,11 @@ from switch_views import HOUR, MINUTE, NOW, flipped, pin
 
 from switch.decide import LONG_HEALTHY, OUTAGE, Action, Decision, decide
 from switch.flag import Flag, Health, Mode, Op
-from switch.target import Policy, ProviderView, View
+from switch.target import CLEARLY_BETTER, Counts, Policy, ProviderView, View, better_by
 
 NAMES = ("a", "b", "c")
 KINDS = ("availability", "ttft", "quality", "auth", "quota_exhausted")
-UNFIT = (Health.BREACHED, Health.INELIGIBLE, Health.RECOVERING)
+UNFIT = (Health.BREACHED, Health.INELIGIBLE)
 
 bounded = settings(
     max_examples=400,
@@ -39,6 +39,9 @@ def a_provider(chance: Random, name: str) -> ProviderView:
         proven=chance.random() < 0.5,
         recent_bad=chance.random() < 0.3,
         proof="4 of 4",
+        failed_ago_s=chance.choice((3.0, 900.0)),
+        recovering_for_s=chance.choice((30.0, 300.0)),
+        lately=Counts(chance.choice((0, 4, 65)), chance.choice((0, 0, 4, 40))),
         good_in_a_row=chance.choice((0, 4, 19, 20, 90)),
         residency=some(chance, "eu", "us"),
         domains=some(chance, "x", "y"),
@@ -164,7 +167,38 @@ def test_a_target_is_configured_allowed_fit_and_proven(view: View, policy: Polic
         assert target.residency <= policy.residency
     if decision.kind != "pin":
         assert target.health not in UNFIT
-        assert target.proven is moves(decision)
+        assert target.proven or not moves(decision)
+        assert not target.proven or moves(decision) or decision.kind == "last_resort"
+
+
+@bounded
+@given(FREE, POLICIES)
+def test_only_the_last_resort_is_recovering_and_only_out_of_an_outage(
+    view: View, policy: Policy
+) -> None:
+    """Never onto a breached one, for slowness, or past a healthy one; and clearly better."""
+    decision = decide(view, policy)
+    target = view.provider(decision.target)
+    assume(target is not None and decision.kind != "pin" and moves(decision))
+    assert target is not None
+    assert (decision.kind == "last_resort") is (target.health is Health.RECOVERING)
+    if decision.kind != "last_resort":
+        return
+    assert view.flag is not None
+    primary = view.provider(view.flag.provider)
+    assert primary is not None
+    assert primary.health in (Health.BREACHED, Health.INELIGIBLE)
+    assert primary.breached & policy.flip_on & OUTAGE
+    assert primary.failed_ago_s < target.recovering_for_s
+    assert better_by(target.lately, primary.lately) >= CLEARLY_BETTER
+    healthy = (
+        p
+        for p in view.providers
+        if p.name != primary.name
+        and p.health in (Health.OK, Health.SUSPECT, Health.UNKNOWN)
+        and (not policy.residency or (p.residency and p.residency <= policy.residency))
+    )
+    assert all(p.doubtful for p in healthy), "it was the last one"
 
 
 @bounded
@@ -233,7 +267,7 @@ def test_a_freeze_never_blocks_the_way_out_of_an_outage(view: View, policy: Poli
 def test_a_freeze_lets_through_nothing_else(view: View, policy: Policy) -> None:
     view = replace(view, frozen_until=NOW + HOUR)
     decision = decide(view, policy)
-    if decision.action is not Action.FLIP or decision.kind == "planned":
+    if decision.action is not Action.FLIP or decision.kind in ("planned", "last_resort"):
         return
     assert decision.kind == "failover"
     assert view.flag is not None

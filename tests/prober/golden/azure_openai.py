@@ -46,8 +46,7 @@ STREAMS = {
     "length": sse(FIRST, ROLE, chunk("length"), USAGE) + DONE,
     "error": sse(FIRST, ROLE, TEXTS[0], BROKEN),
     "throttled": sse(FIRST, LIMITED),
-    "truncated": sse(FIRST, ROLE, *TEXTS, USAGE),
-    "no end marker": sse(FIRST, ROLE, *TEXTS, chunk("stop"), USAGE),
+    "truncated": sse(FIRST, ROLE, *TEXTS, chunk("stop"), USAGE),
     "empty": sse(FIRST, ROLE, chunk("stop"), USAGE) + DONE,
 }
 GOLDEN = Golden(
@@ -59,5 +58,5 @@ GOLDEN = Golden(
         "HTTP 400 content_filter The response was filtered.",
     ),
     Tokens(input=25, output=4, reasoning=2, cached=3),
-    marker=b'"finish_reason": "stop"',
+    marker=b"data: [DONE]",
 )
