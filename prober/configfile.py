@@ -7,7 +7,7 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
@@ -39,9 +39,9 @@ class ConfigError(Exception):
         self.sound = sound
 
 
-def load(path: Path) -> Config:
+def load(path: Path, environment: Mapping[str, str] = os.environ) -> Config:
     """The configuration in the file at `path`. Raises ConfigError with every problem."""
-    return build(read(path), str(path))
+    return build(read(path), str(path), environment)
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -70,7 +70,7 @@ def _tables(text: str, name: str) -> dict[str, Any]:
         raise ConfigError([f"{name}: {error}{hint}"]) from error
 
 
-def build(raw: dict[str, Any], name: str) -> Config:
+def build(raw: dict[str, Any], name: str, environment: Mapping[str, str] = os.environ) -> Config:
     """The configuration that the tables make. Raises ConfigError with every problem."""
     problems: list[str] = []
     rows_alone = True
@@ -79,7 +79,7 @@ def build(raw: dict[str, Any], name: str) -> Config:
     except ValidationError as error:
         problems += [_sentence(raw, dict(found)) for found in error.errors()]
         config, rows_alone = _without_errors(raw, error)
-    config = _named(fill_in(config), problems)
+    config = _named(fill_in(config), environment, problems)
     _ = config.daemon.zone  # read from disk now, and not in the middle of an event loop
     problems += cross_check(config, raw)
     if problems:
@@ -125,9 +125,9 @@ def fill_in(config: Config) -> Config:
     return config.model_copy(update={"provider": providers, "route": routes})
 
 
-def _named(config: Config, problems: list[str]) -> Config:
+def _named(config: Config, environment: Mapping[str, str], problems: list[str]) -> Config:
     """The same file serves every vantage, so that the environment has the last word."""
-    name = os.environ.get(VANTAGE, "")
+    name = environment.get(VANTAGE, "")
     if not name:
         return config
     if not NAME.match(name):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 import difflib
+import os
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from prober.config import Config, Detector, Kind
@@ -19,7 +20,12 @@ KEPT = ("flip_bad_share",)
 
 
 def changed(
-    raw: dict[str, Any], route: str, *, detector: str | None = None, sets: Sequence[str] = ()
+    raw: dict[str, Any],
+    route: str,
+    *,
+    detector: str | None = None,
+    sets: Sequence[str] = (),
+    environment: Mapping[str, str] = os.environ,
 ) -> Config:
     """The configuration of `raw` with other settings; `raw` stays as it is.
 
@@ -41,7 +47,7 @@ def changed(
                 [f"--set {said}: write KEY=VALUE, like route.{route}.detector.evidence=9"]
             )
         _put(tables, key.strip(), _value(value.strip()))
-    return build(tables, SAID if sets else f"with --detector {detector}")
+    return build(tables, SAID if sets else f"with --detector {detector}", environment)
 
 
 def _preset(tables: dict[str, Any], route: str, kind: str) -> None:

@@ -6,7 +6,9 @@ daemon, which refused that file, runs on with the one before.
 
 from __future__ import annotations
 
+import os
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 
 from prober.config import Config, Daemon
@@ -31,15 +33,15 @@ def keep(folder: Path, config: Config) -> None:
         raise
 
 
-def kept(folder: Path) -> Config | None:
+def kept(folder: Path, environment: Mapping[str, str] = os.environ) -> Config | None:
     """What the daemon of this state directory took last; None when it never ran, or was newer."""
     try:
-        return load(folder / FILE)
+        return load(folder / FILE, environment)
     except ConfigError:
         return None
 
 
-def folder_of(path: Path) -> Path:
+def folder_of(path: Path, environment: Mapping[str, str] = os.environ) -> Path:
     """The state directory that a refused file means, as far as it can be read."""
     try:
         text = path.read_text("utf-8", "replace")
@@ -52,6 +54,6 @@ def folder_of(path: Path) -> Path:
         except tomllib.TOMLDecodeError:
             continue  # one line of several, or the very one the file is refused for
     try:
-        return state_dir(Config(daemon=Daemon(state_dir=said)))
+        return state_dir(Config(daemon=Daemon(state_dir=said)), environment)
     except (RuntimeError, ValueError):
-        return state_dir(Config())  # "~somebody" who is not there
+        return state_dir(Config(), environment)  # "~somebody" who is not there

@@ -7,7 +7,7 @@ import os
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from prober import __version__
+from prober import __version__, unit
 from prober.alerts.event import Severity
 from prober.drill import Drill, Wish, fallback, refusal
 from prober.route import RouteState
@@ -37,6 +37,7 @@ class Operators:
             pause=self.pause,
             acknowledge=self.acknowledge,
             drill=self.drill,
+            handed=self.handed,
         )
 
     async def status(self, said: dict[str, Any]) -> dict[str, Any]:
@@ -62,6 +63,17 @@ class Operators:
             "alerts_unsent": len(self._daemon.outbox.unsent),
             "alerts_delivered": self._daemon.outbox.delivered,
         }
+
+    async def handed(self, said: dict[str, Any]) -> dict[str, Any]:
+        """What the unit gave this process, for a command of the same user that has none of it.
+
+        Nothing but what the configuration points at, and what steers requests and the vantage.
+        """
+        path = await asyncio.to_thread(os.path.realpath, self._daemon.path)
+        if said.get("config") != path:
+            raise RefusedError(f"this daemon goes by {path}")
+        handed = await asyncio.to_thread(unit.of_process, self._daemon.config, os.environ)
+        return {"environment": dict(handed.environment), "credentials": dict(handed.credentials)}
 
     def _route_state(self, said: dict[str, Any]) -> RouteState:
         name = said.get("route", "")

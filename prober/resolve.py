@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import ssl
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qsl
@@ -21,7 +21,7 @@ from prober.providers.base import Target, merged
 from prober.providers.outcomes import Rule
 from prober.proxy import named_proxies, proxy_problems
 from prober.scrub import LONG, Scrubber
-from prober.secret import MissingSecretError, SecretRef, reveal
+from prober.secret import Given, MissingSecretError, SecretRef, reveal
 from switch.connect import connect
 
 REDIS_SCHEMES = ("redis://", "rediss://", "unix://", "redis+sentinel://")
@@ -51,20 +51,25 @@ class Resolved:
     problems: list[str] = field(default_factory=list)
 
 
-def state_dir(config: Config) -> Path:
+def state_dir(config: Config, environment: Mapping[str, str] = os.environ) -> Path:
     """Where this host's records stand: systemd's STATE_DIRECTORY, the configuration, or XDG."""
     if config.daemon.state_dir:
         return Path(config.daemon.state_dir).expanduser().absolute()
-    if systemd := os.environ.get("STATE_DIRECTORY"):
+    if systemd := environment.get("STATE_DIRECTORY"):
         return Path(systemd.split(":")[0])
     if os.access(SERVICE_STATE, os.W_OK):
         return SERVICE_STATE  # the service's own user, or root, at a shell
-    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    base = environment.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return Path(base) / "prober"
 
 
-def resolve(config: Config) -> Resolved:
-    """Reads every secret the configuration names. Raises nothing; see `problems`."""
+def resolve(config: Config, given: Given | None = None) -> Resolved:
+    """Reads every secret the configuration names. Raises nothing; see `problems`.
+
+    Args:
+        given: where secrets come from; else this process's own environment and credentials.
+    """
+    given = given or Given()
     problems: list[str] = []
     secrets: list[str] = []
 
@@ -72,9 +77,9 @@ def resolve(config: Config) -> Resolved:
         if value is None:
             return ""
         try:
-            text = reveal(value)
+            text = reveal(value, given)
         except MissingSecretError as error:
-            problems.append(f"{place}: {error}")
+            problems.append(f"{place}: {error}{error.advice}")
             return ""
         if isinstance(value, SecretRef):
             secrets.append(text)
@@ -86,9 +91,9 @@ def resolve(config: Config) -> Resolved:
     ca_file = config.network.ca_file
     if ca_file and (why := _no_certificates(Path(ca_file).expanduser())):
         problems.append(f'[network]: ca_file = "{ca_file}": {why}')
-    problems += proxy_problems(os.environ)
+    problems += proxy_problems(given.environment)
     for provider in config.provider:
-        key = _key(provider, shut, problems)
+        key = _key(provider, given, shut, problems)
         if key:
             secrets.append(key)
         headers = {
@@ -117,7 +122,7 @@ def resolve(config: Config) -> Resolved:
         problems.append(f"[database]: url must begin with one of {', '.join(DATABASE_SCHEMES)}")
     problems += _unreadable(redis_url, heartbeat)
     private = [*alerts.values(), heartbeat]
-    proxies = named_proxies(os.environ)
+    proxies = named_proxies(given.environment)
     scrub.know([*secrets, *_passwords([redis_url, database, *private, *proxies])])
     scrub.know(piece for url in private for piece in _pieces(url))
     return Resolved(
@@ -125,7 +130,7 @@ def resolve(config: Config) -> Resolved:
         shut=shut,
         alert_urls=alerts,
         redis_url=redis_url,
-        database_url=_placed(database, state_dir(config)),
+        database_url=_placed(database, state_dir(config, given.environment)),
         heartbeat_url=heartbeat,
         scrub=scrub,
         problems=problems,
@@ -145,7 +150,7 @@ def _no_certificates(path: Path) -> str:
     return ""
 
 
-def _key(provider: Provider, shut: dict[str, str], problems: list[str]) -> str:
+def _key(provider: Provider, given: Given, shut: dict[str, str], problems: list[str]) -> str:
     if provider.enabled is False:
         shut[provider.name] = "disabled in the configuration"
         return ""
@@ -154,12 +159,12 @@ def _key(provider: Provider, shut: dict[str, str], problems: list[str]) -> str:
             shut[provider.name] = "no key is configured"
         return ""
     try:
-        return provider.key.read()
+        return given.read(provider.key)
     except MissingSecretError as error:
         if provider.enabled == "if_key":
             shut[provider.name] = f"no key: {error}"
         else:
-            problems.append(f'[[provider]] "{provider.name}": key: {error}')
+            problems.append(f'[[provider]] "{provider.name}": key: {error}{error.advice}')
         return ""
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -50,7 +52,13 @@ def credential_in(value: Any) -> str:
 
 
 class MissingSecretError(LookupError):
-    """The place a secret should stand in is empty. The message names that place."""
+    """The place a secret should stand in is empty. The message names that place.
+
+    Attributes:
+        advice: how to give it, where that is known; a clause that follows the message.
+    """
+
+    advice = ""
 
 
 class SecretRef(BaseModel):
@@ -105,6 +113,45 @@ class SecretRef(BaseModel):
             raise MissingSecretError(f"{self} is no file of UTF-8 text") from None
 
 
+@dataclass(frozen=True)
+class Given:
+    """What a process was given to work with: its own environment and what others told it.
+
+    Attributes:
+        credentials: systemd's, beside those of $CREDENTIALS_DIRECTORY.
+        advice: for what is missing, how to give it.
+    """
+
+    environment: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
+    credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
+    advice: Callable[[SecretRef], str] = lambda ref: ""
+
+    def read(self, ref: SecretRef) -> str:
+        """The secret itself. Raises MissingSecretError."""
+        told = self.environment.get(ref.env or "") or self.credentials.get(ref.credential or "")
+        if told and told.strip():
+            return told.strip()
+        try:
+            return ref.read()
+        except MissingSecretError as error:
+            error.advice = self.advice(ref)
+            raise
+
+
+def references(value: object) -> Iterator[SecretRef]:
+    """Every secret that a configuration, or a part of one, points at."""
+    if isinstance(value, SecretRef):
+        yield value
+    elif isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            yield from references(getattr(value, name))
+    elif isinstance(value, dict):
+        yield from references(tuple(value.values()))
+    elif isinstance(value, (tuple, list)):
+        for part in value:
+            yield from references(part)
+
+
 def _only_by_reference(value: Any) -> Any:
     if isinstance(value, str):
         raise ValueError('secrets are given by reference: { env = "NAME" } or { file = "path" }')
@@ -141,6 +188,6 @@ def shown_url(url: str) -> str:
 PublicOrSecret = Annotated[str | SecretRef, BeforeValidator(_public_or_reference)]
 
 
-def reveal(value: str | SecretRef) -> str:
+def reveal(value: str | SecretRef, given: Given) -> str:
     """The text behind a URL setting. Raises MissingSecretError."""
-    return value if isinstance(value, str) else value.read()
+    return value if isinstance(value, str) else given.read(value)

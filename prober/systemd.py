@@ -17,10 +17,11 @@ class Notifier:
         if not self._address:
             return
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+            sock.setblocking(False)  # a systemd that hangs must not hold up a flip
             try:
                 sock.sendto("\n".join(lines).encode(), self._address)
             except OSError:
-                return  # systemd is gone; there is nobody to tell
+                return  # systemd is gone, or has not read the last ones; there is nobody to tell
 
     def ready(self, status: str) -> None:
         self._send("READY=1", f"STATUS={status}")

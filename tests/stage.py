@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import tempfile
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -114,6 +116,25 @@ def hook() -> Iterator[Hook]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+@contextmanager
+def notified() -> Iterator[tuple[str, socket.socket]]:
+    with (
+        tempfile.TemporaryDirectory(prefix="pn") as folder,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock,
+    ):
+        sock.bind(f"{folder}/n")
+        sock.settimeout(20)
+        yield f"{folder}/n", sock
+
+
+def hear(sock: socket.socket, words: str) -> str:
+    """The next notification that holds `words`."""
+    while True:
+        said = sock.recv(4096).decode()
+        if words in said:
+            return said
 
 
 def write_config(

@@ -70,13 +70,12 @@ def _send(
         fail(f"no [[alert]] {channel!r}; there are: {', '.join(names) or 'none'}", BAD_USAGE)
     if not names:
         fail("no [[alert]] is configured; nobody would be told of a failover", BAD_USAGE)
-    if found.resolved.problems:
-        fail(found.resolved.problems[0], BAD_USAGE)
+    wanted = [name for name in names if channel in (None, name)]
+    found.need(*(f'[[alert]] "{name}": ' for name in wanted))
     event = Event(uuid.uuid4().hex, "test", "", severity, title, body, time.time())
     sender = apprise_sender(found.resolved.alert_urls, found.config.network.ca_file)
 
     async def send_all() -> dict[str, str]:
-        wanted = [name for name in names if channel in (None, name)]
         said = await asyncio.gather(*(sender(letter(event, name)) for name in wanted))
         return dict(zip(wanted, said, strict=True))
 

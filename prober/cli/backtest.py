@@ -88,7 +88,13 @@ def since_s(text: str) -> float:
 
 def _tried(found: Setup, route: str, detector: str | None, sets: list[str]) -> Config:
     try:
-        config = configset.changed(configfile.read(found.path), route, detector=detector, sets=sets)
+        config = configset.changed(
+            configfile.read(found.path),
+            route,
+            detector=detector,
+            sets=sets,
+            environment=found.given.environment,
+        )
         if config.find_route(route) is None:
             fail(f"--set: no route {route!r} is left", BAD_USAGE)
         return config
@@ -101,8 +107,7 @@ def _tried(found: Setup, route: str, detector: str | None, sets: list[str]) -> C
 @contextmanager
 def history(found: Setup) -> Iterator[None]:
     """What can be wrong with history, as one line."""
-    if found.resolved.database_url == "":
-        fail(found.resolved.problems[0] if found.resolved.problems else "no [database] url")
+    found.need("[database]")
     try:
         yield
     except NoHistoryError as error:

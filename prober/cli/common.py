@@ -10,7 +10,7 @@ import socket
 import sys
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
@@ -20,10 +20,12 @@ from rich.console import Console
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from prober import configfile, embedded, inforce
+from prober import configfile, embedded, inforce, unit
+from prober.cli.given import given as given_to
 from prober.config import Config, Route
 from prober.configfile import ConfigError
 from prober.resolve import Resolved, resolve, state_dir
+from prober.secret import Given
 from prober.store.schema import open_engine
 
 T = TypeVar("T")
@@ -56,27 +58,32 @@ def fail(message: str, code: int = BAD_STATE) -> NoReturn:
 def config_path(given: Path | None) -> Path:
     if given is not None:
         return given
-    for path in (Path("prober.toml"), Path("/etc/prober/prober.toml")):
-        if path.is_file():
+    for path in (Path("prober.toml"), Path(unit.USUAL_CONFIG)):
+        if os.path.isfile(path):  # no error where this folder is closed: `cd /root; sudo -u prober`
             return path
     fail("no prober.toml here nor in /etc/prober; give one with --config", BAD_USAGE)
 
 
 @dataclass(frozen=True)
 class Setup:
-    """The configuration and what it points at."""
+    """The configuration and what it points at, as far as this process can get at it."""
 
     path: Path
     config: Config
     resolved: Resolved
     folder: Path
+    given: Given = field(default_factory=Given)
+
+    def need(self, *places: str) -> None:
+        """Leaves when what a command needs is missing; what others need is no matter here."""
+        for problem in self.resolved.problems:
+            if problem.startswith(places):
+                fail(problem, BAD_USAGE)
 
     @property
     def redis_url(self) -> str:
         """Where the flag is; an embedded Redis is found through the configuration alone."""
-        problem = next((p for p in self.resolved.problems if p.startswith("[redis]")), "")
-        if problem:
-            fail(problem, BAD_USAGE)
+        self.need("[redis]")
         if self.resolved.redis_url:
             return self.resolved.redis_url
         server = embedded.find(self.folder / "redis")
@@ -99,12 +106,22 @@ class Setup:
 
 def setup(given: Path | None) -> Setup:
     """Reads the configuration, or leaves with every problem it has."""
-    path = config_path(given)
+    path, got = _given(given)
     try:
-        config = configfile.load(path)
+        config = configfile.load(path, got.environment)
     except ConfigError as error:
         _leave(error)
-    return Setup(path, config, resolve(config), state_dir(config))
+    return _set_up(path, config, got)
+
+
+def _given(path: Path | None) -> tuple[Path, Given]:
+    found = config_path(path)
+    return found, given_to(found)
+
+
+def _set_up(path: Path, config: Config, given: Given) -> Setup:
+    folder = state_dir(config, given.environment)
+    return Setup(path, config, resolve(config, given), folder, given)
 
 
 def setup_in_force(given: Path | None) -> Setup:
@@ -113,14 +130,14 @@ def setup_in_force(given: Path | None) -> Setup:
     They go by the configuration that the daemon took last; where it never ran, by what of the
     file is sound.
     """
-    path = config_path(given)
+    path, got = _given(given)
     try:
-        config = configfile.load(path)
-        return Setup(path, config, resolve(config), state_dir(config))
+        return _set_up(path, configfile.load(path, got.environment), got)
     except ConfigError as error:
         refused = error
-    folder = inforce.folder_of(path)
-    found, whose = inforce.kept(folder), "the configuration that the daemon took last"
+    folder = inforce.folder_of(path, got.environment)
+    found = inforce.kept(folder, got.environment)
+    whose = "the configuration that the daemon took last"
     if found is None:
         found, whose = refused.sound, "what of it is sound"
     if found is None:
@@ -130,7 +147,7 @@ def setup_in_force(given: Path | None) -> Setup:
     err.print(
         f"prober: {path} is refused ({errors}; see: prober check); going by {whose}", markup=False
     )
-    return Setup(path, found, resolve(found), folder)
+    return Setup(path, found, resolve(found, got), folder, got)
 
 
 def _leave(refused: ConfigError) -> NoReturn:
@@ -142,6 +159,7 @@ def _leave(refused: ConfigError) -> NoReturn:
 @contextmanager
 def past(found: Setup) -> Iterator[Engine]:
     """History in SQL; leaves with one line when it cannot be read."""
+    found.need("[database]")
     nothing = "there is no history yet; it begins with: prober run"
     try:
         engine = open_engine(found.resolved.database_url)

@@ -21,6 +21,7 @@ def _group() -> None:
 def upgrade(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Bring the tables to this version; an SQLite file is copied beside itself first."""
     found = setup(config)
+    found.need("[database]")
     found.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
         done = upgrade_schema(open_engine(found.resolved.database_url))

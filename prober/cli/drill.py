@@ -20,7 +20,7 @@ from prober.cli.common import (
     operator,
     out,
     print_json,
-    setup,
+    setup_in_force,
 )
 from prober.config import HOURS, format_duration, parse_duration
 from prober.drill import LONGEST, USUAL, Result
@@ -48,7 +48,7 @@ def drill(
     as_json: JsonOption = False,
 ) -> None:
     """Exercise the failover: move to the proven fallback for a while, then back."""
-    found = setup(config)
+    found = setup_in_force(config)
     chosen = found.route(route)
     wish = {
         "route": chosen.name,

@@ -20,7 +20,7 @@ from prober.cli.common import (
     out,
     past,
     print_json,
-    setup,
+    setup_in_force,
 )
 from prober.config import parse_duration
 from prober.store import queries
@@ -54,7 +54,7 @@ def list_incidents(
     as_json: JsonOption = False,
 ) -> None:
     """The incidents that began lately, and those that are open, oldest first."""
-    found, after = setup(config), _since(since)
+    found, after = setup_in_force(config), _since(since)
     name = found.route(route).name if route else None
     with past(found) as engine:
         rows = {r["id"]: r for r in queries.incidents(engine, route=name, since=after, limit=MOST)}
@@ -83,7 +83,7 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """One incident: in short, who served meanwhile, and line by line what happened."""
-    found = setup(config)
+    found = setup_in_force(config)
     now = time.time()
     with past(found) as engine:
         incident = queries.incident(engine, number)

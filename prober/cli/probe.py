@@ -114,7 +114,10 @@ def _askable(found: Setup, name: str) -> Provider:
         near = difflib.get_close_matches(name, names, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(names) or 'none'}"
         fail(f"no provider {name!r}; {hint}", BAD_USAGE)
-    if why := found.resolved.shut.get(name) or _lacks(found, name):
+    if why := found.resolved.shut.get(name):
+        how = found.given.advice(provider.key) if provider.enabled and provider.key else ""
+        fail(f"{name} cannot be probed: {why}{how}", BAD_USAGE)
+    if why := _lacks(found, name):
         fail(f"{name} cannot be probed: {why}", BAD_USAGE)
     return provider
 
@@ -143,9 +146,12 @@ def _lacks(found: Setup, name: str) -> str:
 async def _ask(found: Setup, wanted: list[Provider], warm: bool, *, live: bool) -> list[Probed]:
     if problem := next((p for p in found.resolved.problems if p.startswith("[network]")), ""):
         fail(problem, BAD_USAGE)
+    for name, value in found.given.environment.items():
+        if name.startswith(("AWS_", "GOOGLE_")):  # their libraries look nowhere else
+            os.environ[name] = value
     ca_file = found.config.network.ca_file
     try:
-        network = Network(ca_file)
+        network = Network(ca_file, found.given.environment)
     except OSError as error:
         fail(f"[network]: ca_file = {ca_file!r}: {error.strerror or error}", BAD_USAGE)
     async with network:

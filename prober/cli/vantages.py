@@ -18,7 +18,7 @@ from prober.cli.common import (
     out,
     print_json,
     run_async,
-    setup,
+    setup_in_force,
 )
 from prober.cli.look import COLOURS
 from prober.config import Daemon, Route
@@ -32,7 +32,7 @@ from switch.writer import Observed, Writer
 
 def vantages(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Which vantages vote on each route, who leads it, and what each of them sees."""
-    found = setup(config)
+    found = setup_in_force(config)
     if not found.config.daemon.several:
         if as_json:
             print_json({"vantages": [], "needed": 1, "routes": []})

@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import pwd
 import socket
+import stat
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +48,7 @@ class Controls:
     pause: Ask
     acknowledge: Ask
     drill: Ask
+    handed: Ask
 
 
 def app(controls: Controls) -> Starlette:
@@ -67,6 +70,7 @@ def app(controls: Controls) -> Starlette:
             Route("/pause", endpoint(controls.pause), methods=["POST"]),
             Route("/ack", endpoint(controls.acknowledge), methods=["POST"]),
             Route("/drill", endpoint(controls.drill), methods=["POST"]),
+            Route("/handed", endpoint(controls.handed), methods=["GET"]),
         ]
     )
 
@@ -112,6 +116,18 @@ def _private_socket(path: Path) -> socket.socket:
     return found
 
 
+def closed_to_us(path: Path) -> str:
+    """Whose the daemon is, where another user may not ask it; else empty."""
+    try:
+        stands = path.stat()
+        needed = os.W_OK | (os.X_OK if stat.S_ISDIR(stands.st_mode) else 0)
+        may = os.access(path, needed, effective_ids=os.access in os.supports_effective_ids)
+        owner = pwd.getpwuid(stands.st_uid).pw_name
+    except (OSError, KeyError):
+        return ""
+    return "" if may else f"{path} is {owner}'s alone; run it as: sudo -u {owner} prober …"
+
+
 def ask(
     folder: Path,
     method: str,
@@ -122,14 +138,14 @@ def ask(
     """Asks the daemon of this machine. Raises NotRunningError or RefusedError."""
     door = socket_path(folder, SOCKET)
     nobody = f"no daemon answers on this machine ({door})"
-    if not door.exists():
-        raise NotRunningError(nobody)
+    if not os.path.exists(door):
+        raise NotRunningError(closed_to_us(folder) or nobody)
     transport = httpx.HTTPTransport(uds=str(door))
     try:
         with httpx.Client(transport=transport, timeout=seconds, base_url="http://prober") as client:
             answer = client.request(method, path, params=dict(said or {}))
     except (httpx.TransportError, OSError) as error:
-        raise NotRunningError(nobody) from error
+        raise NotRunningError(closed_to_us(door) or nobody) from error
     parsed = answer.json()
     if answer.status_code == 409:
         raise RefusedError(parsed["error"])

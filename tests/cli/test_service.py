@@ -4,38 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from servers import Valkey
-from stage import Hook, write_config
+from stage import Hook, hear, notified, write_config
 
 from prober.emulator import Emulator
-
-
-@contextmanager
-def notified() -> Iterator[tuple[str, socket.socket]]:
-    with (
-        tempfile.TemporaryDirectory(prefix="pn") as folder,
-        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock,
-    ):
-        sock.bind(f"{folder}/n")
-        sock.settimeout(20)
-        yield f"{folder}/n", sock
-
-
-def hear(sock: socket.socket, words: str) -> str:
-    """The next notification that holds `words`."""
-    while True:
-        said = sock.recv(4096).decode()
-        if words in said:
-            return said
+from prober.systemd import Notifier
 
 
 def start(path: Path, address: str = "") -> subprocess.Popen[bytes]:
@@ -104,3 +82,13 @@ def test_a_missing_secret_leaves_with_2_and_its_place(
     said = finish(daemon)
     assert daemon.returncode == 2
     assert '[[provider]] "b": key: environment variable KEY_B is empty or not there' in said
+
+
+def test_a_systemd_that_reads_nothing_holds_up_nobody() -> None:
+    with notified() as (address, sock):
+        notifier = Notifier(address)
+        began = time.monotonic()
+        for _ in range(1000):
+            notifier.status("x" * 1000)
+        assert time.monotonic() - began < 10, "without the mend it waits for ever"
+        assert hear(sock, "STATUS=x")
