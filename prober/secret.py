@@ -188,6 +188,6 @@ def shown_url(url: str) -> str:
 PublicOrSecret = Annotated[str | SecretRef, BeforeValidator(_public_or_reference)]
 
 
-def reveal(value: str | SecretRef, given: Given) -> str:
+def reveal(value: str | SecretRef, given: Given | None = None) -> str:
     """The text behind a URL setting. Raises MissingSecretError."""
-    return value if isinstance(value, str) else given.read(value)
+    return value if isinstance(value, str) else (given or Given()).read(value)
