@@ -16,7 +16,11 @@ from prober.alerts.event import Event, Severity
 from switch.flag import say_duration
 from switch.target import Bar, Weighed
 
-_UNSAFE = re.compile(r"[\x00-\x1f\x7f<>\[\]`*_|@\\]+")
+# Markup, control characters, and what calls people: "@channel". Within a word "_" and "@" are
+# neither: model_not_found, root@vm.
+_UNSAFE = re.compile(
+    r"[\x00-\x1f\x7f<>\[\]`*|\\]+|(?<![^\W_])[_@]+|[_@]+(?![^\W_])|@(?=(?:everyone|here|channel)\b)"
+)
 
 
 # Year 9999.
@@ -24,8 +28,8 @@ FAR_AWAY = 253_370_000_000.0
 
 
 def plain(text: str, limit: int = 200) -> str:
-    """Foreign text without markup, control characters or length."""
-    clean = " ".join(_UNSAFE.sub(" ", text).split())
+    """Foreign text without markup, control characters, length, or a full stop of its own."""
+    clean = " ".join(_UNSAFE.sub(" ", text).split()).rstrip(" .")
     return clean if len(clean) <= limit else clean[: limit - 1] + "…"
 
 

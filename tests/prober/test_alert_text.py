@@ -530,3 +530,21 @@ def test_a_certificate_that_ends_within_a_day_pages() -> None:
     ends = Validity(AT - 80 * 86_400, AT + 3_600)
     event = outside.certificate(PLAIN, AT, host="h.example", validity=ends, whose=["provider a"])
     assert event.headline == "🔴 The certificate of h.example ends on 2026-01-15, within a day"
+
+
+@pytest.mark.parametrize(
+    ("foreign", "shown"),
+    [
+        ("code model_not_found", "code model_not_found"),
+        ("root@vm says no", "root@vm says no"),
+        ("This organization has been disabled.", "This organization has been disabled"),
+        ("no ... ", "no"),
+        ("_under_ __init__ @someone x@", "under init someone x"),
+        ("a@everyone @here x@channel_2", "a everyone here x@channel_2"),
+        ("*a* **b** ~c~", "a b ~c~"),
+    ],
+)
+def test_foreign_words_keep_their_letters_and_lose_markup_and_calls(
+    foreign: str, shown: str
+) -> None:
+    assert plain(foreign) == shown
