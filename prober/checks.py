@@ -212,14 +212,12 @@ def _route(route: Route) -> Iterator[str]:
 
 def _objective(objective: Objective) -> Iterator[str]:
     # Past this the likelihood ratio turns on its head: good canaries would count as bad.
-    if objective.dials is not None and objective.dials.p0 > objective.dials.p1 / 2:
-        p0, p1 = objective.dials.p0, objective.dials.p1
+    dials, said = objective.dials, objective.config.flip_bad_share
+    if dials is not None and dials.p1 == said and dials.p0 > dials.p1 / 2 + 1e-12:
         yield (
-            f"objectives.{objective.name} allows {p0:.2%} bad and flip_bad_share is {p1:.2%}; "
-            "flip_bad_share must be at least twice the allowed share"
+            f"objectives.{objective.name} allows {dials.p0:.2%} bad and flip_bad_share is "
+            f"{dials.p1:.2%}; flip_bad_share must be at least twice the allowed share"
         )
-    if objective.dials is not None and objective.dials.p1 >= 1:
-        yield f"objectives.{objective.name}: flip_bad_share must be below 1"
 
 
 # -- legal, but unwise -------------------------------------------------------------------
@@ -255,6 +253,7 @@ def _unwise_daemon(config: Config) -> Iterator[str]:
 
 def _unwise_provider(provider: Provider) -> Iterator[str]:
     place = f'[[provider]] "{provider.name}"'
+    yield from (f"{place}: {line}" for line in _adapted(provider.canary))
     if provider.price.input == provider.price.output == 0 and not on_loopback(provider):
         yield f"{place}: no price, so the daily budget cannot hold it back"
     if provider.url.startswith("http://") and not on_loopback(provider) and provider.key:
@@ -263,6 +262,22 @@ def _unwise_provider(provider: Provider) -> Iterator[str]:
         yield f'{place}: base_url ends in "{ending}", which is added by itself; leave it out'
     if provider.api in ("openai", "openai-responses") and not urlsplit(provider.url).path:
         yield f"{place}: base_url has no path; most servers want one, as in {provider.url}/v1"
+
+
+def _adapted(canary: Canary) -> Iterator[str]:
+    """What nobody said, and does not stand as the documentation has it for a budget's sake."""
+    said, usual = canary.model_fields_set, Canary()
+    seconds, usd = canary.interval.total_seconds(), canary.daily_budget_usd
+    if "daily_budget_usd" not in said and usd > usual.daily_budget_usd:
+        yield (
+            f"canaries may cost {usd:g} USD a day, for one every {seconds:g} s and "
+            f"{PROOFS_A_DAY} proofs; write canary.daily_budget_usd"
+        )
+    elif "interval" not in said and canary.interval > max(usual.interval, canary.suspect_interval):
+        yield (
+            f"a canary only every {seconds:g} s, so that canary.daily_budget_usd = {usd:g} "
+            "carries it; write canary.interval, or allow more"
+        )
 
 
 # What people copy from the documentation of an API that Prober adds by itself; the longest first.

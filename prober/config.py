@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ModelWrapValidatorHandler, field_validator, model_validator
 
 from prober.config_provider import Canary, Expected, OutcomeRule, Price, Provider
 from prober.maintenance import DAYS, Action, Once, Weekly, Window
@@ -25,7 +25,9 @@ from prober.tables import (
     Zone,
     check_port,
     format_duration,
+    longer_than_nothing,
     parse_duration,
+    unsaid,
 )
 from switch.flag import DEFAULT_NAMESPACE, Mode
 
@@ -69,9 +71,14 @@ class Daemon(Table):
     heartbeat_interval: Duration = timedelta(minutes=1)
     state_dir: str = ""
 
+    @field_validator("heartbeat_interval")
+    @classmethod
+    def _positive(cls, value: timedelta) -> timedelta:
+        return longer_than_nothing(value)
+
     @property
     def zone(self) -> ZoneInfo:
-        return ZoneInfo(self.timezone)
+        return ZoneInfo(self.timezone or "UTC")
 
     @property
     def several(self) -> bool:
@@ -138,7 +145,8 @@ class Detector(Table):
     """
 
     kind: Kind = Kind.FRESH
-    flip_bad_share: Share | None = None
+    # Below one in a thousand there is no telling a share from chance.
+    flip_bad_share: float | None = Field(None, ge=0.001, lt=1)
     evidence: float = Field(11.0, gt=0)
     min_span: Duration = timedelta(seconds=45)
     learn: bool = True
@@ -161,13 +169,14 @@ class Limit(Table):
     share: Share = 0.95
     detector: Detector | None = None
 
-    @model_validator(mode="before")
+    @model_validator(mode="wrap")
     @classmethod
-    def _usual(cls, said: Any) -> Any:
+    def _usual(cls, said: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
+        limit = validate(said)
+        if not limit.relative or "share" in limit.model_fields_set:
+            return limit
         # Of what is usual, 95 % would leave one in twenty canaries slow.
-        if isinstance(said, dict) and said.get("relative") is True and "share" not in said:
-            return {**said, "share": 0.99}
-        return said
+        return unsaid(limit, share=0.99)
 
 
 class Objectives(Table):

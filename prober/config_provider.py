@@ -18,7 +18,7 @@ from prober.providers.presets import PRESETS, Preset
 from prober.providers.reasoning import Settings, settings
 from prober.sample import Outcome
 from prober.secret import Secret, SecretRef, credential_in, looks_secret
-from prober.tables import Duration, Name, Table, check_port
+from prober.tables import Duration, Name, Table, check_port, longer_than_nothing
 
 # No extra_body replaces these: a canary that asks something else, or all at once, proves nothing.
 OWN = frozenset({"stream", "messages", "contents", "input"})
@@ -88,9 +88,7 @@ class Canary(Table):
     @field_validator("interval", "suspect_interval", "first_text_timeout", "timeout")
     @classmethod
     def _positive(cls, value: timedelta) -> timedelta:
-        if value <= timedelta(0):
-            raise ValueError("must be longer than nothing")
-        return value
+        return longer_than_nothing(value)
 
     @property
     def asking(self) -> Asking:

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from prober.checks import cross_check
 from prober.config import Config
+from prober.defaults import settle
 from prober.secret import looks_secret, may_hold_password
 from switch.flag import NAME
 
@@ -79,7 +80,7 @@ def build(raw: dict[str, Any], name: str, environment: Mapping[str, str] = os.en
     except ValidationError as error:
         problems += [_sentence(raw, dict(found)) for found in error.errors()]
         config, rows_alone = _without_errors(raw, error)
-    config = _named(fill_in(config), environment, problems)
+    config = settle(_named(fill_in(config), environment, problems))
     _ = config.daemon.zone  # read from disk now, and not in the middle of an event loop
     problems += cross_check(config, raw)
     if problems:

@@ -181,7 +181,9 @@ def _dials(
 ) -> Dials | None:
     """The dials of `fresh`. `force`: the route's flip_bad_share speaks of availability only."""
     p0 = 1 - objective
-    p1 = force or config.flip_bad_share or bad_share
+    # Where nobody says what share is worth a flip, it is at least twice the allowed one.
+    usual = max(force or bad_share, min(2 * p0, (1 + p0) / 2))
+    p1 = usual if force else config.flip_bad_share or usual
     span_s = config.min_span.total_seconds()
     match config.kind:
         case Kind.FRESH | Kind.NORMAL:

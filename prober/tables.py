@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -27,6 +27,13 @@ def parse_duration(value: Any) -> timedelta:
         return timedelta(seconds=float(found[1]) * _UNITS[found[2]])
     except OverflowError:
         raise ValueError("is longer than anybody can wait") from None
+
+
+def longer_than_nothing(value: timedelta) -> timedelta:
+    """For what must not run without a pause. Raises ValueError."""
+    if value <= timedelta(0):
+        raise ValueError("must be longer than nothing")
+    return value
 
 
 def format_duration(value: timedelta) -> str:
@@ -55,6 +62,16 @@ class Table(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False
     )
+
+
+M = TypeVar("M", bound=Table)
+
+
+def unsaid(table: M, **values: Any) -> M:
+    """A copy with values that do not count as said: `model_fields_set` stays as it is."""
+    made = table.model_copy(update=values)
+    made.__pydantic_fields_set__.difference_update(values.keys() - table.model_fields_set)
+    return made
 
 
 def check_port(url: str) -> None:

@@ -66,20 +66,34 @@ REFUSALS = {
         "[[alert]] \"x\": routes names no [[route]] 'zzz'; there are: chat",
     ),
     "a suspect interval longer than the base": (
-        "[canary]\ninterval = '1s'\n" + provider("a") + route(candidates='["a"]'),
+        "[canary]\ninterval = '1s'\nsuspect_interval = '2s'\n"
+        + provider("a")
+        + route(candidates='["a"]'),
         '[[provider]] "a": canary.suspect_interval must not be longer than canary.interval',
     ),
     "a first text later than the end": (
-        "[canary]\ntimeout = '5s'\n" + provider("a") + route(candidates='["a"]'),
+        "[canary]\ntimeout = '5s'\nfirst_text_timeout = '8s'\n"
+        + provider("a")
+        + route(candidates='["a"]'),
         '[[provider]] "a": canary.first_text_timeout must not be longer than canary.timeout',
     ),
     "an objective upside down": (
-        AB + route("[route.objectives]", "availability = 0.9"),
+        AB
+        + route(
+            "[route.objectives]",
+            "availability = 0.9",
+            "[route.detector]",
+            "flip_bad_share = 0.15",
+        ),
         ROUTE + "objectives.availability allows 10.00% bad and flip_bad_share is 15.00%; "
         "flip_bad_share must be at least twice the allowed share",
     ),
     "a latency objective upside down": (
-        AB + route("[route.objectives]", 'ttft = { under = "3s", share = 0.7 }'),
+        AB
+        + route(
+            "[route.objectives]",
+            'ttft = { under = "3s", share = 0.7, detector = { flip_bad_share = 0.5 } }',
+        ),
         ROUTE + "objectives.ttft allows 30.00% bad and flip_bad_share is 50.00%; "
         "flip_bad_share must be at least twice the allowed share",
     ),
@@ -136,10 +150,10 @@ def test_what_can_work_is_not_refused(text: str) -> None:
     assert refused(text) == []
 
 
-def priced(budget: float, *more: str) -> str:
+def priced(budget: float, *more: str, said: str = "[canary]\n") -> str:
     # 100 tokens in and 16 out: 0.000132 USD a canary, 2,880 a day at the base rate
     return (
-        f"[canary]\ndaily_budget_usd = {budget}\n"
+        f"{said}daily_budget_usd = {budget}\n"
         + provider("a", "price = { input = 1.0, output = 2.0 }")
         + route(candidates='["a"]')
         + "\n".join(more)
@@ -151,8 +165,9 @@ def test_a_budget_must_carry_the_base_rate_and_twenty_proofs() -> None:
     assert base == pytest.approx(2880 * 0.000132)
     assert needed == pytest.approx(2960 * 0.000132)
     # seven tenths of the day are for the base rate
-    assert refused(priced(0.545)) == []
-    assert refused(priced(0.54)) == [
+    every = "[canary]\ninterval = '30s'\n"
+    assert refused(priced(0.545, said=every)) == []
+    assert refused(priced(0.54, said=every)) == [
         '[[provider]] "a": canary.daily_budget_usd = 0.54 does not carry a canary every 30 s plus '
         "20 proofs; allow at least 0.54, or lengthen canary.interval"
     ]
@@ -164,8 +179,9 @@ def test_vantages_share_the_base_rate_and_two_of_three_must_afford_it() -> None:
     base, needed = daily_cost_usd(*_first(parse(three + priced(5))))
     assert base == pytest.approx(1.5 * 0.38016)
     assert needed == pytest.approx(base + 3 * 80 * 0.000132)
-    assert refused(three + priced(0.82)) == []
-    assert len(refused(three + priced(0.81))) == 1
+    every = "[canary]\ninterval = '30s'\n"
+    assert refused(three + priced(0.82, said=every)) == []
+    assert len(refused(three + priced(0.81, said=every))) == 1
 
 
 def _first(config: Config) -> tuple[Config, Provider]:

@@ -86,9 +86,8 @@ def test_keys_set_by_hand_come_after_the_preset() -> None:
             "input should be less than 1",
         ),
         (
-            "route.chat.detector.flip_bad_share=0.011",
-            'with --set: [[route]] "chat": objectives.availability allows 1.00% bad and '
-            "flip_bad_share is 1.10%; flip_bad_share must be at least twice the allowed share",
+            "daemon.quorum=2",
+            "with --set: [daemon]: quorum = 2 is no majority of 1 vantages",
         ),
         (
             "route.chat.detector.min_span=45",
