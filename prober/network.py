@@ -7,6 +7,7 @@ import os
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextvars import ContextVar
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -46,8 +47,8 @@ class Resolver(httpcore.AsyncNetworkBackend):
         """Raises socket.gaierror for a name that cannot be resolved, else httpcore's errors."""
         loop = asyncio.get_running_loop()
         found = await loop.getaddrinfo(host, port, type=1)  # SOCK_STREAM
-        if tell := resolved.get():
-            tell()
+        if (tell := resolved.get()) and not _is_address(host):
+            tell()  # a literal address has no name that could have taken time
         addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
         def connect(address: str) -> asyncio.Task[httpcore.AsyncNetworkStream]:
@@ -71,6 +72,14 @@ class Resolver(httpcore.AsyncNetworkBackend):
 
     async def sleep(self, seconds: float) -> None:
         await self._inner.sleep(seconds)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host.strip("[]").partition("%")[0])
+    except ValueError:
+        return False
+    return True
 
 
 async def _first_of(

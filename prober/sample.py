@@ -92,7 +92,7 @@ WORDS: dict[Outcome, str] = {
     Outcome.QUOTA_EXHAUSTED: "quota exhausted",
     Outcome.AUTH: "key refused",
     Outcome.MODEL_NOT_FOUND: "model not found",
-    Outcome.BAD_REQUEST: "canary refused as malformed",
+    Outcome.BAD_REQUEST: "canary misconfigured",
     Outcome.BUDGET_TOO_SMALL: "canary's token limit too small",
 }
 
@@ -102,7 +102,7 @@ class Phases:
     """Seconds from the start of the canary to the end of each phase; None: never reached.
 
     `dns_s`, `connect_s` and `tls_s` are None when a kept-alive connection was used; `dns_s` also
-    behind a proxy, which looks names up itself.
+    behind a proxy, which looks names up itself, and for a literal address, which is none.
     """
 
     dns_s: float | None = None

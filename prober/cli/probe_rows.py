@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from rich.text import Text
 
 from prober.cli.common import say_retried
-from prober.cli.probe_screen import WIDEST, count, say_usd
+from prober.cli.probe_screen import WIDEST, contradicted, count, say_usd, too_long
 from prober.cli.probed import Probed
 from prober.cli.waterfall import say_ms
 from prober.sample import Sample
 from prober.tape import printable
 
-# Wide enough for every column.
-WIDE = 100
+# Wide enough for every column, and for most; on less only what matters most is shown.
+WIDE, NARROW = 100, 72
 # So many failures are named in the last line.
 NAMED = 3
 
@@ -29,7 +29,7 @@ class Column:
     heading: str
     width: int
     say: Callable[[Sample], str]
-    only_wide: bool = False
+    least: int = NARROW
 
 
 def _connected(sample: Sample) -> str:
@@ -48,13 +48,13 @@ def _paid(sample: Sample) -> str:
 
 
 COLUMNS = (
-    Column("outcome", -18, lambda sample: sample.outcome.value),
+    Column("outcome", -18, lambda sample: sample.outcome.value, least=0),
     Column("connect", 8, _connected),
-    Column("first byte", 10, lambda sample: say_ms(sample.phases.first_byte_s), only_wide=True),
+    Column("first byte", 10, lambda sample: say_ms(sample.phases.first_byte_s), least=WIDE),
     Column("first text", 10, lambda sample: say_ms(sample.phases.first_text_s)),
-    Column("total", 8, lambda sample: say_ms(sample.phases.total_s)),
+    Column("total", 8, lambda sample: say_ms(sample.phases.total_s), least=0),
     Column("out", 5, lambda sample: count(sample.tokens.output)),
-    Column("tokens/s", 8, _speed, only_wide=True),
+    Column("tokens/s", 8, _speed, least=WIDE),
     Column("USD", 9, _paid),
 )
 
@@ -63,7 +63,7 @@ class Rows:
     """Rows of one width. `out` is output tokens; `connect` ends with TLS where there is any."""
 
     def __init__(self, names: Iterable[str], width: int) -> None:
-        self._columns = [c for c in COLUMNS if width >= WIDE or not c.only_wide]
+        self._columns = [c for c in COLUMNS if width >= c.least]
         room = width - sum(abs(c.width) + 1 for c in self._columns) - 1
         self._name_width = max(8, min(room, max(map(len, names), default=0)))
 
@@ -105,11 +105,14 @@ def _notes(probed: Probed) -> Iterator[tuple[str, str]]:
     """(the words, their style)."""
     sample, health, certificate = probed.sample, probed.health, probed.certificate
     if not sample.ok:
-        disagrees = health is not None and health.fine
-        but = f"; but {health.url} says that all is well" if health and disagrees else ""
-        yield f"{sample.provider}: {sample.detail}{but}", ""
+        but = ""
+        if health is not None and contradicted(probed):
+            but = f"; but {health.url} says that all is well"
+        yield f"{sample.provider}: {sample.detail.rstrip('.')}{but}", ""
     elif retried := say_retried(sample.retried):
         yield f"{sample.provider}: {retried}", "yellow"
+    if remark := too_long(probed):
+        yield f"{sample.provider}: {remark}", "yellow"
     if certificate is not None and certificate.ends_soon(sample.started_at):
         said = certificate.sentence(probed.provider.host, sample.started_at)
         yield f"{sample.provider}: {said}", "yellow"

@@ -40,6 +40,7 @@ def screen(probed: Probed, at: str, width: int) -> list[Text]:
     rows = [
         ("answer", _answer(probed), ""),
         ("tokens", _tokens(sample), ""),
+        ("", too_long(probed), "yellow"),
         ("speed", _speed(sample), ""),
         ("cost", _cost(probed), ""),
         ("limits", _limits(sample.limits), "yellow" if _tight(sample.limits) else ""),
@@ -115,6 +116,25 @@ def _tokens(sample: Sample) -> str:
     return f"{count(tokens.input)} in{cached}, {count(tokens.output)} out{thought}"
 
 
+def too_long(probed: Probed) -> str:
+    """A remark about a server that ignores the bound on its answers' length; nothing is wrong."""
+    asked, tokens = probed.provider.max_tokens, probed.sample.tokens
+    # Hidden ones are bounded by some and not by others.
+    got = (tokens.output or 0) - (tokens.reasoning or 0)
+    if got <= asked:
+        return ""
+    return f"asked for {asked:,} tokens at the most, got {got:,}: the server ignores the bound"
+
+
+def contradicted(probed: Probed) -> bool:
+    """The health check says that all is well, and the canary that the server is not.
+
+    After our own key or our own canary failed there is nothing to contradict.
+    """
+    health, ours = probed.health, (Fault.ACCOUNT, Fault.CANARY, Fault.NONE)
+    return health is not None and health.fine and probed.sample.fault not in ours
+
+
 def _gateway(sample: Sample) -> str:
     """Half of an upstream may be down behind answers that are all good."""
     retried = say_retried(sample.retried)
@@ -188,7 +208,7 @@ def _health(probed: Probed) -> Iterable[tuple[str, str, str]]:
     answer = f"{health.status} in {say_ms(health.took_s)}" if health.status else "no answer"
     said = f": {health.said}" if health.said else ""
     yield "health", f"{health.url} says {answer}{said}", ""
-    if health.fine and not probed.sample.ok:
+    if contradicted(probed):
         yield (
             "",
             "Its health check says that all is well; the canary says that it is not.",

@@ -59,14 +59,17 @@ def phases(sample: Sample, tape: Tape) -> list[Phase]:
 
 def lines(sample: Sample, tape: Tape, width: int) -> list[Text]:
     """One line a phase: its name, how long it took, its bar, and when it had ended."""
-    room = max(LEAST_BAR, width - LABEL - FIGURE - AT - 6)
+    room = width - LABEL - FIGURE - AT - 6
+    # Too narrow for a bar that says anything: the figures alone.
+    room = room if room >= LEAST_BAR else 0
     found = []
     if not sample.new_connection and tape.sent_s is not None:
         found.append(Text(f"  {'connection':<{LABEL}} kept from the canary before", "dim"))
     for phase in phases(sample, tape):
         took = f"{say_ms(phase.end_s - phase.start_s):>{FIGURE}}"
         at = f"{say_ms(phase.end_s):>{AT}}"
-        bar, colour = _bar(phase, sample.phases.total_s, room), phase.colour
+        bar = _bar(phase, sample.phases.total_s, room) if room else ""
+        colour = phase.colour
         line = Text.assemble(
             f"  {phase.name:<{LABEL}} {took}  ", (f"{bar:<{room}}", colour), (at, "dim")
         )

@@ -149,7 +149,14 @@ class Adapter:
 
 
 def detail(status: int, codes: Sequence[str], message: str) -> str:
-    """What the provider said, in one bounded line."""
-    words = [f"HTTP {status}" if status >= 400 else "", codes[0] if codes else "", message]
-    printable = "".join(c if c.isprintable() else " " for c in " ".join(words)[: 4 * MAX_DETAIL])
+    """What the provider said, in one bounded line: nothing twice, and of a page its title."""
+    said = stranger.readable(message[: 4 * MAX_DETAIL])
+    if status:
+        # "HTTP 503 503 …": many repeat the status in their own words.
+        said = said.removeprefix(f"HTTP {status}").removeprefix(f"{status}").lstrip(" :,-")
+    code = codes[0] if codes else ""
+    if code == str(status) or said.lower().startswith(code.lower()):
+        code = ""
+    words = " ".join([f"HTTP {status}" if status >= 400 else "", code, said])
+    printable = "".join(c if c.isprintable() else " " for c in words)
     return " ".join(printable.split())[:MAX_DETAIL]

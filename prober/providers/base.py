@@ -216,6 +216,10 @@ def object_of(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+# Of an error that is no JSON: as far into a page as its title stands.
+MAX_PLAIN = 2_000
+
+
 def error_object(body: bytes) -> dict[str, Any]:
     """The error of an answer, wherever the API keeps it: {"error": {…}}, [{…}] or flat.
 
@@ -236,7 +240,7 @@ def _error_object(body: bytes) -> dict[str, Any]:
     if isinstance(parsed, list) and parsed:
         parsed = parsed[0]
     if not isinstance(parsed, dict):
-        return {"message": body[:300].decode("utf-8", "replace")}
+        return {"message": body[:MAX_PLAIN].decode("utf-8", "replace")}
     inner = parsed.get("error", parsed)
     if isinstance(inner, dict):
         return inner

@@ -6,6 +6,7 @@ None of them says anything of the key or the model, whatever its HTTP status.
 from __future__ import annotations
 
 import re
+from html import unescape
 
 from prober.providers.base import object_of, parse_json
 from prober.sample import Outcome
@@ -21,6 +22,10 @@ _PATHLESS = re.compile(
     r"(404 )?((file|page|resource|route) )?not found\W*$|invalid url\b|no route matched"
 )
 _TITLE = re.compile(rb"<title[^>]*>([^<]{1,200})", re.IGNORECASE)
+_PAGE = re.compile(
+    r"[\ufeff\s]*(<\?xml[^>]*>\s*)?<(!doctype html|html|head|body|center|h1)\b", re.I
+)
+_SAYS = re.compile(r"<(?:title|h1)[^>]*>([^<]{1,200})", re.I)
 _BLANK = b"\xef\xbb\xbf \t\r\n"
 
 
@@ -50,6 +55,14 @@ def unstreamed(content_type: str, body: bytes) -> str:
         return ""
     kind = content_type.partition(";")[0].strip() or "without a content type"
     return f"answered {kind}{_titled(body)}, not this API"
+
+
+def readable(text: str) -> str:
+    """A text as it is; of an HTML page what its title or its first heading says."""
+    if not _PAGE.match(text):
+        return text
+    titles = (" ".join(unescape(found[1]).split()) for found in _SAYS.finditer(text))
+    return next((title for title in titles if title), "a page (HTML) without a title")
 
 
 def _own(body: bytes, codes: list[str], message: str) -> bool:

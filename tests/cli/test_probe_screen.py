@@ -151,6 +151,40 @@ def test_a_retry_inside_the_gateway_is_shown_beside_a_good_answer() -> None:
     assert notes([probed()], 80) == []
 
 
+def test_a_server_that_ignores_the_bound_is_remarked_and_nothing_is_wrong() -> None:
+    chatty = probed(replace(SAMPLE, tokens=Tokens(30, 60)))
+    said = "asked for 16 tokens at the most, got 60: the server ignores the bound"
+    assert f"  {said}" in shown(chatty)
+    assert "a: ok, HTTP 200" in shown(chatty)
+    assert plain(notes([chatty], 80)) == f"a: {said}"
+    assert "asked for" not in shown(probed(replace(SAMPLE, tokens=Tokens(30, 16))))
+
+
+@pytest.mark.parametrize("outcome", [Outcome.AUTH, Outcome.QUOTA_EXHAUSTED, Outcome.BAD_REQUEST])
+def test_after_our_own_key_or_canary_failed_no_health_check_disagrees(outcome: Outcome) -> None:
+    health = Health("http://127.0.0.1:8000/health", 200, "ok", 0.001)
+    found = probed(replace(SAMPLE, outcome=outcome, detail="HTTP 401 no such key."), health=health)
+    assert "all is well" not in shown(found)
+    assert plain(notes([found], 80)) == "a: HTTP 401 no such key"
+
+
+def test_an_answer_that_says_nothing_of_the_provider_is_not_called_refused() -> None:
+    fallback = replace(SAMPLE, outcome=Outcome.BAD_REQUEST, detail="the gateway fell back")
+    assert shown(probed(fallback)).startswith("a: canary misconfigured (bad_request), HTTP 200,")
+
+
+@pytest.mark.parametrize("width", [40, 60])
+def test_a_narrow_terminal_gets_the_figures_without_the_bars(width: int) -> None:
+    lines = waterfall.lines(SAMPLE, TAPE, width)
+    assert max(len(line.plain) for line in lines) <= width
+    assert all("ms" in line.plain or " s" in line.plain for line in lines)
+    assert ("█" in plain(lines)) is (width == 60)
+    rows = Rows(["openai-eu", "a"], width)
+    table = [rows.heading(), rows.row(replace(SAMPLE, provider="openai-eu"))]
+    assert max(len(line.plain) for line in table) <= width
+    assert table[0].plain.split() == ["provider", "outcome", "total"]
+
+
 def test_the_room_in_the_rate_limits_is_told_in_words() -> None:
     limits = Limits(Room(50, 49, 12.0), Room(40_000, 3_000, 0.006), 2.0)
     text = shown(probed(replace(SAMPLE, limits=limits)), 100)
