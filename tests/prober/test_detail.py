@@ -13,7 +13,7 @@ BAD_GATEWAY = (
     "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n"
     "<center><h1>502 Bad Gateway</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>"
 )
-LONG_HEAD = f"<!DOCTYPE html><html><head>{'<meta charset=utf-8>' * 40}<title>Gone &amp; lost</title>"
+LONG_HEAD = f"<!DOCTYPE html><html>{'<meta charset=utf-8>' * 40}<title>Gone &amp; lost</title>"
 
 
 def said(status: int, body: object) -> str:
