@@ -169,7 +169,8 @@ class Alarms:
             case Alarm.REGIONAL:
                 return alarms.regional(self._text, route, key, now, primary=state.primary, why=why)
             case Alarm.NO_QUORUM:
-                return alarms.no_quorum(self._text, route, key, now, why=why)
+                differs = state.tally.differences if state.tally else ()
+                return alarms.no_quorum(self._text, route, key, now, why=why, differs=differs)
             case Alarm.FAILBACK_READY:
                 return alarms.failback_ready(
                     self._text,

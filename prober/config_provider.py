@@ -105,6 +105,10 @@ class Price(Table):
     output: float = Field(0.0, ge=0)
 
 
+# Where a provider is called: what may differ by place for a `regional_endpoint`.
+ADDRESS = ("base_url", "region", "location")
+
+
 class Provider(Table):
     name: Name
     vendor: str = ""
@@ -123,6 +127,7 @@ class Provider(Table):
     residency: tuple[str, ...] = ()
     price: Price = Price()
     base_url: str = ""
+    regional_endpoint: bool = False
     headers: dict[str, str | SecretRef] = Field(default_factory=dict)
     max_tokens_field: Literal["max_completion_tokens", "max_tokens"] | None = None
     extra_body: dict[str, Any] = Field(default_factory=dict)

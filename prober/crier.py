@@ -82,9 +82,9 @@ class Crier:
             self._outvoted[state.name] = said.routing
             await self.daemon(
                 f"routing/{state.name}/{said.routing}",
-                f"{said.own} goes by other routes than {' and '.join(others)}",
-                f"Its settings of {state.name}, its objectives or its candidates differ "
-                f"(hash {said.routing}), and the others are more: it holds, and has no vote.",
+                f"{said.own} goes by other settings of {state.name} than {' and '.join(others)}",
+                f"The others are more: {said.own} holds, and has no vote.",
+                *alarms.differing(said.differences),
                 f"**You:** give {said.own} the same configuration, then reload it.",
             )
 

@@ -26,7 +26,7 @@ def view_of(state: RouteState, standing: Standing) -> View:
     elif standing.blind:
         holding = "blind: our own network seems to be gone"
     elif state.tally is not None and (by := state.tally.outvoted_by):
-        holding = f"{' and '.join(by)} go by other routes than {state.tally.own}, and are more"
+        holding = f"{' and '.join(by)} go by other settings than {state.tally.own}, and are more"
     elif state.flag is None and not state.may_seed:
         holding = "no flag yet; waiting for the other vantages' votes"
     providers = own_views(state, standing)

@@ -5,15 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from redis.exceptions import RedisError
 
-from prober.config import Config, Route
+from prober.config import Config, Provider, Route
+from prober.config_provider import ADDRESS
 from prober.route import RouteState, Standing
 from prober.view import own_views
 from switch.flag import Mode
 from switch.lease import TIMING, VOTES_KEPT_MS, Ballot
-from switch.votes import BAD, Sight, Vote, claim_of, decode_votes, tally
+from switch.votes import BAD, Settings, Sight, Vote, claim_of, decode_votes, tally
 
 log = logging.getLogger(__name__)
 
@@ -25,13 +28,46 @@ _CANDIDATE = ("name", "api", "vendor", "model", "base_url", "preset", "account",
 
 def routing_hash(config: Config, route: Route) -> str:
     """Of the route, its objectives and its candidates only: keys and intervals may differ."""
-    candidates = [p for name in route.candidates if (p := config.find_provider(name))]
     said = [
         route.model_dump(mode="json", exclude=_OURS_ALONE),
-        [p.model_dump(mode="json", include=set(_CANDIDATE)) for p in candidates],
+        [p.model_dump(mode="json", include=_judged(p)) for p in _candidates(config, route)],
     ]
+    return _hash(said, 12)
+
+
+def settings_of(config: Config, route: Route) -> Settings:
+    """The same one by one, so that vantages can be told in what they differ. No values."""
+    own = route.model_dump(mode="json", exclude=_OURS_ALONE | {"name"}, exclude_defaults=True)
+    found = {"": own} | {
+        p.name: p.model_dump(mode="json", include=_judged(p) - {"name"}, exclude_defaults=True)
+        for p in _candidates(config, route)
+    }
+    return {name: {key: _hash(value, 8) for key, value in _flat(said)}
+            for name, said in found.items()}  # fmt: skip
+
+
+def _candidates(config: Config, route: Route) -> list[Provider]:
+    return [p for name in route.candidates if (p := config.find_provider(name))]
+
+
+def _judged(provider: Provider) -> set[str]:
+    """The keys of a provider that vantages must share."""
+    if provider.regional_endpoint:
+        return {*_CANDIDATE, "regional_endpoint"} - {*ADDRESS}
+    return {*_CANDIDATE, *(key for key in ADDRESS if getattr(provider, key))}
+
+
+def _flat(table: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{place}{key}.")
+        else:
+            yield f"{place}{key}", value
+
+
+def _hash(said: Any, length: int) -> str:
     text = json.dumps(said, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    return hashlib.sha256(text.encode()).hexdigest()[:length]
 
 
 class Voting:
@@ -48,6 +84,7 @@ class Voting:
     def configure(self, config: Config) -> None:
         self._config = config
         self._routing = {route.name: routing_hash(config, route) for route in config.route}
+        self._settings = {route.name: settings_of(config, route) for route in config.route}
 
     def asks(self, state: RouteState) -> bool:
         return self._ballot is not None and state.route.mode is not Mode.OBSERVE
@@ -86,6 +123,7 @@ class Voting:
             sights=sights,
             blind=blind,
             claim=claim_of(state.lease.nonce),
+            settings=self._settings[state.name],
         )
 
     async def cast(self, state: RouteState, now_s: float) -> None:

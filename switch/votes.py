@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -18,7 +19,11 @@ from switch.flag import NAME, Health
 from switch.target import ProviderView, listed
 
 WHY_LENGTH = 200
+_KEY = re.compile(r"[a-z0-9_.]{1,64}\Z")
 BAD = (Health.BREACHED, Health.INELIGIBLE)
+
+
+Settings = Mapping[str, Mapping[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,8 @@ class Vote:
         routing: hash of the configuration it goes by; votes of different ones are not added up.
         blind: why it does not know; empty when it does.
         claim: `claim_of` the nonce it holds, or would hold, the lease with.
+        settings: what `routing` is made of: candidate -> key -> short hash of its value; the
+            route's own stand under "". Keys at their default are left out. Empty: not told.
     """
 
     vantage: str
@@ -53,6 +60,7 @@ class Vote:
     sights: Mapping[str, Sight] = field(default_factory=dict)
     blind: str = ""
     claim: str = ""
+    settings: Settings = field(default_factory=dict)
 
     def fresh(self, now_ms: int, life_ms: int) -> bool:
         """A time in the future is another server's: as little worth as an old one."""
@@ -84,6 +92,7 @@ def encode_vote(vote: Vote) -> str:
         "blind": vote.blind[:WHY_LENGTH],
         "claim": vote.claim,
         "sees": sights,
+        "settings": vote.settings,
     }
     return json.dumps(said, separators=(",", ":"))
 
@@ -101,6 +110,7 @@ def decode_vote(vantage: str, text: str) -> Vote | None:
             sights={str(name): _sight(seen) for name, seen in said["sees"].items()},
             blind=str(said["blind"]),
             claim=str(said["claim"]),
+            settings=_settings(said.get("settings", {})),
         )
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError):
         return None
@@ -115,10 +125,73 @@ def _sight(seen: Mapping[str, Any]) -> Sight:
     )
 
 
+def _settings(said: Mapping[str, Mapping[str, Any]]) -> Settings:
+    """A vantage of before they were told has none; a name that is none is left out."""
+    return {
+        name: {key: str(value)[:16] for key, value in keys.items() if _KEY.match(key)}
+        for name, keys in said.items()
+        if not name or NAME.match(name)
+    }
+
+
 def decode_votes(said: Mapping[str, str]) -> tuple[Vote, ...]:
     """The `votes` hash by name, without what cannot be read."""
     read = (decode_vote(name, text) for name, text in sorted(said.items()))
     return tuple(vote for vote in read if vote)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A setting that not all vantages share.
+
+    Attributes:
+        provider: whose; empty: the route's own.
+        camps: who has the same value, the largest first.
+    """
+
+    provider: str
+    key: str
+    camps: tuple[tuple[str, ...], ...]
+
+    @property
+    def setting(self) -> str:
+        """ "`base_url` of openai"."""
+        return f"`{self.key}` of {self.provider or 'the route'}"
+
+    @property
+    def sentence(self) -> str:
+        """ "us-1 has another `base_url` of openai than ap-1 and eu-1"."""
+        most, *others = self.camps
+        odd = [name for camp in others for name in camp]
+        if len(most) == 1:
+            return f"{_and([*most, *odd])} each have another {self.setting}"
+        verb = "has" if len(odd) == 1 else "have"
+        return f"{_and(odd)} {verb} another {self.setting} than {_and(most)}"
+
+
+def _and(names: Sequence[str]) -> str:
+    return " and ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
+
+
+def differences(settings: Mapping[str, Settings]) -> tuple[Difference, ...]:
+    """In what vantages differ, of those that tell their settings.
+
+    A candidate that only some of them have is a difference of the route's `candidates`.
+    """
+    told = {name: said for name, said in sorted(settings.items()) if said}
+    places = {(provider, key) for said in told.values() for provider in said
+              for key in said[provider]}  # fmt: skip
+    found = []
+    for provider, key in sorted(places):
+        camps: dict[str, tuple[str, ...]] = {}
+        for name, said in told.items():
+            if provider in said:
+                value = said[provider].get(key, "")
+                camps[value] = (*camps.get(value, ()), name)
+        if len(camps) > 1:
+            ordered = sorted(camps.values(), key=lambda camp: (-len(camp), camp))
+            found.append(Difference(provider, key, tuple(ordered)))
+    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +244,7 @@ class Tally:
 
     @property
     def counted(self) -> str:
-        """ "1 of 3 vantages votes, 2 are needed; silent: us-1; blind: ap-1"."""
+        """ "1 of 3 vantages votes, 2 needed; silent: us-1; blind: ap-1"."""
         votes = "votes" if len(self.voters) == 1 else "vote"
         said = f"{len(self.voters)} of {len(self.vantages)} vantages {votes}, {self.needed} needed"
         silent = [name for name in self.vantages if name not in self.votes]
@@ -181,9 +254,16 @@ class Tally:
             for name, vote in self.votes.items()
             if not vote.blind and vote.routing != self.routing
         ]
-        for word, names in (("silent", silent), ("blind", blind), ("other routes", other)):
+        for word, names in (("silent", silent), ("blind", blind), ("other settings", other)):
             said += f"; {word}: {listed(names)}" if names else ""
         return said
+
+    @property
+    def differences(self) -> tuple[Difference, ...]:
+        """In what those that see differ, where they do."""
+        if len(self.groups) < 2:
+            return ()
+        return differences({name: v.settings for name, v in self.votes.items() if not v.blind})
 
     def seeing(self, provider: str, kinds: Collection[str] | None = None) -> tuple[str, ...]:
         """The voters that see a provider breached, in one of `kinds` if those are given."""

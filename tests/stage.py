@@ -89,6 +89,10 @@ class Hook:
     def titles(self) -> list[str]:
         return [letter["title"] for letter in self.letters]
 
+    @property
+    def bodies(self) -> list[str]:
+        return [letter["message"] for letter in self.letters]
+
 
 @contextmanager
 def hook() -> Iterator[Hook]:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from prober.alerts.event import Event, Severity
 from prober.alerts.text import Writer, by_itself, plain, takes
+from prober.config_provider import ADDRESS
 from switch.flag import Pin, say_duration
 from switch.target import Weighed
+from switch.votes import Difference
+
+# Of the settings in which vantages differ, this many are named.
+SHOWN = 5
 
 
 def no_candidate(
@@ -240,19 +247,36 @@ def regional(write: Writer, route: str, key: str, at: float, *, primary: str, wh
     )
 
 
-def no_quorum(write: Writer, route: str, key: str, at: float, *, why: str) -> Event:
+def differing(found: Sequence[Difference]) -> list[str]:
+    """What vantages do not share, a line each; hashes tell no value."""
+    lines = [f"- {one.sentence}." for one in found[:SHOWN]]
+    if len(found) > SHOWN:
+        lines.append(f"- and {len(found) - SHOWN} settings more: `prober vantages`")
+    if any(one.key in ADDRESS for one in found):
+        lines.append("An address that is meant to differ: `regional_endpoint = true`.")
+    return lines
+
+
+def no_quorum(
+    write: Writer, route: str, key: str, at: float, *, why: str, differs: Sequence[Difference] = ()
+) -> Event:
+    title, lever = "too few vantages vote", "start the vantages that are silent"
+    if differs:
+        title = "the vantages' settings differ"
+        lever = "give all of them the same configuration, then reload"
     return write.event(
         "no_quorum",
         key,
         route,
         Severity.PAGE,
         at,
-        f"{route}: too few vantages vote, so no flag moves",
+        f"{route}: {title}, so no flag moves",
         [
             write.when(at),
             f"{plain(why, 400)}.",
+            *differing(differs),
             "Applications keep the last provider. Pins and `prober failover` still work.",
-            "**You:** start the vantages that are silent; `prober vantages` shows them.",
+            f"**You:** {lever}; `prober vantages` shows them.",
         ],
     )
 

@@ -147,7 +147,7 @@ def _show_route(found: Setup, route: dict[str, Any]) -> None:
         out.print(
             f"  [yellow]pinned by {escape(pin['owner'])} until {end}: {escape(pin['reason'])}[/]"
         )
-    _show_freeze(found, route, "  ")
+    _show_obstacles(found, route, "  ")
     if drill := _drill_line(found, route):
         out.print(f"  {drill}", markup=False)
     table = Table(box=None, pad_edge=False, padding=(0, 2), show_header=False)
@@ -165,7 +165,10 @@ def _show_route(found: Setup, route: dict[str, Any]) -> None:
     out.print(table)
 
 
-def _show_freeze(found: Setup, route: dict[str, Any], indent: str) -> None:
+def _show_obstacles(found: Setup, route: dict[str, Any], indent: str) -> None:
+    """What keeps the flag from moving, besides a pin: settings that differ, a freeze."""
+    for line in route["differences"]:
+        out.print(f"{indent}[yellow]{escape(line)}[/]")
     if route["frozen_until"]:
         until = say_time(found.config, route["frozen_until"])
         out.print(f"{indent}[yellow]Frozen until {until}[/]: no failback, and no flip but out of "
@@ -257,7 +260,7 @@ def _show_why(found: Setup, said: dict[str, Any]) -> None:
         out.print(f"Incident {number} is open: prober incident show {number}", markup=False)
     if said["redis"] != "ok":
         out.print(f"[red]Redis: {escape(said['redis'])}[/]")
-    _show_freeze(found, said, "")
+    _show_obstacles(found, said, "")
     out.print()
     for provider in said["providers"]:
         _show_evidence(provider, primary=provider["name"] == said["primary"])

@@ -22,11 +22,11 @@ from prober.cli.common import (
 )
 from prober.cli.look import COLOURS
 from prober.config import Daemon, Route
-from prober.voting import routing_hash
+from prober.voting import routing_hash, settings_of
 from switch.connect import connect_async
 from switch.flag import Keys, MalformedFlagError, Mode, say_duration
 from switch.lease import TIMING
-from switch.votes import Vote, claim_of, decode_votes
+from switch.votes import Vote, claim_of, decode_votes, differences
 from switch.writer import Observed, Writer
 
 
@@ -74,6 +74,13 @@ def _stands(found: Setup, route: Route, seen: Observed) -> dict[str, Any]:
     votes = {vote.vantage: vote for vote in decode_votes(seen.votes)}
     names = [*daemon.vantages, *sorted(votes.keys() - set(daemon.vantages))]
     rows = [_vantage(name, votes.get(name), seen, daemon) for name in names]
+    counting = {row["vantage"] for row in rows if row["counts"]}
+    settings = {name: vote.settings for name, vote in votes.items() if name in counting}
+    own = settings_of(found.config, route)
+    for row in rows:
+        told = settings.get(row["vantage"], {})
+        differs = differences({"theirs": told, "ours": own})
+        row["differs_in"] = [one.setting for one in differs]
     groups: dict[str, list[str]] = {}
     for row in rows:
         if row["counts"]:
@@ -84,6 +91,7 @@ def _stands(found: Setup, route: Route, seen: Observed) -> dict[str, Any]:
         "quorum": any(len(group) >= daemon.votes_needed for group in groups.values()),
         "routing": routing_hash(found.config, route),
         "groups": groups,
+        "differences": [one.sentence for one in differences(settings)],
         "vantages": rows,
     }
 
@@ -133,6 +141,8 @@ def _show(route: dict[str, Any], daemon: Daemon) -> None:
     for row in route["vantages"]:
         table.add_row(f"  {row['vantage']}", _said(row), _age(row), _hash(row, route))
     out.print(table)
+    for line in route["differences"]:
+        out.print(f"  [yellow]{line}[/]")
 
 
 def _said(row: dict[str, Any]) -> str:
@@ -160,4 +170,5 @@ def _hash(row: dict[str, Any], route: dict[str, Any]) -> str:
         return "[yellow]not in [daemon].vantages[/]".replace("[daemon]", "\\[daemon]")
     if row["routing"] in (None, route["routing"]):
         return f"[dim]{row['routing'] or ''}[/]"
-    return f"[yellow]{row['routing']}: other routes than in this file[/]"
+    what = ", ".join(row["differs_in"]) or "settings"
+    return f"[yellow]{row['routing']}: other {what} than in this file[/]"

@@ -38,6 +38,7 @@ def _route(judge: Judge, state: RouteState) -> dict[str, Any]:
         **why_here(state.cause, flag),
         "redis": state.why_unseen or "ok",
         "leader": state.leased,
+        "differences": [d.sentence for d in state.tally.differences] if state.tally else [],
         "pin": None
         if pin is None
         else {

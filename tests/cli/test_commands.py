@@ -155,6 +155,7 @@ def test_why_names_freeze_redis_incident_and_what_led_there() -> None:
         "changed_at": 1.0, "reason": "a breached availability", "actor": "prober@eu-1",
         "origin": "automatic", "because_of": 142, "incident": 143, "redis": "Connection refused",
         "frozen_until": 3600.0, "providers": [],
+        "differences": ["us-1 has another `base_url` of a than eu-1 and ap-1"],
         "since": [{"at": 60.0, "what": "unpinned by ann", "reason": "over"}],
         "candidates": [{"name": "a", "eligible": False, "why": "breached: 0 of 4",
                         "by_itself": "once it has recovered", "command": "prober failover a"}],
@@ -168,6 +169,7 @@ def test_why_names_freeze_redis_incident_and_what_led_there() -> None:
         "unpinned by ann: over",
         "Incident 143 is open: prober incident show 143",
         "Redis: Connection refused",
+        "us-1 has another `base_url` of a than eu-1 and ap-1",
         "Frozen until",
         "`prober ack chat` ends it.",
         "by itself once it has recovered; now: prober failover a",
@@ -256,7 +258,7 @@ def test_what_a_provider_says_at_length_is_cut_in_status_and_why() -> None:
     }  # fmt: skip
     route = {
         "route": "chat", "mode": "auto", "primary": "a", "redis": "ok", "changed_at": None,
-        "drill": None, "drilled": None,
+        "drill": None, "drilled": None, "differences": [],
         "decision": {"reason": "stays"}, "pin": None, "frozen_until": None, "providers": [said],
     }  # fmt: skip
     setup = Setup(Path("f"), parse(""), resolve(parse("")), Path("."))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from servers import Valkey
 from stage import Hook, running, until, write_config
 
 from prober.emulator import Emulator
-from prober.voting import routing_hash
+from prober.voting import routing_hash, settings_of
 from switch.flag import Health
 from switch.votes import Sight, Vote, decode_votes, encode_vote
 
@@ -47,7 +48,10 @@ async def test_it_shows_votes_hashes_and_the_leader_and_leaves_with_0_on_a_quoru
             sights = {name: Sight(Health.OK) for name in "ab"}
             # From a clock that is ahead by less than a vote's life, so that it stays fresh.
             fresh = Vote("us-1", now_ms + 3_000, routing, sights)
-            other = Vote("ap-1", now_ms + 3_000, "another", sights)
+            told = settings_of(daemon.config, state.route)
+            moved = {**told, "b": {**told["b"], "base_url": "elsewhere"}}
+            other = Vote("ap-1", now_ms + 3_000, "another", sights, settings=moved)
+            fresh = replace(fresh, settings=told)
             gone = Vote("old-1", now_ms - 60_000, routing, blind="no [network]")
             for vote in (fresh, other, gone):
                 client.hset(VOTES, vote.vantage, encode_vote(vote))
@@ -61,7 +65,8 @@ async def test_it_shows_votes_hashes_and_the_leader_and_leaves_with_0_on_a_quoru
         shown = (await prober("vantages")).output
         assert "led by eu-1" in shown
         assert "leads; a " in shown
-        assert "other routes than in this file" in shown
+        assert "another: other `base_url` of b than in this file" in shown
+        assert "ap-1 has another `base_url` of b than eu-1 and us-1" in shown
         assert "blind: no [network]" in shown
         assert "no longer counts" in shown
         assert "not in [daemon].vantages" in shown

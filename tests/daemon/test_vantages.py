@@ -265,12 +265,39 @@ async def test_a_vantage_with_other_routes_stands_back_and_says_so(
         async with places(tmp_path, emulator, valkey, ("eu-1", "us-1")) as found:
             await until(lambda: any(place.leads for place in found.values()), "others lead")
             await until(lambda: not state.leased)
-            await until(lambda: "go by other routes than ap-1" in state.decision.reason)
-            await until(lambda: told(oncall, "ap-1 goes by other routes than eu-1 and us-1") > 0)
+            await until(lambda: "go by other settings than ap-1" in state.decision.reason)
+            said = "ap-1 goes by other settings of chat than eu-1 and us-1"
+            await until(lambda: told(oncall, said) > 0)
+            named = "ap-1 has another `detector.min_span` of the route than eu-1 and us-1"
+            assert any(named in letter for letter in oncall.bodies)
             for place in found.values():
                 place.breaks()
             await until(lambda: get(valkey) == "b", "the majority's hash decides")
-    assert told(oncall, "goes by other routes") == 1
+    assert told(oncall, "goes by other settings") == 1
+
+
+def elsewhere(path: Path, url: str) -> Path:
+    """Gives "b" another address there."""
+    head, found, rest = path.read_text("utf-8").rpartition("base_url = ")
+    _, _, rest = rest.partition("\n")
+    path.write_text(f'{head}{found}"{url}"\n{rest}', "utf-8")
+    return path
+
+
+async def test_three_with_three_addresses_of_one_provider_are_told_so(
+    tmp_path: Path, valkey: Valkey, emulator: Emulator, oncall: Hook
+) -> None:
+    async with AsyncExitStack() as stack:
+        for number, name in enumerate(NAMES, start=1):
+            url = f"http://127.0.0.1:{number}"
+            path = await asyncio.to_thread(config, tmp_path, name, emulator, valkey)
+            path = await asyncio.to_thread(elsewhere, path, url)
+            await stack.enter_async_context(running(path))
+        title = "chat: the vantages' settings differ, so no flag moves"
+        await until(lambda: told(oncall, title) > 0)
+    named = "ap-1, eu-1 and us-1 each have another `base_url` of b."
+    (body,) = [body for body in oncall.bodies if named in body]
+    assert "`regional_endpoint = true`" in body
 
 
 async def test_a_blind_vantage_votes_blind_and_gives_up_the_lease(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from itertools import product
 from typing import Any
@@ -14,6 +15,7 @@ from switch.flag import Health
 from switch.lease import TIMING, Timing
 from switch.target import ProviderView
 from switch.votes import (
+    Settings,
     Sight,
     Tally,
     Vote,
@@ -21,6 +23,7 @@ from switch.votes import (
     claim_of,
     decode_vote,
     decode_votes,
+    differences,
     encode_vote,
     tally,
 )
@@ -84,7 +87,7 @@ def test_the_count_names_who_is_missing_and_why() -> None:
     five = (*THREE, "sa-1", "za-1")
     said = counted(vote("ap-1"), vote("eu-1", blind="x"), vote("sa-1", routing="r2"), vantages=five)
     assert said.counted == (
-        "1 of 5 vantages votes, 3 needed; silent: us-1, za-1; blind: eu-1; other routes: sa-1"
+        "1 of 5 vantages votes, 3 needed; silent: us-1, za-1; blind: eu-1; other settings: sa-1"
     )
 
 
@@ -195,11 +198,80 @@ def test_canaries_are_shared_by_those_that_vote_while_nobody_has_doubts() -> Non
     assert counted(vote("ap-1", blind="x"), vote("eu-1"), vote("us-1")).share("a") == (1, 0)
 
 
+# -- in what they differ -------------------------------------------------------------------------
+
+
+def told(**addresses: str) -> dict[str, Settings]:
+    return {
+        name.replace("_", "-"): {"": {"mode": "m"}, "a": {"api": "x", "base_url": url}}
+        for name, url in addresses.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("addresses", "sentence"),
+    [
+        ({"eu_1": "1", "us_1": "1"}, ""),
+        (
+            {"ap_1": "1", "eu_1": "1", "us_1": "2"},
+            "us-1 has another `base_url` of a than ap-1 and eu-1",
+        ),
+        (
+            {"ap_1": "1", "eu_1": "2", "sa_1": "3", "us_1": "2"},
+            "ap-1 and sa-1 have another `base_url` of a than eu-1 and us-1",
+        ),
+        (
+            {"ap_1": "1", "eu_1": "2", "us_1": "3"},
+            "ap-1, eu-1 and us-1 each have another `base_url` of a",
+        ),
+    ],
+)
+def test_who_differs_in_which_key_of_which_provider_is_said(
+    addresses: dict[str, str], sentence: str
+) -> None:
+    assert " ".join(one.sentence for one in differences(told(**addresses))) == sentence
+
+
+def test_a_key_at_its_default_differs_from_one_that_is_set_and_the_route_is_told_too() -> None:
+    found = differences({"eu-1": {"": {"mode": "1"}}, "us-1": {"": {"prefer": "2", "mode": "1"}}})
+    assert [one.sentence for one in found] == [
+        "eu-1 and us-1 each have another `prefer` of the route"
+    ]
+
+
+def test_a_candidate_that_one_lacks_is_a_difference_of_the_route_alone() -> None:
+    with_b = {"": {"candidates": "1"}, "a": {"api": "x"}, "b": {"api": "y"}}
+    without = {"": {"candidates": "2"}, "a": {"api": "x"}}
+    found = differences({"eu-1": with_b, "us-1": without})
+    assert [(one.provider, one.key) for one in found] == [("", "candidates")]
+
+
+def test_a_vantage_of_before_does_not_tell_and_is_not_compared() -> None:
+    assert differences({**told(eu_1="1"), "us-1": {}}) == ()
+    old = json.loads(encode_vote(vote("us-1", settings={"": {"mode": "1"}})))
+    del old["settings"]
+    assert decode_vote("us-1", json.dumps(old)) == vote("us-1")
+    said = counted(vote("ap-1", settings={"": {"mode": "1"}}), vote("us-1", routing="r2"))
+    assert said.differences == ()
+    assert said.counted.endswith("other settings: us-1")
+
+
+def test_while_all_go_by_the_same_nothing_is_compared() -> None:
+    """Whatever they tell: `routing` decides."""
+    other = {"": {"mode": "2"}}
+    said = counted(vote("ap-1", settings={"": {"mode": "1"}}), vote("us-1", settings=other))
+    assert said.differences == ()
+    apart = counted(vote("ap-1", settings={"": {"mode": "1"}}),
+                    vote("us-1", settings=other, routing="r2"))  # fmt: skip
+    assert [one.setting for one in apart.differences] == ["`mode` of the route"]
+
+
 # -- as Redis holds it ---------------------------------------------------------------------------
 
 
 def test_a_vote_survives_encoding() -> None:
-    one = vote("eu-1", DOWN, SLOW, blind="no network", claim=claim_of("nonce"))
+    one = vote("eu-1", DOWN, SLOW, blind="no network", claim=claim_of("nonce"),
+               settings={"": {"failover.flip_on": "ab"}, "a": {"base_url": "cd"}})  # fmt: skip
     assert decode_vote("eu-1", encode_vote(one)) == one
     long = vote("eu-1", replace(DOWN, why="x" * 5_000))
     assert len(encode_vote(long)) < 1_000
@@ -209,10 +281,18 @@ def test_a_vote_survives_encoding() -> None:
     "text",
     ["", "null", "[]", "{", "{}", '{"at_ms":"x"}', '{"at_ms":1e999}', "[" * 100_000,
      encode_vote(vote("x")).replace('"ok"', '"splendid"'),
-     encode_vote(vote("x")).replace('"sees":{', '"sees":{"c":1,')],
+     encode_vote(vote("x")).replace('"sees":{', '"sees":{"c":1,'),
+     encode_vote(vote("x")).replace('"settings":{', '"settings":{"c":1')],
 )  # fmt: skip
 def test_what_is_no_vote_is_left_out(text: str) -> None:
     assert decode_votes({"eu-1": text, "us-1": encode_vote(vote("us-1"))}) == (vote("us-1"),)
+
+
+def test_a_setting_whose_name_is_none_is_left_out() -> None:
+    """It is shown to people: nothing there writes markup, or a page."""
+    hostile = {"": {"mode": "1", "<b>`x`": "2"}, "no name": {"api": "3"}}
+    read = decode_vote("eu-1", encode_vote(vote("eu-1", settings=hostile)))
+    assert read == vote("eu-1", settings={"": {"mode": "1"}})
 
 
 def test_a_name_that_is_none_does_not_vote() -> None:
