@@ -133,6 +133,15 @@ class Canary:
             case Kind.CUSTOM:
                 return self.expect.met(answer)
 
+    def cut_short(self, answer: str) -> bool:
+        """Whether the answer is the beginning of what was asked for, and not all of it.
+
+        An echo only: half a number or half a sentence may be all that a model had to say.
+        """
+        said, wanted = _plain(answer), _plain(self.nonce)
+        half = bool(said) and said != wanted and wanted.startswith(said)
+        return half and self.kind is Kind.ECHO
+
     def _echoes(self, answer: str) -> bool:
         """The nonce is said, as a word of its own, and little else."""
         spans = _spans(self.nonce, answer)

@@ -130,6 +130,7 @@ class Provider(Table):
     regional_endpoint: bool = False
     headers: dict[str, str | SecretRef] = Field(default_factory=dict)
     max_tokens_field: Literal["max_completion_tokens", "max_tokens"] | None = None
+    stream_options: bool = True
     extra_body: dict[str, Any] = Field(default_factory=dict)
     connection: Literal["reuse", "fresh"] = "reuse"
     api_version: str = ""

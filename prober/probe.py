@@ -33,6 +33,7 @@ MAX_DETAIL = 300
 MAX_ERROR_BYTES = 64 * 1024
 # Nobody can guess what the next canary asks.
 CHANCE = SystemRandom()
+WITHOUT_COUNTS = "set stream_options = false for this provider"
 # After its end marker an answer has this long to close, so that the connection can be kept.
 CLOSING_S = 0.5
 
@@ -173,7 +174,7 @@ class _Run:
         except TimeoutError:
             if self._refused:
                 return self._refusal()
-            if self.transcript.terminal:
+            if self.transcript.ended:
                 return self._conclude()
             if not self._ready:
                 return Outcome.TIMEOUT_FIRST_TEXT, f"no credentials in {first_s:g} s"
@@ -185,6 +186,8 @@ class _Run:
         except TROUBLE as error:
             if self._refused:
                 return self._refusal()
+            if self.transcript.ended:  # what breaks after the answer is not the answer's fault
+                return self._conclude()
             return self._strange() or translate(error, answered=self.status is not None)
 
     async def _request(self) -> Request:
@@ -258,13 +261,15 @@ class _Run:
             if count > plan.max_bytes:
                 transcript.too_large(plan.max_bytes)
                 return
-            had_text = transcript.first_text_s is not None
             for event in reader.feed(data):
                 transcript.take(event, at_s)
-            if transcript.terminal:
-                deadline.reschedule(min(deadline.when() or 0.0, loop.time() + CLOSING_S))
-            elif transcript.first_text_s is not None and not had_text:
-                deadline.reschedule(began + plan.timeout_s)
+            texted = transcript.first_text_s is not None
+            limit = began + (plan.timeout_s if texted else plan.first_text_timeout_s)
+            if transcript.over(self.canary):
+                since_s = at_s - (transcript.terminal_s or at_s)
+                limit = min(limit, loop.time() - since_s + CLOSING_S)
+            if limit != deadline.when():
+                deadline.reschedule(limit)
         for event in reader.close():
             transcript.take(event, self.now_s())
 
@@ -276,7 +281,7 @@ class _Run:
 
     def _strange(self) -> tuple[Outcome, str] | None:
         """What an answer is that came with HTTP success, and is no stream of this API."""
-        if not self._body or self.transcript.terminal or self.transcript.first_text_s is not None:
+        if not self._body or self.transcript.ended or self.transcript.first_text_s is not None:
             return None
         plan = self.plan
         found = ADAPTERS[plan.api].unstreamed(bytes(self._body), self._headers, plan.rules)
@@ -303,6 +308,8 @@ class _Run:
             why = f"HTTP {self.status}, redirected to {host}; canaries follow nobody: see base_url"
             return Outcome.SERVER_ERROR, why
         failure = ADAPTERS[self.plan.api].classify(self.status or 0, body, headers, self.plan.rules)
+        if "stream_options" in failure.detail:
+            return failure.outcome, f"{failure.detail[:200]}; {WITHOUT_COUNTS}"
         return failure.outcome, failure.detail
 
     async def _trace(self, name: str, info: dict[str, Any]) -> None:

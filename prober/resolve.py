@@ -187,6 +187,7 @@ def _plan(
             headers={**quirks.headers, **headers},
             max_tokens_field=provider.tokens_field,
             extra_body=body,
+            stream_options=provider.stream_options,
             api_version=provider.api_version,
             project=provider.project,
             location=provider.location,

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
+from prober.providers import finish
 from prober.providers.adapter import Adapter
 from prober.providers.base import (
     Event,
@@ -13,8 +14,6 @@ from prober.providers.base import (
     Problem,
     Reasoning,
     Request,
-    Stop,
-    Stopped,
     Target,
     Terminal,
     Text,
@@ -29,14 +28,6 @@ from prober.providers.base import (
 )
 from prober.providers.catalogue import UNREADABLE, Catalogue, Listing, day_of
 from prober.providers.sse import Message, Messages
-
-STOPS = {
-    "end_turn": Stop.END,
-    "stop_sequence": Stop.END,
-    "max_tokens": Stop.LENGTH,
-    "model_context_window_exceeded": Stop.LENGTH,
-    "refusal": Stop.REFUSAL,
-}
 
 
 def build(target: Target, prompt: str, max_tokens: int) -> Request:
@@ -66,21 +57,20 @@ def events(message: Message) -> Iterator[Event]:
         return
     parsed = parse_json(message.data)
     said = object_of(parsed)
-    # An event that came only in part says nothing by its name alone.
-    name = message.event if parsed is not None or message.event == "error" else ""
-    match said.get("type", name):
+    # An event that came only in part says nothing by its name alone, an error apart.
+    failed = message.event == "error" or said.get("error")
+    match "error" if failed else said.get("type", message.event if parsed is not None else ""):
         case "content_block_delta":
             yield _delta(object_of(said.get("delta")))
         case "message_start":
             yield _usage(object_of(object_of(said.get("message")).get("usage")))
         case "message_delta":
             yield _usage(object_of(said.get("usage")))
-            stop = object_of(said.get("delta")).get("stop_reason")
-            if isinstance(stop, str):
-                yield Stopped(STOPS.get(stop, Stop.END))
+            if ended := finish.stopped(object_of(said.get("delta")).get("stop_reason")):
+                yield ended
         case "message_stop":
             yield Terminal()
-        case kind if kind == "error" or said.get("error"):
+        case "error":
             error = error_object(message.data)
             yield Problem(tuple(codes(error)), text_of(error.get("message")))
         case _:

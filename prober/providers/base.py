@@ -23,6 +23,7 @@ class Target:
     Attributes:
         extra_body: laid over the request's body, table into table; settings of one model family
             or gateway.
+        stream_options: ask for token counts inside the stream; Chat Completions only.
         api_version: azure-openai's classic paths; empty for its v1 path.
         project, location: vertex's.
         region: bedrock's.
@@ -34,6 +35,7 @@ class Target:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     max_tokens_field: str = "max_completion_tokens"
     extra_body: Mapping[str, Any] = field(default_factory=dict)
+    stream_options: bool = True
     api_version: str = ""
     project: str = ""
     location: str = ""
@@ -74,12 +76,17 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Stop(Enum):
-    """Why the model stopped, in one vocabulary for all APIs."""
+    """Why the model stopped, in one vocabulary for all APIs.
+
+    CUT: somebody ended it before it was done; UNKNOWN: a word that no table has.
+    """
 
     END = "end"
     LENGTH = "length"
     REFUSAL = "refusal"
     ERROR = "error"
+    CUT = "cut"
+    UNKNOWN = "unknown"
 
 
 class Text(NamedTuple):
@@ -105,14 +112,26 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """The model said why it stopped. Not yet the end of the stream for every API."""
+    """The model said why it stopped, in its own `word`. Not for every API the end of the answer."""
 
     stop: Stop
+    word: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Terminal:
-    """The API's own end marker. A stream without it was cut short."""
+    """The API's own end of an answer. A stream without it was cut short.
+
+    Attributes:
+        last: nothing of the answer comes after it; else there may be more (counts, even text).
+    """
+
+    last: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The stream says that it is over, and nothing of the answer: [DONE]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +161,7 @@ class Other:
     """Something arrived that carries no text (a ping, a block start)."""
 
 
-Event = Text | Reasoning | Usage | Stopped | Terminal | Problem | Failure | Other
+Event = Text | Reasoning | Usage | Stopped | Terminal | Closed | Problem | Failure | Other
 
 
 class UnreadableError(ValueError):

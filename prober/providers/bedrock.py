@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
+from prober.providers import finish
 from prober.providers.adapter import Adapter
 from prober.providers.base import (
     Event,
@@ -17,8 +18,6 @@ from prober.providers.base import (
     Problem,
     Reasoning,
     Request,
-    Stop,
-    Stopped,
     Target,
     Terminal,
     Text,
@@ -35,16 +34,6 @@ from prober.providers.base import (
 from prober.providers.catalogue import UNREADABLE, Catalogue, Listing, day_of
 from prober.providers.eventstream import EventStream
 from prober.providers.sse import Message
-
-STOPS = {
-    "end_turn": Stop.END,
-    "stop_sequence": Stop.END,
-    "max_tokens": Stop.LENGTH,
-    "model_context_window_exceeded": Stop.LENGTH,
-    "guardrail_intervened": Stop.REFUSAL,
-    "content_filtered": Stop.REFUSAL,
-    "malformed_model_output": Stop.ERROR,
-}
 
 # The regions that a profile of several may be served from.
 PROFILE = re.compile(r"^(global|apac|us-gov|[a-z]{2})\.")
@@ -77,7 +66,8 @@ def events(message: Message) -> Iterator[Event]:
             else:
                 yield Reasoning() if delta.get("reasoningContent") else Other()
         case "messageStop":
-            yield Stopped(STOPS.get(text_of(said.get("stopReason")), Stop.END))
+            if ended := finish.stopped(said.get("stopReason")):
+                yield ended
             yield Terminal()
         case "metadata":
             usage = object_of(said.get("usage"))

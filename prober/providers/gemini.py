@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
+from prober.providers import finish
 from prober.providers.adapter import Adapter
 from prober.providers.base import (
     Event,
@@ -29,16 +30,6 @@ from prober.providers.base import (
 )
 from prober.providers.catalogue import UNREADABLE, Catalogue, Listing, day_of
 from prober.providers.sse import Message, Messages
-
-STOPS = {
-    "STOP": Stop.END,
-    "MAX_TOKENS": Stop.LENGTH,
-    "SAFETY": Stop.REFUSAL,
-    "RECITATION": Stop.REFUSAL,
-    "BLOCKLIST": Stop.REFUSAL,
-    "PROHIBITED_CONTENT": Stop.REFUSAL,
-    "SPII": Stop.REFUSAL,
-}
 
 # Google's word for a model on its way out is LEGACY; a DEPRECATED one cannot be used any more.
 GONE = frozenset({"DEPRECATED", "RETIRED"})
@@ -69,7 +60,7 @@ def _key(target: Target) -> dict[str, str]:
 def events(message: Message) -> Iterator[Event]:
     said = parse_json(message.data)
     # An error comes as bare JSON lines, alone or in a list, without `data:`.
-    if message.bare or object_of(said).get("error"):
+    if message.bare or message.event == "error" or object_of(said).get("error"):
         error = error_object(message.data)
         status = error.get("code") if isinstance(error.get("code"), int) else 200
         yield Problem(tuple(codes(error)), text_of(error.get("message")), status or 200)
@@ -80,14 +71,13 @@ def events(message: Message) -> Iterator[Event]:
     yield from _parts(object_of(candidate.get("content")).get("parts"))
     if usage := object_of(said.get("usageMetadata")):
         yield _usage(usage)
-    if object_of(said.get("promptFeedback")).get("blockReason"):
-        yield Stopped(Stop.REFUSAL)
+    if blocked := object_of(said.get("promptFeedback")).get("blockReason"):
+        yield Stopped(Stop.REFUSAL, str(blocked))
         yield Terminal()
-    finish = candidate.get("finishReason")
-    if isinstance(finish, str):
-        # There is no [DONE]: the finish reason is the end marker.
-        yield Stopped(STOPS.get(finish, Stop.ERROR))
-        yield Terminal()
+    if ended := finish.stopped(candidate.get("finishReason")):
+        # There is no [DONE]: the finish reason is the end marker. Some models say it in each chunk.
+        yield ended
+        yield Terminal(last=False)
 
 
 def _parts(parts: Any) -> Iterator[Event]:

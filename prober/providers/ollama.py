@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from prober.providers import finish
 from prober.providers.adapter import Adapter, Ndjson
 from prober.providers.base import (
     Event,
@@ -28,8 +29,6 @@ from prober.providers.base import (
 )
 from prober.providers.catalogue import UNREADABLE, Catalogue, Listing, find
 from prober.providers.sse import Message
-
-STOPS = {"stop": Stop.END, "length": Stop.LENGTH}
 
 
 def build(target: Target, prompt: str, max_tokens: int) -> Request:
@@ -57,7 +56,8 @@ def events(message: Message) -> Iterator[Event]:
         yield Usage(
             input=count_of(said.get("prompt_eval_count")), output=count_of(said.get("eval_count"))
         )
-        yield Stopped(STOPS.get(text_of(said.get("done_reason")), Stop.END))
+        # Older servers name no reason for a plain end: `done` says it already.
+        yield finish.stopped(said.get("done_reason")) or Stopped(Stop.END, "done")
         yield Terminal()
 
 

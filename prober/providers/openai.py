@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from prober.providers import finish
 from prober.providers.adapter import Adapter
 from prober.providers.base import (
+    Closed,
     Event,
     Other,
     Problem,
@@ -30,12 +32,10 @@ from prober.providers.base import (
 from prober.providers.catalogue import UNREADABLE, Catalogue, Listing, day_of, find
 from prober.providers.sse import Message, Messages
 
-STOPS = {
-    "stop": Stop.END,
-    "length": Stop.LENGTH,
-    "content_filter": Stop.REFUSAL,
-    "error": Stop.ERROR,
-}
+# vLLM and others say reasoning_content, OpenRouter and Ollama say reasoning.
+REASONING = ("reasoning_content", "reasoning", "reasoning_details", "thinking")
+# Parts of a content that are no answer: Mistral's, Databricks', Anthropic's behind a gateway.
+THOUGHTS = frozenset({"thinking", "reasoning", "reasoning_content", "redacted_thinking"})
 
 
 def build(target: Target, prompt: str, max_tokens: int) -> Request:
@@ -49,25 +49,33 @@ def body(target: Target, prompt: str, max_tokens: int) -> dict[str, Any]:
         "messages": [{"role": "user", "content": prompt}],
         target.max_tokens_field: max_tokens,
         "stream": True,
-        "stream_options": {"include_usage": True},
+        **({"stream_options": {"include_usage": True}} if target.stream_options else {}),
     }
 
 
 def events(message: Message) -> Iterator[Event]:
     if message.data.strip() == b"[DONE]":
-        yield Terminal()
+        yield Closed()
         return
     said = object_of(parse_json(message.data))
-    if said.get("error") or message.event == "error":
-        yield problem(error_object(message.data))
-        return
     chosen = choice(said)
-    yield _delta(object_of(chosen.get("delta")))
-    finish = chosen.get("finish_reason")
-    if isinstance(finish, str):
-        yield Stopped(STOPS.get(finish, Stop.END))
-    if usage := object_of(said.get("usage")):
-        yield _usage(usage)
+    if error := _error(message, said, chosen):
+        yield problem(error)
+        return
+    if message.bare:  # no event: errors come so, answers do not
+        yield Other()
+        return
+    yield from _answer(chosen)
+    word = chosen.get("finish_reason") or said.get("finish_reason")
+    if ended := finish.stopped(word, chosen.get("native_finish_reason")):
+        # The answer is whole; counts may follow, and text where each chunk says "stop".
+        yield ended
+        yield Terminal(last=False)
+    # Moonshot counts in the choice, Groq in a table of its own.
+    for place in (said, chosen, object_of(said.get("x_groq"))):
+        if usage := object_of(place.get("usage")):
+            yield _usage(usage)
+            return
 
 
 def choice(said: dict[str, Any]) -> dict[str, Any]:
@@ -76,30 +84,64 @@ def choice(said: dict[str, Any]) -> dict[str, Any]:
     return object_of(choices[0]) if isinstance(choices, list) and choices else {}
 
 
+def _error(message: Message, said: dict[str, Any], chosen: dict[str, Any]) -> dict[str, Any] | None:
+    """The error that a chunk holds, wherever it stands."""
+    if message.event == "error" or said.get("error"):
+        return error_object(message.data)
+    if said.get("object") == "error":  # flat: Mistral, older vLLM
+        return said
+    # MiniMax answers well and says in a table of its own that it did not.
+    inner = object_of(said.get("base_resp"))
+    if inner.get("status_code"):
+        return {"code": str(inner["status_code"]), "message": inner.get("status_msg")}
+    error = chosen.get("error") or object_of(said.get("x_groq")).get("error")
+    if not error:
+        return None
+    return error if isinstance(error, dict) else {"message": str(error)}
+
+
 def problem(error: dict[str, Any]) -> Problem:
-    """vLLM, OpenRouter and Azure give the HTTP status as the code."""
-    code = str(error.get("code"))
-    status = int(code) if len(code) == 3 and code.isascii() and code.isdigit() else 200
-    return Problem(tuple(codes(error)), text_of(error.get("message")), status)
+    """vLLM, OpenRouter and Azure give the HTTP status as the code, Mistral beside it."""
+    given = (str(error.get(name)) for name in ("code", "raw_status_code", "status_code", "status"))
+    statuses = [int(one) for one in given if len(one) == 3 and one.isascii() and one.isdigit()]
+    return Problem(
+        tuple(codes(error)), text_of(error.get("message")), statuses[0] if statuses else 200
+    )
 
 
-def _delta(delta: dict[str, Any]) -> Event:
-    if text := text_of(delta.get("content")):
-        return Text(text)
-    # vLLM and others say reasoning_content, OpenRouter says reasoning.
-    if delta.get("reasoning_content") or delta.get("reasoning"):
-        return Reasoning()
-    return Stopped(Stop.REFUSAL) if delta.get("refusal") else Other()
+def _answer(chosen: dict[str, Any]) -> Iterator[Event]:
+    """What a choice says: as a delta, or as the whole message where there is none."""
+    delta = chosen.get("delta")
+    said = object_of(chosen.get("message") if delta is None else delta)
+    content = said.get("content") or chosen.get("text")
+    if type(content) is str:  # nearly always
+        yield Text(content)
+    elif content:
+        yield from parts(content)
+    if any(said.get(name) for name in REASONING):
+        yield Reasoning()
+    elif not content:
+        yield Stopped(Stop.REFUSAL, "refusal") if said.get("refusal") else Other()
+
+
+def parts(content: Any) -> Iterator[Event]:
+    """Content as a list of parts: text, and reasoning, which is no answer."""
+    for part in content if isinstance(content, list) else [content]:
+        inner = object_of(part)
+        if inner.get("type") in THOUGHTS:
+            yield Reasoning()
+        elif text := text_of(part) or text_of(inner.get("text")):
+            yield Text(text)
 
 
 def _usage(usage: dict[str, Any]) -> Usage:
+    thought = object_of(usage.get("completion_tokens_details")).get("reasoning_tokens")
+    cached = object_of(usage.get("prompt_tokens_details")).get("cached_tokens")
     return Usage(
-        input=count_of(usage.get("prompt_tokens")),
-        output=count_of(usage.get("completion_tokens")),
-        reasoning=count_of(
-            object_of(usage.get("completion_tokens_details")).get("reasoning_tokens")
-        ),
-        cached=count_of(object_of(usage.get("prompt_tokens_details")).get("cached_tokens")),
+        input=count_of(usage.get("prompt_tokens", usage.get("input_tokens"))),
+        output=count_of(usage.get("completion_tokens", usage.get("output_tokens"))),
+        reasoning=count_of(thought),
+        cached=count_of(cached or usage.get("prompt_cache_hit_tokens")),  # DeepSeek's word for it
     )
 
 

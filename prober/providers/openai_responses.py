@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from prober.providers import openai
+from prober.providers import finish, openai
 from prober.providers.adapter import Adapter
 from prober.providers.base import (
     Event,
@@ -31,8 +31,10 @@ from prober.providers.sse import Message, Messages
 
 # The API refuses fewer.
 LEAST_TOKENS = 16
-INCOMPLETE = {"max_output_tokens": Stop.LENGTH, "content_filter": Stop.REFUSAL}
 REASONING = frozenset({"response.reasoning_text.delta", "response.reasoning_summary_text.delta"})
+ENDS = frozenset(
+    f"response.{status}" for status in ("completed", "incomplete", "failed", "cancelled")
+)
 
 
 def build(target: Target, prompt: str, max_tokens: int) -> Request:
@@ -49,28 +51,35 @@ def build(target: Target, prompt: str, max_tokens: int) -> Request:
 def events(message: Message) -> Iterator[Event]:
     parsed = parse_json(message.data)
     said = object_of(parsed)
+    if message.event == "error":  # whatever the type of the error is
+        yield _problem(error_object(message.data))
+        return
     # An event that came only in part says nothing by its name alone.
-    name = message.event if parsed is not None or message.event == "error" else ""
-    match text_of(said.get("type", name)):
+    match text_of(said.get("type", message.event if parsed is not None else "")):
         case "response.output_text.delta":
             yield Text(text_of(said.get("delta")))
         case "response.refusal.delta":
-            yield Stopped(Stop.REFUSAL)
+            yield Stopped(Stop.REFUSAL, "refusal")
         case kind if kind in REASONING:
             yield Reasoning()
-        case "response.completed" | "response.incomplete":
-            response = object_of(said.get("response"))
-            yield _usage(object_of(response.get("usage")))
-            reason = object_of(response.get("incomplete_details")).get("reason")
-            yield Stopped(INCOMPLETE.get(text_of(reason), Stop.END))
-            yield Terminal()
-        case "response.failed":
-            yield _problem(object_of(object_of(said.get("response")).get("error")))
+        case kind if kind in ENDS:
+            yield from _end(kind, object_of(said.get("response")))
         case "error":
             # Flat by the SDK's types; some servers nest it as everywhere else.
             yield _problem(error_object(message.data))
         case _:
             yield _problem(error_object(message.data)) if said.get("error") else Other()
+
+
+def _end(kind: str, response: dict[str, Any]) -> Iterator[Event]:
+    yield _usage(object_of(response.get("usage")))
+    if error := object_of(response.get("error")):
+        yield _problem(error)
+        return
+    reason = object_of(response.get("incomplete_details")).get("reason")
+    if ended := finish.stopped(reason or response.get("status") or kind.rpartition(".")[2]):
+        yield ended
+    yield Terminal()
 
 
 def _problem(error: dict[str, Any]) -> Problem:

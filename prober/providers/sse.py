@@ -67,6 +67,9 @@ class Messages:
             self._data.append(value.removeprefix(b" "))
         elif name == b"event":
             self._event = value.removeprefix(b" ").decode("utf-8", "replace")
+        elif name == b"error":  # llama.cpp's field of its own
+            self._event = "error"
+            self._data.append(value.removeprefix(b" "))
         elif name and name not in _FIELDS:  # without a name: a comment, often used as a ping
             self._bare.append(line)
 

@@ -184,7 +184,8 @@ async def test_an_error_status_stands_whatever_becomes_of_its_body(
 
 async def test_absurd_counts_cost_no_fortune_and_raise_nothing(network: Network) -> None:
     usage = {"prompt_tokens": 10**400, "completion_tokens": -5}
-    said = {"choices": [{"delta": {"content": "ab12"}}], "usage": usage}
+    choice = {"delta": {"content": "ab12"}, "finish_reason": "stop"}
+    said = {"choices": [choice], "usage": usage}
     body = b"data: " + json.dumps(said).encode() + b"\n\ndata: [DONE]\n\n"
     sample = await asked(network, plain(body))
     assert sample.outcome is Outcome.OK

@@ -8,6 +8,7 @@ from golden.streams import GOLDEN
 from prober.canary import Canary
 from prober.providers import ADAPTERS
 from prober.providers.base import (
+    Closed,
     Event,
     Failure,
     Other,
@@ -19,7 +20,7 @@ from prober.providers.base import (
     Usage,
 )
 from prober.sample import Outcome, Tokens
-from prober.transcript import MAX_TEXT, Transcript
+from prober.transcript import MAX_CHECKS, MAX_TEXT, Transcript
 
 CANARY = Canary("ab12")
 END = [Stopped(Stop.END), Terminal()]
@@ -36,7 +37,7 @@ def told(*events: Event) -> Transcript:
     ("events", "outcome"),
     [
         ([Text("ab12"), *END], Outcome.OK),
-        ([Text("ab"), Text("12"), Terminal()], Outcome.OK),
+        ([Text("ab"), Text("12"), Terminal()], Outcome.STREAM_TRUNCATED),
         ([Text("ab12"), Stopped(Stop.LENGTH), Terminal()], Outcome.OK),
         ([], Outcome.STREAM_TRUNCATED),
         ([Text("ab12"), Stopped(Stop.END)], Outcome.STREAM_TRUNCATED),
@@ -58,6 +59,95 @@ def test_a_canary_is_ok_only_when_everything_is(events: list[Event], outcome: Ou
     found, detail = told(*events).conclude(CANARY)
     assert found is outcome
     assert bool(detail) is (outcome is not Outcome.OK)
+
+
+@pytest.mark.parametrize("stop", list(Stop))
+def test_half_an_echo_is_never_a_wrong_answer(stop: Stop) -> None:
+    found, detail = told(Text(" Ab1"), Stopped(stop, "word"), Terminal()).conclude(CANARY)
+    assert (
+        found
+        is {
+            Stop.END: Outcome.STREAM_TRUNCATED,
+            Stop.CUT: Outcome.STREAM_TRUNCATED,
+            Stop.LENGTH: Outcome.BUDGET_TOO_SMALL,
+            Stop.REFUSAL: Outcome.REFUSAL,
+            Stop.ERROR: Outcome.STREAM_ERROR,
+            Stop.UNKNOWN: Outcome.STREAM_ERROR,
+        }[stop]
+    )
+    assert detail
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "kept"),
+    [
+        (Stop.END, Stop.LENGTH, Stop.LENGTH),
+        (Stop.UNKNOWN, Stop.END, Stop.END),
+        (Stop.END, Stop.ERROR, Stop.ERROR),
+        (Stop.ERROR, Stop.END, Stop.ERROR),
+        (Stop.CUT, Stop.END, Stop.CUT),
+        (Stop.REFUSAL, Stop.END, Stop.REFUSAL),
+    ],
+)
+def test_a_failure_to_finish_said_once_stays_said(first: Stop, second: Stop, kept: Stop) -> None:
+    stopped = told(Stopped(first), Stopped(second)).stopped
+    assert stopped is not None
+    assert stopped.stop is kept
+
+
+SOFT = Terminal(last=False)
+
+
+@pytest.mark.parametrize(
+    ("events", "over"),
+    [
+        ([Text("ab12")], False),
+        ([Text("ab12"), Stopped(Stop.END)], False),
+        ([Text("ab12"), Stopped(Stop.END), SOFT], True),
+        ([Text("ab"), Stopped(Stop.END), SOFT], False),
+        ([Text("ab"), Stopped(Stop.END), SOFT, Text("12")], True),
+        ([Stopped(Stop.END), SOFT], False),
+        ([Text("ab"), Stopped(Stop.END), SOFT, Closed()], True),
+        ([Text("ab"), Stopped(Stop.LENGTH), SOFT], True),
+        ([Text("ab"), Stopped(Stop.UNKNOWN), SOFT], False),
+        ([Text("ab"), *END], True),
+        ([Text("ab"), Failure(Outcome.OVERLOADED, "x")], True),
+    ],
+)
+def test_an_end_is_believed_when_nothing_more_can_come_or_need_come(
+    events: list[Event], over: bool
+) -> None:
+    assert told(*events).over(CANARY) is over
+
+
+def test_an_answer_that_says_a_thousand_times_that_it_is_done_is_checked_a_few_times() -> None:
+    class Counted(Canary):
+        checks = 0
+
+        def right(self, answer: str) -> bool:
+            Counted.checks += 1
+            return False
+
+    transcript, canary = Transcript(), Counted("ab12")
+    for at in range(1_000):
+        for event in (Text("x"), Stopped(Stop.END), SOFT):
+            transcript.take(event, float(at))
+        assert not transcript.over(canary)
+    assert Counted.checks == MAX_CHECKS
+
+
+def test_the_answer_s_time_is_at_its_reason_to_finish_or_at_text_behind_it() -> None:
+    assert told(Text("ab12"), Stopped(Stop.END), SOFT, Usage(), SOFT, Closed()).terminal_s == 2
+    assert told(Text("ab"), SOFT, Text("12"), SOFT, Closed()).terminal_s == 2
+    assert told(Text("ab"), Failure(Outcome.OVERLOADED, "x"), Other()).terminal_s == 1
+
+
+def test_reasoning_in_the_text_is_neither_answer_nor_first_text() -> None:
+    inside = told(Text("<think>"), Text("ab12"), Text("</think>"), Text("ab12"), *END)
+    assert (inside.first_reasoning_s, inside.first_text_s, inside.text) == (0, 3, "ab12")
+    # Its opening tag stood in the prompt: seen only when it closes.
+    late = told(Text("hm, ab12"), Text("</think>"), Text("ab12"), *END)
+    assert (late.first_reasoning_s, late.first_text_s, late.text) == (0, 2, "ab12")
 
 
 def test_the_first_failure_is_the_one_that_counts() -> None:

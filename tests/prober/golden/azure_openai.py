@@ -46,7 +46,8 @@ STREAMS = {
     "length": sse(FIRST, ROLE, chunk("length"), USAGE) + DONE,
     "error": sse(FIRST, ROLE, TEXTS[0], BROKEN),
     "throttled": sse(FIRST, LIMITED),
-    "truncated": sse(FIRST, ROLE, *TEXTS, chunk("stop"), USAGE),
+    "truncated": sse(FIRST, ROLE, *TEXTS, USAGE),
+    "no end marker": sse(FIRST, ROLE, *TEXTS, chunk("stop"), USAGE),
     "empty": sse(FIRST, ROLE, chunk("stop"), USAGE) + DONE,
 }
 GOLDEN = Golden(
@@ -58,5 +59,5 @@ GOLDEN = Golden(
         "HTTP 400 content_filter The response was filtered.",
     ),
     Tokens(input=25, output=4, reasoning=2, cached=3),
-    marker=b"data: [DONE]",
+    marker=b'"finish_reason": "stop"',
 )

@@ -32,7 +32,7 @@ class Golden:
     Attributes:
         streams: case -> the bytes of a whole answer.
         tokens: what the stream "success" counts.
-        marker: the bytes with which the end marker's message begins, and no other one.
+        marker: where the message that ends the answer begins, or a part of it that no other holds.
     """
 
     streams: dict[str, bytes]
@@ -47,7 +47,9 @@ class Golden:
         if self.marker.startswith(b"\x00"):
             (length,) = struct.unpack_from("!I", stream, start)
             return start + int(length)
-        return start + len(stream[start:].rstrip())
+        # Counts and [DONE] may come after the message that says the end.
+        message = stream[start:].replace(b"\r\n", b"\n").partition(b"\n\n")[0]
+        return start + len(message.rstrip())
 
 
 def sse(*said: Any, end: str = "\n\n") -> bytes:

@@ -47,7 +47,8 @@ STREAMS = {
     "error": sse(START, chunk("ab"), error("internal_server_error", "Gone", "3000")),
     "finished by an error": sse(START, chunk("ab12"), chunk("", "error")) + DONE,
     "throttled": sse(START, LIMITED),
-    "truncated": sse(START, chunk("ab"), chunk("12"), chunk("", "stop")),
+    "truncated": sse(START, chunk("ab"), chunk("12")),
+    "no end marker": sse(START, chunk("ab"), chunk("12"), chunk("", "stop")),
     "empty": sse(START, chunk("", "stop")) + DONE,
 }
 GOLDEN = Golden(
@@ -59,5 +60,5 @@ GOLDEN = Golden(
         "HTTP 429 1300 Rate limit exceeded",
     ),
     Tokens(input=25, output=4),
-    marker=b"data: [DONE]",
+    marker=b'"finish_reason": "stop"',
 )

@@ -51,7 +51,8 @@ STREAMS = {
     "error": sse(ROLE, TEXT[0], BROKEN),
     "error and end": sse(ROLE, *TEXT, BROKEN) + DONE,
     "throttled": sse(ROLE, LIMITED),
-    "truncated": sse(ROLE, *TEXT, chunk("stop"), USAGE),
+    "truncated": sse(ROLE, *TEXT, USAGE),
+    "no end marker": sse(ROLE, *TEXT, chunk("stop"), USAGE),
     "empty": sse(ROLE, chunk("stop"), USAGE) + DONE,
 }
 GOLDEN = Golden(
@@ -63,5 +64,5 @@ GOLDEN = Golden(
         "HTTP 429 rate_limit_exceeded Rate limit reached for gpt-m",
     ),
     Tokens(input=25, output=4, reasoning=2, cached=3),
-    marker=b"data: [DONE]",
+    marker=b'"finish_reason": "stop"',
 )

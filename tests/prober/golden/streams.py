@@ -50,6 +50,7 @@ OUTCOMES = {
     "throttled": Outcome.RATE_LIMITED,
     "exhausted": Outcome.QUOTA_EXHAUSTED,
     "truncated": Outcome.STREAM_TRUNCATED,
+    "no end marker": Outcome.OK,
     "empty": Outcome.EMPTY_COMPLETION,
 }
 # Vertex says what Gemini and Anthropic say: for dear tests two of its streams are enough.
