@@ -506,5 +506,3 @@ KINDS: dict[str, Kind] = {
         {"comments": raw(": PROCESSING\n\n" * 5)},
     ),
 }
-
-CASES = [(kind, name) for kind, found in KINDS.items() for name in found.replies]
