@@ -281,7 +281,7 @@ class _Run:
 
     def _strange(self) -> tuple[Outcome, str] | None:
         """What an answer is that came with HTTP success, and is no stream of this API."""
-        if not self._body or self.transcript.ended or self.transcript.first_text_s is not None:
+        if not self._body or self.transcript.terminal or self.transcript.first_text_s is not None:
             return None
         plan = self.plan
         found = ADAPTERS[plan.api].unstreamed(bytes(self._body), self._headers, plan.rules)

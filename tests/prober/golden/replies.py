@@ -76,7 +76,7 @@ ERROR = {"code": 500, "message": "Compute error: out of memory", "type": "server
 SAID = "Compute error: out of memory"
 FIELD = f"error: {json.dumps(ERROR)}\n\n"
 EVENT = f"event: error\ndata: {json.dumps(ERROR)}\n\n"
-MINIMAX = {"choices": None, "base_resp": {"status_code": 1000, "status_msg": "unknown error"}}
+MINIMAX = {"base_resp": {"status_code": 1000, "status_msg": "unknown error"}}
 WHOLE_JSON = {"choices": [{"message": {"content": "ab12"}, "finish_reason": "stop"}]}
 
 
