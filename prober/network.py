@@ -16,13 +16,18 @@ import anyio.lowlevel
 import httpcore
 import httpx
 
+from prober.again import Again
 from prober.certificates import Certificates
+from prober.goaway import Graceful
 from prober.providers.base import UnreadableError
 from prober.proxy import proxy_for
 
 # RFC 8305: the next address gets its turn when one has not answered for this long.
 NEXT_ADDRESS_S = 0.25
 KEPT_ALIVE = 64
+# Of content-encoding: these pack nothing, whoever says them means the text.
+UNPACKED = frozenset({"", "identity", "none", "utf-8", "utf8"})
+NOT_KEPT = httpx.Limits(max_connections=None, max_keepalive_connections=0)
 # Of a request that asks to be redirected.
 MAX_REDIRECTS = 5
 
@@ -34,7 +39,7 @@ class Resolver(httpcore.AsyncNetworkBackend):
     """httpcore's own backend, with the name resolved first: its trace cannot tell DNS from TCP."""
 
     def __init__(self) -> None:
-        self._inner = httpcore.AnyIOBackend()
+        self._inner = Graceful(httpcore.AnyIOBackend())
 
     async def connect_tcp(
         self,
@@ -118,8 +123,8 @@ def received(response: httpx.Response) -> AsyncIterator[bytes]:
     Raises UnreadableError for an encoding, which nobody asked for: packed three times, a few bytes
     become gigabytes before anybody can count them.
     """
-    encoding = response.headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in ("", "identity"):
+    encoding = response.headers.get("content-encoding", "").lower()
+    if not {one.strip() for one in encoding.split(",")} <= UNPACKED:
         raise UnreadableError(f"encoded as {encoding[:40]}, which nobody asked for")
     return response.aiter_raw()
 
@@ -149,6 +154,7 @@ class _Through(httpx.AsyncHTTPTransport):
         super().__init__(verify=context, http2=True, limits=limits, proxy=proxy)
         port = proxy.url.port or (443 if tls else 80)
         self._place = f"{proxy.url.host}:{port}"  # without its user and password
+        self._pool._network_backend = Graceful(httpcore.AnyIOBackend())
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if tell := request.extensions.get("through"):
@@ -175,8 +181,8 @@ class _Ways(httpx.AsyncBaseTransport):
         self._limits = limits
         self._environment = environment
         self._certificates = certificates
-        self._ways: dict[str | None, httpx.AsyncHTTPTransport] = {}
-        self._chosen: dict[tuple[str, str, int | None], httpx.AsyncHTTPTransport] = {}
+        self._ways: dict[str | None, httpx.AsyncBaseTransport] = {}
+        self._chosen: dict[tuple[str, str, int | None], httpx.AsyncBaseTransport] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         url = request.url
@@ -189,13 +195,14 @@ class _Ways(httpx.AsyncBaseTransport):
             self._certificates.see(url.host, response.extensions.get("network_stream"))
         return response
 
-    def _way(self, proxy: str | None) -> httpx.AsyncHTTPTransport:
+    def _way(self, proxy: str | None) -> httpx.AsyncBaseTransport:
+        def open_way(limits: httpx.Limits) -> httpx.AsyncHTTPTransport:
+            if proxy is None:
+                return _Direct(self._context, limits)
+            return _Through(proxy, self._context, limits)
+
         if proxy not in self._ways:
-            self._ways[proxy] = (
-                _Direct(self._context, self._limits)
-                if proxy is None
-                else _Through(proxy, self._context, self._limits)
-            )
+            self._ways[proxy] = Again(open_way(self._limits), lambda: open_way(NOT_KEPT))
         return self._ways[proxy]
 
     async def aclose(self) -> None:

@@ -6,6 +6,9 @@ import socket
 import ssl
 
 import httpx
+from h2.errors import ErrorCodes
+from h2.events import ConnectionTerminated, StreamReset
+from h2.exceptions import StreamClosedError
 
 from prober.providers.base import UnreadableError
 from prober.sample import Outcome
@@ -44,15 +47,19 @@ def translate(error: Exception, *, answered: bool) -> tuple[Outcome, str]:
     """The outcome and what was said; `answered`: the headers of an answer had come already."""
     if isinstance(error, UnreadableError):
         return Outcome.STREAM_ERROR, str(error)
+    found = causes(error)
+    said = words(error)
+    if any(isinstance(cause, StreamClosedError) for cause in found):
+        return Outcome.RESET, "the server ended the request before it was sent"
     if isinstance(error, httpx.LocalProtocolError | UnicodeError):
         # Not in its own words: they quote the header, and with it the key.
         return Outcome.BAD_REQUEST, UNSENDABLE
-    found = causes(error)
-    said = words(error)
     for kind, outcome in _PATH_CAUSES:
         if any(isinstance(cause, kind) for cause in found):
             return outcome, f"{said}; is it http://?" if _no_tls(found) else said
-    if isinstance(error, httpx.RemoteProtocolError) and not _hung_up(said):
+    if ended := _ended(found):
+        said = ended
+    elif isinstance(error, httpx.RemoteProtocolError) and not _hung_up(said):
         return Outcome.STREAM_ERROR, f"answered, but not in HTTP: {said}"
     outcome = next((o for kind, o in _ERRORS if isinstance(error, kind)), Outcome.RESET)
     # Once bytes have come, a broken connection is a broken answer.
@@ -80,6 +87,19 @@ def _no_tls(found: list[BaseException]) -> bool:
     """What came back was no TLS at all."""
     reasons = {getattr(cause, "reason", None) for cause in found}
     return bool(reasons & {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"})
+
+
+def _ended(found: list[BaseException]) -> str:
+    """What HTTP/2 says of an end that is not by itself; empty for any other error."""
+    for event in (cause.args[0] for cause in found if cause.args):
+        if isinstance(event, StreamReset | ConnectionTerminated):
+            code = event.error_code
+            named = code.name if isinstance(code, ErrorCodes) else f"error {code}"
+            if code is ErrorCodes.REFUSED_STREAM:
+                return f"the server refused the request (HTTP/2 {named})"
+            what = "answer" if isinstance(event, StreamReset) else "connection"
+            return f"the server ended the {what} (HTTP/2 {named})"
+    return ""
 
 
 def _hung_up(said: str) -> bool:
