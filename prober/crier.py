@@ -16,6 +16,7 @@ from prober.config import Config
 from prober.drill import Drill
 from prober.health import Tracker
 from prober.incidents import Incident, Incidents
+from prober.installation import Verdict
 from prober.reconcile import Mend
 from prober.route import RouteState
 from switch.decide import Decision
@@ -338,6 +339,21 @@ class Crier:
                 why=f"no connection to any of {', '.join(providers)}, nor to a neutral address",
             )
         )
+
+    async def other(self, held: Verdict | None) -> None:
+        """State folder and Redis are not of one installation; told once a day."""
+        if held is None:
+            return
+        now = self._clock.now()
+        key = f"installation/{int(now // DAY_S)}/{held.why}"
+        lines = [
+            f"{held.why[:1].upper()}{held.why[1:]}.",
+            "Nothing is restored, repaired or written; applications keep what they know. "
+            "Canaries go on.",
+            f"**You:** {held.you}.",
+        ]
+        title = f"{self._config.daemon.vantage} HOLDS: not one installation"
+        await self._post(self._text.daemon(key, now, title=title, lines=lines))
 
     async def redis(self, state: RouteState, *, lost: bool) -> None:
         """Redis lost or found, as far as it matters to people."""

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from prober import __version__, configfile, embedded, inforce, memento, startup
+from prober import __version__, configfile, embedded, identity, inforce, memento, startup
 from prober.alerts.channel import apprise_sender
 from prober.alerts.outbox import Outbox
 from prober.budget import Budget
@@ -23,9 +23,11 @@ from prober.configfile import ConfigError
 from prober.crier import Crier
 from prober.flipper import Flipper
 from prober.flips import Memory
+from prober.identity import Identity
 from prober.incidents import Incidents
+from prober.installation import place_of
 from prober.intake import Intake
-from prober.journal import Journal
+from prober.journal import Journal, Record
 from prober.judge import Judge
 from prober.keeping import Keeping
 from prober.network import Network
@@ -44,7 +46,7 @@ from prober.systemd import Notifier
 from prober.upkeep import Upkeep
 from prober.web.control import ControlServer
 from switch.connect import connect_async
-from switch.flag import Keys
+from switch.flag import Keys, Mode
 from switch.lease import TIMING, Ballot, Lease
 from switch.writer import Writer
 
@@ -82,6 +84,12 @@ class Daemon:
 
         What is built last is taken down first, within five seconds, and nothing recorded is lost.
         """
+        while not self.stopping.is_set():
+            await self._live()
+
+    async def _live(self) -> None:
+        """Until `stop`, or until what this was built on holds no more."""
+        self._tasks = []
         async with AsyncExitStack() as built:
             await self._build(built)
             await self._begin(built)
@@ -89,6 +97,9 @@ class Daemon:
             self._notifier.ready(f"prober {__version__}, vantage {self.config.daemon.vantage}")
             log.info("prober %s is running; state in %s", __version__, self.folder)
             await self._until_stopped()
+            if not self.stopping.is_set():
+                log.info("beginning anew, with what this installation left")
+                return
             self._notifier.stopping()
             log.info("stopping")
             if self.config.redis.embedded:
@@ -109,10 +120,13 @@ class Daemon:
             task.add_done_callback(self._reloads.discard)
 
     async def _until_stopped(self) -> None:
-        stopped = asyncio.create_task(self.stopping.wait())
-        done, _ = await asyncio.wait([stopped, *self._tasks], return_when=asyncio.FIRST_COMPLETED)
-        stopped.cancel()
-        for task in done - {stopped}:
+        ends = {
+            asyncio.create_task(event.wait()) for event in (self.stopping, self.identity.changed)
+        }
+        done, _ = await asyncio.wait([*ends, *self._tasks], return_when=asyncio.FIRST_COMPLETED)
+        for end in ends:
+            end.cancel()
+        for task in done - ends:
             task.result()  # a part that died takes the daemon down; systemd starts it again
 
     async def _end_work(self) -> None:
@@ -129,7 +143,7 @@ class Daemon:
 
     async def _close_history(self) -> None:
         """Nothing writes any more: what SQL has need not stay in the journal."""
-        written = self.store.up and self.store.waiting == 0
+        written = self.store.up and self.store.waiting == 0 and not self.store.held
         await asyncio.to_thread(self.store.close, STORE_CLOSES_S)
         if written:
             await asyncio.to_thread(startup.compact_if_large, self.journal, self.clock.now())
@@ -145,11 +159,6 @@ class Daemon:
         lock = await asyncio.to_thread(startup.lock, self.folder)
         built.callback(lock.close)
         self._nonce = await asyncio.to_thread(startup.lease_nonce, self.folder)
-        self.journal = Journal(self.folder / "journal")
-        built.push_async_callback(asyncio.to_thread, self.journal.close)
-        records = await asyncio.to_thread(self.journal.load)
-        self.store = await self._open_store()
-        built.push_async_callback(self._close_history)
         redis_url = self.resolved.redis_url or await self._embedded_url()
         try:
             self._redis = connect_async(redis_url)
@@ -160,6 +169,17 @@ class Daemon:
                 "special characters percent-encoded"
             ) from None
         built.push_async_callback(self._redis.aclose)
+        writer = Writer(self._redis)
+        self.journal = Journal(self.folder / "journal")
+        built.push_async_callback(self._close_journal)
+        records = await asyncio.to_thread(self.journal.load)
+        self.identity = await self._identify(records, writer)
+        if self.identity.held:
+            # The records are another installation's: ours are kept apart until that is settled.
+            self.journal = Journal(self.folder / "held")
+            records = await asyncio.to_thread(self.journal.load)
+        self.store = await self._open_store()
+        built.push_async_callback(self._close_history)
         self.network = await self._open_network()
         built.push_async_callback(lambda: self.network.aclose())
         self.incidents = Incidents(self.journal, self.store)
@@ -176,7 +196,7 @@ class Daemon:
         self.crier = Crier(self.config, self.outbox, self.incidents, self.clock)
         past = await startup.recall(records, self.store, self.config, SQL_WAIT_S)
         states = [self._state(route.name, past.memories) for route in self.config.route]
-        flipper = Flipper(Writer(self._redis), self.journal, self.store)
+        flipper = Flipper(writer, self.journal, self.store)
         self.judge = Judge(
             self.config,
             states,
@@ -185,6 +205,7 @@ class Daemon:
             self.crier,
             self.clock,
             Ballot(self._redis),
+            self.identity,
         )
         self.judge.shut = self.resolved.shut
         self.intake = Intake(self._redis, self.judge, self.clock)
@@ -214,6 +235,27 @@ class Daemon:
         self._control = ControlServer(Operators(self).controls(), self.folder)
         self.upkeep = Upkeep(self, self._notifier)
 
+    async def _identify(self, records: list[Record], writer: Writer) -> Identity:
+        """Whose records these are, and whose Redis that is."""
+        folder = await asyncio.to_thread(identity.read, self.folder, records)
+        found = Identity(
+            folder,
+            place_of(self.resolved.redis_url, self.config.redis.namespace),
+            writer,
+            self.config.redis.namespace,
+            lambda: [Keys(route.name, self.config.redis.namespace) for route in self.config.route],
+            writes=any(route.mode is not Mode.OBSERVE for route in self.config.route),
+        )
+        await found.begin()
+        if found.held:
+            log.error("HOLDING: %s; %s", found.held.why, found.held.you)
+        else:
+            await asyncio.to_thread((self.folder / "held").unlink, missing_ok=True)
+        return found
+
+    async def _close_journal(self) -> None:
+        await asyncio.to_thread(self.journal.close)
+
     async def _open_store(self) -> Store:
         try:
             engine = await asyncio.to_thread(open_engine, self.resolved.database_url)
@@ -233,8 +275,11 @@ class Daemon:
                 "[database]: made by a newer Prober than this one; install that version, "
                 "or restore a backup"
             )
-        store = Store(engine, self.folder / "spool")
-        store.start()
+        store = Store(engine, self.folder / "spool", self.identity.id or None)
+        if self.identity.held:
+            store.hold(self.identity.held.why)
+        else:
+            store.start()
         return store
 
     async def _open_network(self) -> Network:
@@ -255,8 +300,12 @@ class Daemon:
             server = await asyncio.to_thread(embedded.ensure, self.folder / "redis", port)
         except embedded.EmbeddedRedisError as error:
             raise StartError(f"[redis]: {error}") from error
-        log.info("embedded Redis on 127.0.0.1:%d; `prober status` shows its password", port)
+        log.info("embedded Redis on 127.0.0.1:%d; its address: prober redis-url", port)
         return server.url
+
+    @property
+    def _detectors(self) -> Path:
+        return self.folder / "detectors.json"
 
     def _state(self, name: str, memories: dict[str, Memory]) -> RouteState:
         route = self.config.find_route(name)
@@ -270,7 +319,8 @@ class Daemon:
         states = self.judge.states.values()
         self.outbox.start()
         startup.restore(self._past, self.judge, self.outbox, self.incidents)
-        saved = await asyncio.to_thread(memento.read, self.folder / "detectors.json")
+        held = self.identity.held
+        saved = {} if held else await asyncio.to_thread(memento.read, self._detectors)
         memento.load(saved, states, self.clock.mono())
         startup.resume_incidents(self.judge)
         await self.judge.retire(())
@@ -279,7 +329,12 @@ class Daemon:
         built.push_async_callback(self._control.close)
         built.push_async_callback(self._end_work)
         self.schedule.start()
-        await self._keep_config()
+        if held:
+            for state in states:
+                state.other = held.why
+            await self.crier.other(held)
+        else:
+            await self._keep_config()
         self._tasks += [
             asyncio.create_task(self.judge.run(), name="judge"),
             asyncio.create_task(self.upkeep.run(), name="upkeep"),

@@ -141,6 +141,11 @@ class Flipper:
         if self._store is not None:
             self._store.put(*rows(flip))
 
+    def belongs_to(self, installation: str) -> None:
+        """Whose history this is; until then it waits."""
+        if self._store is not None:
+            self._store.belongs_to(installation)
+
     def ship(self, flips: Iterable[Flip]) -> None:
         for flip in flips:
             self._to_sql(flip)

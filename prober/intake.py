@@ -52,7 +52,7 @@ class Intake:
         """Reads until `stop`."""
         while not self._stopping:
             for state in list(self._judge.states.values()):
-                if state.route.reports.enabled:
+                if state.route.reports.enabled and not state.other:
                     await self._try(state)
             await asyncio.sleep(EVERY_S)
 

@@ -24,6 +24,7 @@ from prober.flipper import Done, Flipper
 from prober.gap import Gap
 from prober.health import Tracker
 from prober.heartbeat import Heartbeat
+from prober.identity import Identity, OtherInstallationError
 from prober.incidents import Incidents
 from prober.mender import Mender
 from prober.pace import Need, Share
@@ -35,7 +36,7 @@ from switch.decide import Action, Decision, decide
 from switch.flag import Flip, MalformedFlagError, Mode, Op
 from switch.lease import TIMING, Ballot
 from switch.target import View
-from switch.writer import RECENT, WHOLE
+from switch.writer import RECENT, WHOLE, Observed
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +64,7 @@ class Judge:
         crier: Crier,
         clock: Clock,
         ballot: Ballot | None = None,
+        identity: Identity | None = None,
     ) -> None:
         self.config = config
         self.states = {state.name: state for state in states}
@@ -74,6 +76,7 @@ class Judge:
         self.gap = Gap()
         self.blindness = Blindness()
         self.incidents = incidents
+        self.identity = identity
         self._flipper = flipper
         self._heartbeat = Heartbeat(flipper.writer)
         self._mender = Mender(config, flipper, crier)
@@ -261,7 +264,10 @@ class Judge:
             # After a start, or without Redis for a while, the stream may hold any number of news.
             events = RECENT if state.seen is not None else WHOLE
             seen = await self._flipper.writer.observe(state.keys, events=events)
+            if self.identity is not None:
+                await self._admit(self.identity, seen)
             state.saw(seen)
+            state.other = ""
             state.why_unseen = "" if seen.writable else "Redis is a read-only replica"
             self.voting.count(state, self.standing())
             wants_lease = self.blindness.since_s is None and state.route.mode is not Mode.OBSERVE
@@ -271,12 +277,22 @@ class Judge:
                 await self._hold_lease(state, seen.lease)
             else:
                 state.leased = False
+        except OtherInstallationError as error:
+            state.seen, state.leased = None, False
+            state.other = state.why_unseen = str(error)
+            await self._crier.other(self.identity.held if self.identity else None)
+            return
         except (RedisError, OSError, MalformedFlagError) as error:
             state.seen, state.leased = None, False
             state.why_unseen = str(error) or type(error).__name__
         if not (state.reads and reads_before):
             self._heartbeat.republish(state.name)
             await self._crier.redis(state, lost=not state.reads)
+
+    async def _admit(self, identity: Identity, seen: Observed) -> None:
+        """Goes on only with a Redis of our own installation. Raises OtherInstallationError."""
+        if id := await identity.admit(seen):
+            self._flipper.belongs_to(id)
 
     async def _hold_lease(self, state: RouteState, holder: str | None) -> None:
         now_s = self._clock.mono()

@@ -47,14 +47,19 @@ class Operators:
                 provider["pace"] = self._daemon.schedule.describe(provider["name"])
                 provider["model"] = self._daemon.catalogues.found(provider["name"])
                 provider["spent_usd"] = self._daemon.schedule.spent_today(provider["name"])
+        identity = self._daemon.identity
+        unreadable = [identity.unreadable] if identity.unreadable else []
+        held = identity.held
         return {
             **whole,
+            "installation": identity.id or None,
+            "holds": f"{held.why}; {held.you}" if held else "",
             "version": __version__,
             "vantage": self._daemon.config.daemon.vantage,
             "pid": os.getpid(),
             "paused": self._daemon.judge.paused,
             "blind": self._daemon.judge.blindness.since_s is not None,
-            "redis_dangers": self._daemon.keeping.found,
+            "redis_dangers": [*unreadable, *self._daemon.keeping.found],
             "sql": "ok" if self._daemon.store.up else self._daemon.store.why_down,
             "rows_waiting": self._daemon.store.waiting,
             "rows_lost": self._daemon.store.lost,

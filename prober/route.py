@@ -71,6 +71,7 @@ class RouteState:
         self.memory = memory
         self.seen: Observed | None = None
         self.why_unseen = NOT_READ
+        self.other = ""  # why the Redis there must not be used
         self.unsettled: list[Record] = []
         self.virtual: Flag | None = None
         self.decision = Decision(Action.HOLD, "just started")

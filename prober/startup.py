@@ -105,9 +105,14 @@ def _place(folder: Path) -> str:
 
 
 async def recall(records: list[Record], store: Store, config: Config, seconds: float) -> Past:
-    """Joins the journal with SQL, which gets `seconds` to answer; the journal alone suffices."""
+    """Joins the journal with SQL, which gets `seconds` to answer; the journal alone suffices.
+
+    SQL is asked for our own installation only, and not at all while nobody knows which that is.
+    """
     remembered = remember(records)
     past = Past(records, remembered, remembered.memories)
+    if store.installation is None:
+        return past
     try:
         async with asyncio.timeout(seconds):
             said = await asyncio.to_thread(_from_sql, store, config)
@@ -133,15 +138,17 @@ def _from_sql(store: Store, config: Config) -> _Said | None:
     if not store.wait_written(1.0):
         return None
     names = [route.name for route in config.route]
+    engine = store.engine
+    sure = queries.sure_since(engine)
     return _Said(
         [
-            (flip, queries.standing_pin(store.engine, name), queries.last_drill(store.engine, name))
+            (flip, queries.standing_pin(engine, name, sure), queries.last_drill(engine, name))
             for name in names
-            if (flip := queries.newest_flip(store.engine, name)) is not None
+            if (flip := queries.newest_flip(engine, name, sure)) is not None
         ],
-        queries.unsent(store.engine, config.daemon.vantage),
-        queries.open_incidents(store.engine),
-        queries.last_incident_number(store.engine),
+        [row for row in queries.unsent(engine, config.daemon.vantage) if row["created_at"] >= sure],
+        [row for row in queries.open_incidents(engine) if row["opened_at"] >= sure],
+        queries.last_incident_number(engine),
     )
 
 

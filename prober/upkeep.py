@@ -97,6 +97,8 @@ class Upkeep:
 
     async def save_detectors(self) -> None:
         daemon = self._daemon
+        if daemon.identity.held and not daemon.identity.id:
+            return  # those there are another installation's
         saved = memento.dump(daemon.judge.states.values(), daemon.clock.mono())
         try:
             await asyncio.to_thread(memento.save, daemon.folder / "detectors.json", saved)

@@ -21,7 +21,9 @@ def view_of(state: RouteState, standing: Standing) -> View:
     now_ms = seen.time_ms if seen else standing.now_ms
     leaving_ms = 0 if state.leaving_s is None else round((now_s - state.leaving_s) * 1000)
     holding = standing.holding
-    if state.unsettled:
+    if state.other:
+        holding = state.other
+    elif state.unsettled:
         holding = "the last write is not settled yet; reading it back"
     elif standing.blind:
         holding = "blind: our own network seems to be gone"
@@ -42,7 +44,7 @@ def view_of(state: RouteState, standing: Standing) -> View:
         providers=providers,
         flag=state.flag,
         pin=seen.live_pin if seen else None,
-        redis_readable=state.reads,
+        redis_readable=state.reads or bool(state.other),
         leader=state.leased,
         quorum=said is None or said.quorum,
         votes=said.counted if said else "",

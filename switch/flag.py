@@ -136,6 +136,15 @@ class Keys:
     def reports(self) -> str:
         return self._key("reports")
 
+    @property
+    def installation(self) -> str:
+        return installation_key(self.namespace)
+
+
+def installation_key(namespace: str) -> str:
+    """Whose flags these are: one key for all routes of a namespace."""
+    return f"{namespace}:installation"
+
 
 @dataclass(frozen=True, slots=True)
 class Flag:

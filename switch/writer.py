@@ -11,7 +11,7 @@ from typing import Any
 
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import NoPermissionError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from switch.flag import (
@@ -28,6 +28,7 @@ from switch.flag import (
     decode_flip,
     decode_pin,
     encode_candidate,
+    installation_key,
 )
 
 DEADLINE_MS = 5_000
@@ -59,6 +60,13 @@ for _, name in ipairs(redis.call('HKEYS', KEYS[1])) do
 end
 """
 
+_CLAIM = """
+local stands = redis.call('GET', KEYS[1]) or ''
+if stands ~= ARGV[1] then return stands end
+redis.call('SET', KEYS[1], ARGV[2])
+return ARGV[2]
+"""
+
 
 class FlipUnknownError(Exception):
     """The call timed out or the connection broke: Redis may or may not have applied it."""
@@ -84,6 +92,8 @@ class Observed:
         primary: the mirror key as it stands, whoever wrote it.
         flips: the newest entries of the stream, oldest first.
         votes: vantage -> its vote as it stands (switch.votes).
+        installation: whose flags these are; empty where nobody's name stands, None where our user
+            may not read that key.
     """
 
     time_ms: int
@@ -96,6 +106,7 @@ class Observed:
     lease: str | None
     flips: tuple[Flip, ...]
     votes: Mapping[str, str] = field(default_factory=dict)
+    installation: str | None = ""
 
     @property
     def live_pin(self) -> Pin | None:
@@ -158,6 +169,7 @@ class Writer:
         self._client = client
         self._heartbeat = client.register_script(_HEARTBEAT)
         self._publish = client.register_script(_PUBLISH)
+        self._claim = client.register_script(_CLAIM)
 
     async def observe(self, keys: Keys, *, events: int = RECENT) -> Observed:
         """Reads everything about a route in one transaction.
@@ -165,6 +177,13 @@ class Writer:
         Raises RedisError when Redis cannot be read, MalformedFlagError when what it holds is
         not a flag.
         """
+        try:
+            return await self._observe(keys, events, named=True)
+        except NoPermissionError:
+            # Rights granted before installations had a key; if it was another key, this says so.
+            return await self._observe(keys, events, named=False)
+
+    async def _observe(self, keys: Keys, events: int, *, named: bool) -> Observed:
         async with self._client.pipeline(transaction=True) as pipe:
             pipe.time()
             pipe.info("replication")
@@ -174,8 +193,10 @@ class Writer:
             pipe.get(keys.lease)
             pipe.xrevrange(keys.events, count=events)
             pipe.hgetall(keys.votes)
+            if named:
+                pipe.get(keys.installation)
             try:
-                time, info, state, pin, primary, lease, entries, votes = await pipe.execute()
+                time, info, state, pin, primary, lease, entries, votes, *said = await pipe.execute()
             except ResponseError as error:
                 if "WRONGTYPE" in str(error):
                     raise MalformedFlagError(f"a key of {keys.state!r} has another type") from error
@@ -192,7 +213,28 @@ class Writer:
             lease=lease,
             flips=flips,
             votes=votes,
+            installation=(said[0] or "") if named else None,
         )
+
+    async def installation(self, namespace: str, routes: Iterable[Keys]) -> tuple[str, bool]:
+        """Whose flags these are (empty: nobody says), and whether one of `routes` has a flag.
+
+        Raises RedisError; NoPermissionError where our user may not know.
+        """
+        async with self._client.pipeline(transaction=False) as pipe:
+            pipe.get(installation_key(namespace))
+            for keys in routes:
+                pipe.hexists(keys.state, "epoch")
+            id, *flags = await pipe.execute()
+        return id or "", any(flags)
+
+    async def claim(self, namespace: str, id: str, instead_of: str = "") -> str:
+        """Names the installation whose flags these are, where `instead_of` stands.
+
+        Gives the name that stands now. Raises RedisError.
+        """
+        said = await self._claim(keys=[installation_key(namespace)], args=[instead_of, id])
+        return str(said)
 
     async def flip(self, keys: Keys, request: Request, *, replicas: int = 0) -> Answer:
         """Runs the script once. Raises FlipUnknownError or, when nothing was written, RedisError.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from dataclasses import dataclass
 from enum import Enum
 from importlib.resources import as_file, files
@@ -15,6 +16,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine, event, inspect, make_url
 
 SQLITE_BUSY_S = 5
+# alembic's context is one per process.
+_MIGRATING = threading.Lock()
 
 
 class Version(Enum):
@@ -58,6 +61,11 @@ def open_engine(url: str) -> Engine:
     return engine
 
 
+def of_installation(engine: Engine, id: str) -> Engine:
+    """The same database, of which `queries` show the rows of one installation only."""
+    return engine.execution_options(installation=id)
+
+
 def migrations_folder() -> Path:
     """Inside the wheel, or beside the package in a checkout."""
     with as_file(files("prober")) as package:
@@ -85,9 +93,10 @@ def version(engine: Engine) -> Version:
     return Version.OLD if revision in known else Version.NEWER
 
 
-def upgrade(engine: Engine) -> Upgrade:
+def upgrade(engine: Engine, installation: str = "") -> Upgrade:
     """Brings the schema to this code's version; an SQLite file is copied beside itself first.
 
+    `installation`: who the rows belong to that are older than installations' ids.
     Raises NewerSchemaError, and SQLAlchemyError when the database cannot be reached.
     """
     stands = version(engine)
@@ -101,7 +110,10 @@ def upgrade(engine: Engine) -> Upgrade:
     if stands is Version.CURRENT:
         return Upgrade(before, head, None)
     backup = _backup(engine, before) if stands is Version.OLD else None
-    command.upgrade(_alembic(engine), "head")
+    config = _alembic(engine)
+    config.attributes["installation"] = installation
+    with _MIGRATING:
+        command.upgrade(config, "head")
     return Upgrade(before, head, backup)
 
 

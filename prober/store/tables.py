@@ -23,9 +23,25 @@ from switch.flag import Flip
 
 metadata = MetaData()
 
+# Daemons that keep one set of flags, and so one history. What it knows from before `sure_since`
+# may be of others too: it was written before installations had ids.
+installation = Table(
+    "installation",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("created_at", Double, nullable=False),
+    Column("sure_since", Double, nullable=False),
+)
+
+
+def _whose(**more: Any) -> Column[str]:
+    return Column("installation_id", String(32), nullable=False, server_default="", **more)
+
+
 sample = Table(
     "sample",
     metadata,
+    _whose(),
     Column("id", String(32), primary_key=True),
     Column("provider", String(64), nullable=False),
     Column("vantage", String(64), nullable=False),
@@ -64,6 +80,7 @@ sample = Table(
 flip = Table(
     "flip",
     metadata,
+    _whose(),
     Column("decision_id", String(64), primary_key=True),
     Column("route", String(64), nullable=False),
     Column("op", String(16), nullable=False),
@@ -83,6 +100,7 @@ flip = Table(
 incident = Table(
     "incident",
     metadata,
+    _whose(),
     Column("id", String(32), primary_key=True),
     Column("number", Integer, nullable=False),
     Column("route", String(64), nullable=False),
@@ -99,6 +117,7 @@ incident = Table(
 incident_event = Table(
     "incident_event",
     metadata,
+    _whose(),
     Column("id", String(32), primary_key=True),
     Column("incident_id", String(32), nullable=False),
     Column("at", Double, nullable=False),
@@ -110,6 +129,7 @@ incident_event = Table(
 pin = Table(
     "pin",
     metadata,
+    _whose(),
     Column("decision_id", String(64), primary_key=True),
     Column("route", String(64), nullable=False),
     Column("provider", String(64), nullable=False),
@@ -122,6 +142,7 @@ pin = Table(
 refusal = Table(
     "refusal",
     metadata,
+    _whose(),
     Column("decision_id", String(64), primary_key=True),
     Column("route", String(64), nullable=False),
     Column("at", Double, nullable=False),
@@ -133,6 +154,7 @@ refusal = Table(
 outbox = Table(
     "outbox",
     metadata,
+    _whose(primary_key=True),
     Column("id", String(36), primary_key=True),
     Column("channel", String(64), nullable=False),
     Column("event", String(32), nullable=False),

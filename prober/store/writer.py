@@ -9,17 +9,20 @@ from __future__ import annotations
 import json
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, update
+from sqlalchemy import Connection, Engine, Table, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, IntegrityError, OperationalError, StatementError
 
-from prober.store.schema import Version, upgrade, version
+from prober.installation import short
+from prober.store import tables
+from prober.store.schema import Version, of_installation, upgrade, version
 from prober.store.tables import metadata
 
 log = logging.getLogger(__name__)
@@ -60,10 +63,16 @@ class Store:
     Args:
         engine: from `schema.open_engine`.
         spool: the file rows wait in when the queue is full or the process ends without SQL.
+        installation: whose rows these are; None: not known yet, and rows wait.
+
+    Attributes:
+        held: why no history may be kept at all; what is put is dropped then.
     """
 
-    def __init__(self, engine: Engine, spool: Path) -> None:
-        self.engine = engine
+    def __init__(self, engine: Engine, spool: Path, installation: str | None = "") -> None:
+        self.installation = installation
+        self.held = ""
+        self._engine = engine
         self.up = False
         self.why_down = "not tried yet"
         self.lost = 0
@@ -74,11 +83,28 @@ class Store:
         self._busy = False
         self._thread = threading.Thread(target=self._run, name="prober-store", daemon=True)
 
+    @property
+    def engine(self) -> Engine:
+        """Shows the rows of this installation only, see `queries`."""
+        return of_installation(self._engine, self.installation or "")
+
     def start(self) -> None:
         self._thread.start()
 
+    def hold(self, why: str) -> None:
+        """Keeps nothing, instead of `start`."""
+        self.held = self.why_down = why
+
+    def belongs_to(self, installation: str) -> None:
+        """Rows may be written now."""
+        with self._wake:
+            self.installation = installation
+            self._wake.notify_all()
+
     def put(self, *rows: Row) -> None:
         """Hands rows over; returns at once, whatever SQL does."""
+        if self.held:
+            return
         with self._wake:
             self._rows.extend(rows)
             self._wake.notify_all()
@@ -101,7 +127,7 @@ class Store:
             left = list(self._rows)
             self._rows.clear()
         self._to_spool(left)
-        self.engine.dispose()
+        self._engine.dispose()
 
     @property
     def waiting(self) -> int:
@@ -132,14 +158,18 @@ class Store:
             self._to_spool(overflow)
 
     def _write(self, batch: list[Row]) -> bool:
+        if self.installation is None:
+            self._down("Redis has not said yet which installation this is")
+            return False
         try:
             if not self.up:
-                stands = version(self.engine)
+                stands = version(self._engine)
                 if stands is Version.EMPTY:
-                    upgrade(self.engine)
+                    upgrade(self._engine)
                 elif stands is not Version.CURRENT:
                     self._down(f"its schema is {stands.value}; run: prober db upgrade")
                     return False
+                self._enter(self.installation)
                 self._replay()
             if batch:
                 self._write_batch(batch)
@@ -152,11 +182,26 @@ class Store:
             return False
         return True
 
+    def _enter(self, installation: str) -> None:
+        """Puts us on the database's list of installations."""
+        with self._engine.begin() as connection:
+            others = set(connection.scalars(select(tables.installation.c.id))) - {installation}
+            values = {"id": installation, "created_at": time.time(), "sure_since": 0.0}
+            new = _new(connection, tables.installation, [values])
+        if new and others:
+            named = ", ".join(sorted(map(short, others)))
+            log.warning(
+                "the database holds the history of installation %s, and none of ours (%s) until "
+                "now; if that is ours, run: prober adopt history %s",
+                named, short(installation), min(others),
+            )  # fmt: skip
+
     def _write_batch(self, batch: list[Row]) -> None:
         """One transaction; a row that the database will never take goes alone, and is counted."""
+        assert self.installation is not None
         try:
-            with self.engine.begin() as connection:
-                write(connection, batch)
+            with self._engine.begin() as connection:
+                write(connection, batch, self.installation)
         except (DataError, IntegrityError, StatementError) as error:
             if isinstance(error, OperationalError) or getattr(
                 error, "connection_invalidated", False
@@ -164,8 +209,8 @@ class Store:
                 raise
             for row in batch:
                 try:
-                    with self.engine.begin() as connection:
-                        write(connection, [row])
+                    with self._engine.begin() as connection:
+                        write(connection, [row], self.installation)
                 except (DataError, IntegrityError) as refused:
                     self.lost += 1
                     log.error("a row of %s cannot be kept: %s", row.table, refused)
@@ -198,6 +243,7 @@ class Store:
 
     def _replay(self) -> None:
         """Writes the spool first, oldest first. Raises SQLAlchemyError, and keeps the file then."""
+        assert self.installation is not None
         if not self._spool.exists():
             return
         taken = self._spool.with_suffix(".replaying")
@@ -209,8 +255,8 @@ class Store:
             with path.open(encoding="utf-8", errors="replace") as file:
                 rows = (row for line in file if (row := Row.decode(line)) is not None)
                 while batch := list(_first(rows, BATCH)):
-                    with self.engine.begin() as connection:
-                        write(connection, batch)
+                    with self._engine.begin() as connection:
+                        write(connection, batch, self.installation)
             path.unlink()
 
 
@@ -221,14 +267,14 @@ def _first(rows: Iterable[Row], count: int) -> Iterable[Row]:
             return
 
 
-def write(connection: Connection, rows: list[Row]) -> None:
+def write(connection: Connection, rows: list[Row], installation: str = "") -> None:
     """Writes rows in their order, those of one table together. Raises SQLAlchemyError."""
     start = 0
     for end in range(1, len(rows) + 1):
         same = end < len(rows) and _alike(rows[end], rows[start])
         if same and not rows[start].changes:
             continue
-        _insert(connection, rows[start:end])
+        _insert(connection, rows[start:end], installation)
         start = end
 
 
@@ -241,13 +287,19 @@ def _alike(one: Row, other: Row) -> bool:
     )
 
 
-def _insert(connection: Connection, rows: list[Row]) -> None:
+def _insert(connection: Connection, rows: list[Row], installation: str) -> None:
     table = metadata.tables[rows[0].table]
-    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-    statement = insert(table).on_conflict_do_nothing()
-    connection.execute(statement, [row.values for row in rows])
-    for row in rows:
+    all_values = [{**row.values, "installation_id": installation} for row in rows]
+    _new(connection, table, all_values)
+    for row, values in zip(rows, all_values, strict=True):
         if row.changes:
-            keys = [column == row.values[column.name] for column in table.primary_key.columns]
-            values = {name: row.values[name] for name in row.changes}
-            connection.execute(update(table).where(*keys).values(values))
+            keys = {column.name for column in table.primary_key.columns} | {"installation_id"}
+            same = [table.c[name] == values[name] for name in sorted(keys)]
+            changes = {name: values[name] for name in row.changes}
+            connection.execute(update(table).where(*same).values(changes))
+
+
+def _new(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> bool:
+    """Inserts those that are new; whether any was."""
+    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    return connection.execute(insert(table).on_conflict_do_nothing(), rows).rowcount > 0
