@@ -353,7 +353,7 @@ class Crier:
             f"**You:** {held.you}.",
         ]
         title = f"{self._config.daemon.vantage} HOLDS: not one installation"
-        await self._post(self._text.daemon(key, now, title=title, lines=lines))
+        await self._post(self._text.daemon(key, Severity.PAGE, now, title=title, lines=lines))
 
     async def redis(self, state: RouteState, *, lost: bool) -> None:
         """Redis lost or found, as far as it matters to people."""

@@ -7,6 +7,7 @@ daemon attaches to it.
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import shutil
 import subprocess
@@ -20,6 +21,7 @@ from prober.sockets import socket_path
 from switch.connect import connect
 
 START_S = 45.0
+STATE = "redis.json"
 
 
 class EmbeddedRedisError(Exception):
@@ -42,11 +44,15 @@ class Embedded:
     def tcp_url(self) -> str:
         return f"redis://:{self.password}@127.0.0.1:{self.port}/0"
 
+    @property
+    def masked_url(self) -> str:
+        return f"redis://:***@127.0.0.1:{self.port}/0"
+
 
 def find(folder: Path) -> Embedded | None:
     """The embedded server that keeps its data in `folder`, if one was started there."""
     try:
-        said = json.loads((folder / "redis.json").read_text("utf-8"))
+        said = json.loads((folder / STATE).read_text("utf-8"))
         return Embedded(said["port"], said["password"], socket_path(folder, "redis.sock"))
     except (OSError, ValueError, KeyError):
         return None
@@ -60,14 +66,15 @@ def ensure(folder: Path, port: int) -> Embedded:
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     known = find(folder)
-    if known is not None and _answers(known):
+    if known is not None and answers(known):
         return known
     binary = _binary()
     socket = socket_path(folder, "redis.sock")
     password = known.password if known else secrets.token_urlsafe(24)
     config = folder / "redis.conf"
-    config.write_text(_config(folder, port, password, socket), "utf-8")
-    config.chmod(0o600)
+    _write(config, _config(folder, port, password, socket))
+    # Before it starts: a server whose password nobody knows would keep the port for ever.
+    _write(folder / STATE, json.dumps({"port": port, "password": password}))
     log_path = folder / "redis.log"
     log_path.unlink(missing_ok=True)
     # It makes itself a daemon: a Ctrl-C for Prober is not meant for the flag.
@@ -76,20 +83,32 @@ def ensure(folder: Path, port: int) -> Embedded:
     )
     until = time.monotonic() + START_S
     server = Embedded(port, password, socket)
-    while started.returncode == 0 and not _answers(server):
+    while started.returncode == 0 and not answers(server):
         if time.monotonic() > until or _gave_up(log_path):
             raise EmbeddedRedisError(_why(log_path, port))
         time.sleep(0.02)
     if started.returncode != 0:
         raise EmbeddedRedisError(_why(log_path, port))
-    state = folder / "redis.json"
-    state.touch(mode=0o600)
-    state.write_text(json.dumps({"port": port, "password": password}), "utf-8")
     return server
 
 
+def _write(path: Path, text: str) -> None:
+    """For its owner's eyes, and on disk when it returns."""
+    fresh = path.with_suffix(".new")
+    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
 def stop(server: Embedded) -> None:
-    """Ends the server; its data stay. For tests and the demo: the daemon leaves it running."""
+    """Ends the server; its data stay. The daemon leaves it running."""
     client = connect(server.url)
     try:
         client.shutdown(nosave=True)
@@ -98,11 +117,12 @@ def stop(server: Embedded) -> None:
     finally:
         client.close()
     until = time.monotonic() + 5
-    while _answers(server) and time.monotonic() < until:
+    while answers(server) and time.monotonic() < until:
         time.sleep(0.02)
 
 
-def _answers(server: Embedded) -> bool:
+def answers(server: Embedded) -> bool:
+    """Whether it runs, and takes our password."""
     if not server.socket.exists():
         return False
     client = connect(server.url)

@@ -123,6 +123,10 @@ class Identity:
         if self.held is None and (ours or unsaid):
             self._folder = replace(self._folder, holds=self._folder.holds or seen.flag is not None)
             return ""
+        if self.held is not None:
+            # Somebody may have adopted it meanwhile.
+            now = await asyncio.to_thread(read, Path(self._folder.path), ())
+            self._folder = replace(now, holds=self._folder.holds) if now.id else self._folder
         verdict = await self._settle()
         if verdict.act is Act.HOLD:
             self.held = verdict

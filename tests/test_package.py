@@ -102,7 +102,7 @@ def test_db_upgrade_works_from_the_wheel_alone(wheel: Path, tmp_path: Path) -> N
         text=True,
         check=True,
     )
-    assert "The schema is at 0005 now" in said.stdout
+    assert "The schema is at 0006 now" in said.stdout
     assert (tmp_path / "prober.db").exists()
 
 

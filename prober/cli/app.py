@@ -15,7 +15,9 @@ from prober.cli import (
     db,
     demo,
     drill,
+    embedded_redis,
     incident,
+    installation,
     look,
     move,
     probe,
@@ -61,6 +63,9 @@ app.command(rich_help_panel=TRY)(tune.tune)
 app.command(rich_help_panel=RUN)(run.check)
 app.command(rich_help_panel=RUN)(run.run)
 app.add_typer(db.app, name="db", rich_help_panel=RUN)
+app.command(rich_help_panel=RUN)(installation.adopt)
+app.command(rich_help_panel=RUN)(installation.uninstall)
+app.add_typer(embedded_redis.app, name="embedded", rich_help_panel=RUN)
 app.add_typer(alert.app, name="alert", rich_help_panel=RUN)
 app.command(rich_help_panel=LOOK)(look.status)
 app.command(rich_help_panel=LOOK)(look.why)
@@ -69,6 +74,7 @@ app.command(rich_help_panel=LOOK)(vantages.vantages)
 app.command(rich_help_panel=LOOK)(cost.cost)
 app.add_typer(incident.app, name="incident", rich_help_panel=LOOK)
 app.command(rich_help_panel=LOOK)(look.contract)
+app.command("redis-url", rich_help_panel=LOOK)(embedded_redis.redis_url)
 app.command(rich_help_panel=LOOK)(probe.probe)
 app.command(rich_help_panel=ACT)(move.pin)
 app.command(rich_help_panel=ACT)(move.unpin)

@@ -24,6 +24,7 @@ from prober.cli.common import (
     Setup,
     err,
     fail,
+    history_of,
     out,
     print_json,
     say_time,
@@ -31,7 +32,6 @@ from prober.cli.common import (
 )
 from prober.config import Config, parse_duration
 from prober.configfile import ConfigError
-from prober.store.schema import open_engine
 from switch.flag import say_duration
 
 IN_FORCE, TRIED = "in_force", "tried"
@@ -66,7 +66,7 @@ def replay(
     if tried:
         configs.append(_tried(found, name, detector, sets or []))
     with history(found), reading(from_at, until, as_json) as progress:
-        engine = open_engine(found.resolved.database_url)
+        engine = history_of(found)
         result = backtest(engine, configs, name, from_at, until, progress)
         engine.dispose()
     names = [IN_FORCE, TRIED][: len(configs)]

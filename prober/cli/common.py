@@ -16,17 +16,21 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
+from redis.exceptions import RedisError
 from rich.console import Console
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from prober import configfile, embedded, inforce, unit
+from prober import configfile, embedded, identity, inforce, unit
 from prober.cli.given import given as given_to
 from prober.config import Config, Route
 from prober.configfile import ConfigError
 from prober.resolve import Resolved, resolve, state_dir
 from prober.secret import Given
-from prober.store.schema import open_engine
+from prober.store import queries
+from prober.store.schema import of_installation, open_engine
+from switch.connect import connect
+from switch.flag import installation_key
 
 T = TypeVar("T")
 
@@ -169,17 +173,45 @@ def past(found: Setup) -> Iterator[Engine]:
     if file and not Path(file).exists():
         fail(nothing)  # to ask for it would make an empty one, and the asker's
     try:
-        yield engine
+        yield of_installation(engine, installation_of(found, engine))
     except SQLAlchemyError as error:
         reason = str(getattr(error, "orig", None) or error).splitlines()[0]
-        if "incident_event" in reason:
-            fail("the database has no stories of incidents yet; run: prober db upgrade")
+        if "incident_event" in reason or "installation" in reason:
+            fail("the database is older than this prober; run: prober db upgrade")
         absent = "relation" in reason and "does not exist" in reason
         if absent or "no such table" in reason or "unable to open" in reason:
             fail(nothing)
         fail(f"history cannot be read: {found.resolved.scrub(reason)}")
     finally:
         engine.dispose()
+
+
+def history_of(found: Setup) -> Engine:
+    """Our own rows of history; the caller disposes of it. Raises SQLAlchemyError and others."""
+    engine = open_engine(found.resolved.database_url)
+    return of_installation(engine, installation_of(found, engine))
+
+
+def installation_of(found: Setup, engine: Engine) -> str:
+    """Whose history is asked for: as the state folder says, else Redis, else if there is but one.
+
+    Raises SQLAlchemyError.
+    """
+    if id := identity.read(found.folder, ()).id:
+        return id
+    server = embedded.find(found.folder / "redis") if found.config.redis.embedded else None
+    if url := server.url if server else found.resolved.redis_url:
+        try:
+            with connect(url) as client:
+                if id := client.get(installation_key(found.config.redis.namespace)):
+                    return str(id)
+        except (RedisError, OSError):
+            pass  # the database may say it
+    there = queries.installations(engine)
+    if len(there) > 1:
+        fail(f"the database holds {len(there)} installations; run this where the state directory "
+             f"is ({found.folder} has none), or while Redis can be asked")  # fmt: skip
+    return there[0] if there else ""
 
 
 def cut(text: str, chars: int = 160) -> str:

@@ -5,9 +5,26 @@ from __future__ import annotations
 import typer
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from prober.cli.common import BAD_USAGE, ConfigOption, JsonOption, fail, out, print_json, setup
-from prober.store.schema import NewerSchemaError, open_engine
+from prober import identity
+from prober.cli.common import (
+    BAD_USAGE,
+    ConfigOption,
+    JsonOption,
+    Setup,
+    fail,
+    out,
+    print_json,
+    run_async,
+    setup,
+)
+from prober.identity import Identity
+from prober.installation import place_of
+from prober.journal import Record, decode
+from prober.store.schema import NewerSchemaError, Version, open_engine, version
 from prober.store.schema import upgrade as upgrade_schema
+from switch.connect import connect_async
+from switch.flag import Keys, Mode
+from switch.writer import Writer
 
 app = typer.Typer(help="The history's database.", no_args_is_help=True)
 
@@ -24,7 +41,9 @@ def upgrade(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     found.need("[database]")
     found.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
-        done = upgrade_schema(open_engine(found.resolved.database_url))
+        engine = open_engine(found.resolved.database_url)
+        old = version(engine) is Version.OLD
+        done = upgrade_schema(engine, _heir(found) if old else "")
     except NewerSchemaError as error:
         fail(str(error), BAD_USAGE)
     except (ArgumentError, ImportError) as error:
@@ -41,3 +60,40 @@ def upgrade(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     if done.backup is not None:
         out.print(f"To go back: stop Prober, put {done.backup} in place of the database file,")
         out.print("and start the version you had before.")
+
+
+def _heir(found: Setup) -> str:
+    """Who the rows belong to that are older than installations' ids: we, which is settled first."""
+    if id := identity.read(found.folder, ()).id:
+        return id
+    try:
+        records = decode((found.folder / "journal").read_bytes())[0]
+    except OSError:
+        records = []
+    ours = run_async(_settle(found, records))
+    if ours.held:
+        fail(f"{ours.held.why}; {ours.held.you}")
+    if not ours.id:
+        fail(
+            "history that is older than installations needs to know whose it is, and Redis does "
+            "not say it; see that Redis runs, then run this again. Flips go on, history waits"
+        )
+    return ours.id
+
+
+async def _settle(found: Setup, records: list[Record]) -> Identity:
+    client = connect_async(found.redis_url, timeout_s=2.0)
+    space, routes = found.config.redis.namespace, found.config.route
+    ours = Identity(
+        identity.read(found.folder, records),
+        place_of(found.resolved.redis_url, space),
+        Writer(client),
+        space,
+        lambda: [Keys(route.name, space) for route in routes],
+        writes=any(route.mode is not Mode.OBSERVE for route in routes),
+    )
+    try:
+        await ours.begin()
+    finally:
+        await client.aclose()
+    return ours

@@ -30,6 +30,7 @@ from prober.cli.common import (
 )
 from prober.cli.snippets import snippets
 from prober.flips import cause_of
+from prober.installation import short
 from prober.sample import Outcome
 from prober.store import queries
 from prober.web.answers import why_here
@@ -52,14 +53,14 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     except NotRunningError as error:
         _status_without_daemon(found, str(error), as_json)
     server = embedded.find(found.folder / "redis") if found.config.redis.embedded else None
-    redis = server.tcp_url if server else None
+    redis = server.masked_url if server else None
     if as_json:
         print_json({**said, "running": True, "embedded_redis": redis})
     else:
         _show_daemon(said, redis)
         for route in said["routes"]:
             _show_route(found, route)
-    bad = any(r["redis"] != "ok" or _in_trouble(r) for r in said["routes"])
+    bad = bool(said["holds"]) or any(r["redis"] != "ok" or _in_trouble(r) for r in said["routes"])
     raise typer.Exit(BAD_STATE if bad else OK)
 
 
@@ -111,6 +112,8 @@ def _note(seen: Observed) -> str:
 
 def _show_daemon(said: dict[str, Any], redis: str | None) -> None:
     notes = [f"vantage {said['vantage']}", f"pid {said['pid']}"]
+    if said["installation"]:
+        notes.append(f"installation {short(said['installation'])}")
     if said["paused"]:
         notes.append("[yellow]PAUSED: no flag is moved[/]")
     if said["blind"]:
@@ -126,10 +129,12 @@ def _show_daemon(said: dict[str, Any], redis: str | None) -> None:
     if said["alerts_unsent"]:
         notes.append(f"[yellow]{said['alerts_unsent']} alerts not delivered yet[/]")
     out.print(f"prober {said['version']}: {', '.join(notes)}")
+    if said["holds"]:
+        out.print(f"[red]HOLDS: {escape(said['holds'])}[/]")
     for danger in said["redis_dangers"]:
         out.print(f"[yellow]{escape(danger)}[/]")
     if redis:
-        out.print(f"embedded Redis: {redis}", markup=False)
+        out.print(f"embedded Redis: {redis} (with its password: prober redis-url)", markup=False)
 
 
 def _show_route(found: Setup, route: dict[str, Any]) -> None:

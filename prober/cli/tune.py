@@ -21,10 +21,18 @@ from prober.backtest.history import NoHistoryError, Progress, primary_at, read
 from prober.backtest.replay import Replay
 from prober.backtest.truth import Announced, Past, Truth
 from prober.cli.backtest import SinceOption, history, reading, since_s
-from prober.cli.common import ConfigOption, JsonOption, RouteOption, err, out, print_json, setup
+from prober.cli.common import (
+    ConfigOption,
+    JsonOption,
+    RouteOption,
+    err,
+    history_of,
+    out,
+    print_json,
+    setup,
+)
 from prober.config import Config, Route
 from prober.store import queries
-from prober.store.schema import open_engine
 from prober.tune.profile import LEAST, Profile, Recorder
 from prober.tune.search import (
     OUTAGES,
@@ -114,7 +122,7 @@ def tune(
     from_at = until - since_s(since)
     engine = None
     with history(found):
-        engine = open_engine(found.resolved.database_url)
+        engine = history_of(found)
         with reading(from_at, until, as_json) as progress:
             profiles, incidents = _profiles(engine, found.config, chosen, from_at, until, progress)
         grid = settings(chosen)

@@ -163,7 +163,8 @@ def stage(folder: Path) -> Iterator[Stage]:
 def _redis_url(folder: Path, daemon: subprocess.Popen[bytes], log: Path) -> str:
     until = time.monotonic() + 20
     while time.monotonic() < until and daemon.poll() is None:
-        if server := embedded.find(folder / "redis"):
+        server = embedded.find(folder / "redis")
+        if server is not None and embedded.answers(server):
             return server.tcp_url
         time.sleep(0.05)
     raise RuntimeError(f"the daemon did not start:\n{log.read_text('utf-8')[-2000:]}")

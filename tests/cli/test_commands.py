@@ -357,7 +357,7 @@ async def test_check_lists_every_error_and_leaves_with_2(
 
 
 async def test_db_upgrade_makes_the_tables_once(config: Path, prober: Prober) -> None:
-    assert "The schema is at 0005 now" in (await prober("db", "upgrade")).output
+    assert "The schema is at 0006 now" in (await prober("db", "upgrade")).output
     assert "already" in (await prober("db", "upgrade")).output
 
 

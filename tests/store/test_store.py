@@ -8,13 +8,14 @@ from pathlib import Path
 from subprocess import PIPE, Popen
 from uuid import uuid4
 
+import pytest
 from alembic import command
 from servers import Postgres
 from sqlalchemy import Engine, create_engine, select, text
 
 from prober.flips import rows as flip_rows
 from prober.sample import Outcome, Phases, Sample
-from prober.store import queries, schema, tables
+from prober.store import adoption, queries, schema, tables
 from prober.store.schema import Version, open_engine, upgrade, version
 from prober.store.writer import Row, Store
 from switch.flag import Flip, Op, Origin, Pin, decode_origin
@@ -304,3 +305,138 @@ def test_two_daemons_may_make_one_database_at_once(postgresql: Postgres) -> None
     engine = open_engine(url)
     assert version(engine) is Version.CURRENT
     engine.dispose()
+
+
+# -- installations ---------------------------------------------------------------------------------
+
+
+def alert(title: str) -> Row:
+    values = {
+        "id": "same-in-both", "channel": "c", "event": "daemon", "route": "", "created_at": 1.0,
+        "severity": "page", "title": title, "body": "", "vantage": "v", "sent_at": None,
+    }  # fmt: skip
+    return Row("outbox", values)
+
+
+def everything(epoch: int, provider: str) -> list[Row]:
+    """A row for each table that is asked anything."""
+    pinned = Pin(provider, "ada", "why not", 99_000, epoch)
+    drill = {"drill": f"x{epoch}", "phase": "out"}
+    moved = flip(epoch, to_provider=provider, pin=pinned, origin=Origin.DRILL, evidence=drill)
+    taken, opened = sample(f"s{epoch}"), incident(f"i{epoch}", epoch, float(epoch))
+    taken.values["provider"] = opened.values["provider"] = provider
+    refused = {
+        "decision_id": f"r{epoch}", "route": "chat", "at": 1.0, "status": "s", "wanted": provider,
+        "reason": "r",
+    }  # fmt: skip
+    story = line(f"l{epoch}", 1.0, incident=f"i{epoch}")
+    return [*flip_rows(moved), taken, opened, story, alert(provider), Row("refusal", refused)]
+
+
+def asked(engine: Engine) -> str:
+    """All that history says of both."""
+    at, far = 0.0, 4e9
+    said = [
+        queries.samples(engine), queries.spending(engine, (at,)), queries.vantages(engine, at),
+        list(queries.sample_batches(engine, vantage="v", since=at, until=far)),
+        queries.incidents_between(engine, "chat", at, far), queries.incidents(engine),
+        queries.flips_between(engine, "chat", at, far), queries.flag_at(engine, "chat", far),
+        queries.flips(engine), queries.incident(engine, 1), queries.incident(engine, 2),
+        queries.incident_events(engine, ["i1", "i2"]), queries.refusals(engine),
+        queries.outcomes(engine, "ours", at, far), queries.outcomes(engine, "theirs", at, far),
+        queries.served(engine, "chat", at, far), queries.last_drill(engine, "chat"),
+        queries.open_incidents(engine), queries.newest_flip(engine, "chat"),
+        queries.standing_pin(engine, "chat"), queries.unsent(engine, "v"),
+        queries.last_incident_number(engine),
+    ]  # fmt: skip
+    return repr(said)
+
+
+def test_two_installations_in_one_database_see_nothing_of_each_other(
+    engine: Engine, tmp_path: Path
+) -> None:
+    ours = Store(engine, tmp_path / "ours", "1" * 32)
+    theirs = Store(engine, tmp_path / "theirs", "2" * 32)
+    for store, rows in ((ours, everything(1, "ours")), (theirs, everything(2, "theirs"))):
+        store.start()
+        store.put(*rows)
+        assert store.wait_written(20)
+    sent = Row("outbox", {**alert("theirs").values, "sent_at": 5.0}, ("sent_at",))
+    theirs.put(sent)
+    assert theirs.wait_written(20)
+    assert queries.installations(engine) == ["1" * 32, "2" * 32]
+    for store, mine, other in ((ours, "ours", "theirs"), (theirs, "theirs", "ours")):
+        said = asked(store.engine)
+        assert said.count(f"'{mine}'") >= 12
+        assert f"'{other}'" not in said
+        assert ours.installation not in said
+    assert queries.last_incident_number(ours.engine) == 1
+    (waits,) = queries.unsent(ours.engine, "v")
+    assert waits["title"] == "ours", "that theirs was sent says nothing of ours"
+    assert queries.unsent(theirs.engine, "v") == []
+    ours.close()
+    theirs.close()
+
+
+def test_history_waits_until_somebody_knows_whose_it_is(engine: Engine, tmp_path: Path) -> None:
+    store = Store(engine, tmp_path / "spool", None)
+    store.start()
+    store.put(sample("1"))
+    assert not store.wait_written(0.2)
+    assert "which installation" in store.why_down
+    store.belongs_to("1" * 32)
+    assert store.wait_written(20)
+    assert [row["id"] for row in queries.samples(store.engine)] == ["1"]
+    store.close()
+
+
+@pytest.mark.parametrize("given", ["1" * 32, ""], ids=["of a known one", "of nobody yet"])
+def test_a_filled_database_of_an_earlier_version_belongs_to_one_installation(
+    given: str, engine: Engine, tmp_path: Path
+) -> None:
+    command.upgrade(schema._alembic(engine), "0005")
+    with engine.begin() as connection:
+        for row in everything(1, "ours"):
+            table = tables.metadata.tables[row.table]
+            connection.execute(table.insert().values(row.values).inline())
+    upgrade(engine, given)
+    (id,) = queries.installations(engine)
+    assert id == (given or id)
+    assert len(id) == 32
+    mine = schema.of_installation(engine, id)
+    assert asked(mine).count("'ours'") >= 12
+    assert "'ours'" not in asked(schema.of_installation(engine, "2" * 32))
+    assert queries.sure_since(mine) > 1_700_000_000
+    assert queries.newest_flip(mine, "chat", queries.sure_since(mine)) is None, "not to restore by"
+    store = Store(engine, tmp_path / "spool", id)
+    store.start()
+    store.put(*everything(2, "ours"))
+    assert store.wait_written(20)
+    store.close()
+    command.downgrade(schema._alembic(engine), "0005")
+    assert version(engine) is Version.OLD
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT count(*) FROM flip")).scalar() == 2
+        assert connection.execute(text("SELECT count(*) FROM outbox")).scalar() == 1
+
+
+def test_the_history_of_one_installation_can_be_given_to_another_or_removed(
+    engine: Engine, tmp_path: Path
+) -> None:
+    ours = Store(engine, tmp_path / "ours", "1" * 32)
+    theirs = Store(engine, tmp_path / "theirs", "2" * 32)
+    for store, rows in ((ours, everything(1, "ours")), (theirs, everything(2, "theirs"))):
+        store.start()
+        store.put(*rows)
+        assert store.wait_written(20)
+    assert adoption.counted(engine, "2" * 32) == 7
+    adoption.hand_over(engine, "2" * 32, "1" * 32, 50.0)
+    assert queries.installations(engine) == ["1" * 32]
+    assert len(queries.flips(ours.engine)) == 2
+    assert [row["title"] for row in queries.unsent(ours.engine, "v")] == ["ours"]
+    assert queries.sure_since(ours.engine) == 50.0, "what came is not to restore by"
+    adoption.remove(engine, "1" * 32)
+    assert queries.installations(engine) == []
+    assert adoption.counted(engine, "1" * 32) == 0
+    ours.close()
+    theirs.close()

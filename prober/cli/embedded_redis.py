@@ -1,0 +1,68 @@
+"""`prober redis-url` and `prober embedded`: the Redis that came along."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+import typer
+
+from prober import embedded, startup
+from prober.cli.common import BAD_STATE, ConfigOption, Setup, fail, out, setup, setup_in_force
+
+app = typer.Typer(help="The embedded Redis.", no_args_is_help=True)
+
+
+@app.callback()
+def _group() -> None:
+    pass
+
+
+def redis_url(config: ConfigOption = None) -> None:
+    """The address of Redis with its password, for applications; only its owner may read it."""
+    found = setup_in_force(config)
+    if not found.config.redis.embedded:
+        print_address(found.redis_url)
+        return
+    print_address(_server(found).tcp_url)
+
+
+def print_address(url: str) -> None:
+    """Alone on its line: URL=$(prober redis-url)."""
+    typer.echo(url)
+
+
+def _server(found: Setup) -> embedded.Embedded:
+    folder = found.folder / "redis"
+    try:
+        (folder / embedded.STATE).read_bytes()
+    except PermissionError:
+        fail(f"{folder} is its owner's alone; run this as that user: sudo -u prober prober …")
+    except FileNotFoundError:
+        fail(f"no embedded Redis was started in {folder}; run: prober run")
+    server = embedded.find(folder)
+    if server is None:
+        fail(f"{folder / embedded.STATE} cannot be read as JSON; it holds the port and password")
+    return server
+
+
+@app.command()
+def stop(config: ConfigOption = None) -> None:
+    """End the embedded Redis; its data stay. Applications go on with what they know."""
+    found = setup(config)
+    if not found.config.redis.embedded:
+        fail("[redis].url names a Redis of your own; it is not ours to end")
+    server = _server(found)
+    try:
+        held = startup.lock(found.folder)
+    except startup.StartError:
+        fail("the daemon runs, and would start it again; first: systemctl stop prober")
+    with closing(held):
+        if not embedded.answers(server):
+            out.print("The embedded Redis does not run.")
+            return
+        embedded.stop(server)
+        if embedded.answers(server):
+            fail(f"the embedded Redis did not end; see {found.folder / 'redis/redis.log'}",
+                 BAD_STATE)  # fmt: skip
+    out.print(f"The embedded Redis has ended; its data stay in {found.folder / 'redis'}.",
+              markup=False)  # fmt: skip

@@ -1,0 +1,242 @@
+"""`prober adopt` and `prober uninstall`: which folder, Redis and history belong together."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from contextlib import closing
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, TextIO
+
+import redis
+import typer
+from redis.exceptions import RedisError
+
+from prober import embedded, identity, startup
+from prober.cli.common import (
+    BAD_USAGE,
+    ConfigOption,
+    Setup,
+    fail,
+    installation_of,
+    out,
+    past,
+    run_async,
+    setup,
+)
+from prober.installation import place_of, short
+from prober.store import adoption, queries
+from switch.connect import connect, connect_async
+from switch.flag import Keys, installation_key
+from switch.writer import Writer
+
+# What a folder knows of an installation. The budget is the machine's, the database has its own.
+RECORDS = (
+    "journal", "held", "spool", "spool.replaying", "detectors.json", "lease", "in-force.toml",
+)  # fmt: skip
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+class What(StrEnum):
+    FOLDER = "folder"
+    REDIS = "redis"
+    NEW = "new"
+    HISTORY = "history"
+
+
+def adopt(
+    what: Annotated[
+        What,
+        typer.Argument(
+            help="folder: this Redis joins the installation of the state folder. "
+            "redis: the state folder joins the installation of this Redis. "
+            "new: both begin a new installation. "
+            "history ID: rows of the database become this installation's."
+        ),
+    ],
+    whose: Annotated[str, typer.Argument(help="With history: whose rows.")] = "",
+    yes: Yes = False,
+    config: ConfigOption = None,
+) -> None:
+    """Make a state folder, a Redis or a history belong to one installation, on purpose."""
+    found = setup(config)
+    if (what is What.HISTORY) is not bool(whose):
+        fail("write: prober adopt folder | redis | new | history ID", BAD_USAGE)
+    match what:
+        case What.FOLDER:
+            _adopt_folder(found, yes)
+        case What.REDIS:
+            _adopt_redis(found, yes)
+        case What.NEW:
+            _begin_anew(found, yes)
+        case What.HISTORY:
+            _adopt_history(found, whose, yes)
+
+
+def _place(found: Setup) -> str:
+    return place_of(found.resolved.redis_url, found.config.redis.namespace)
+
+
+def _borne(found: Setup) -> str:
+    try:
+        with connect(found.redis_url, timeout_s=2.0) as client:
+            return str(client.get(installation_key(found.config.redis.namespace)) or "")
+    except (RedisError, OSError) as error:
+        fail(f"{_place(found)} cannot be asked: {error}")
+
+
+def _give(found: Setup, id: str, instead_of: str) -> None:
+    """Names Redis. Leaves when somebody else was faster."""
+
+    async def claim() -> str:
+        client = connect_async(found.redis_url, timeout_s=2.0)
+        try:
+            return await Writer(client).claim(found.config.redis.namespace, id, instead_of)
+        except (RedisError, OSError) as error:
+            fail(f"{_place(found)} takes no name: {error}")
+        finally:
+            await client.aclose()
+
+    if (stands := run_async(claim())) != id:
+        fail(f"{_place(found)} was named {short(stands)} meanwhile; look with `prober status`")
+
+
+def _named(id: str) -> str:
+    return f"installation {short(id)}" if id else "no installation"
+
+
+def _ask(question: str, yes: bool) -> None:
+    out.print(question, markup=False)
+    if not yes and not typer.confirm("Do it?"):
+        fail("nothing was changed")
+
+
+def _adopt_folder(found: Setup, yes: bool) -> None:
+    folder, borne = identity.read(found.folder, ()), _borne(found)
+    id = folder.id or identity.new_id()
+    _ask(
+        f"{_place(found)} ({_named(borne)}) joins installation {short(id)} of {found.folder}: its "
+        "flags are kept, restored and repaired by what this folder knows.",
+        yes,
+    )
+    identity.keep(found.folder, id, _place(found))
+    _give(found, id, borne)
+    out.print(f"{_place(found)} belongs to installation {short(id)} now.", markup=False)
+
+
+def _adopt_redis(found: Setup, yes: bool) -> None:
+    borne = _borne(found)
+    if not borne:
+        fail(f"{_place(found)} belongs to no installation; for a new one: prober adopt new")
+    with closing(_stopped(found)):
+        folder = identity.read(found.folder, ())
+        _ask(
+            f"{found.folder} ({_named(folder.id)}) joins installation {short(borne)} of "
+            f"{_place(found)}; what it knows of its own flags is put aside.",
+            yes,
+        )
+        aside = _put_aside(found.folder, folder.id)
+        identity.keep(found.folder, borne, _place(found))
+    out.print(f"{found.folder} belongs to installation {short(borne)} now.", markup=False)
+    out.print(f"Its earlier records are in {aside}. Start the daemon.", markup=False)
+
+
+def _begin_anew(found: Setup, yes: bool) -> None:
+    borne, id = _borne(found), identity.new_id()
+    with closing(_stopped(found)):
+        folder = identity.read(found.folder, ())
+        _ask(
+            f"{found.folder} ({_named(folder.id)}) and {_place(found)} ({_named(borne)}) become a "
+            f"new installation, {short(id)}: flags that stand there stay, what the folder knows "
+            "is put aside, and history begins anew.",
+            yes,
+        )
+        aside = _put_aside(found.folder, folder.id)
+        _give(found, id, borne)
+        identity.keep(found.folder, id, _place(found))
+    out.print(f"Installation {short(id)} begins.", markup=False)
+    out.print(f"Earlier records are in {aside}. Start the daemon.", markup=False)
+
+
+def _adopt_history(found: Setup, whose: str, yes: bool) -> None:
+    with past(found) as engine:
+        own = installation_of(found, engine)
+        known = [id for id in queries.installations(engine) if id.startswith(whose) and id != own]
+        if len(known) != 1:
+            others = ", ".join(short(id) for id in queries.installations(engine) if id != own)
+            fail(f"{whose!r} names no other installation; there are: {others or 'none'}", BAD_USAGE)
+        (old,) = known
+        _ask(
+            f"{adoption.counted(engine, old)} rows of installation {short(old)} become those of "
+            f"{short(own)}. Daemons of {short(old)} must not run any more.",
+            yes,
+        )
+        adoption.hand_over(engine, old, own, time.time())
+    out.print(f"The history of {short(old)} is that of {short(own)} now.", markup=False)
+
+
+def _stopped(found: Setup) -> TextIO:
+    """The folder's lock, so that no daemon uses what is changed."""
+    try:
+        return startup.lock(found.folder)
+    except startup.StartError as error:
+        fail(f"{error}; first: systemctl stop prober")
+
+
+def _put_aside(folder: Path, id: str) -> Path:
+    aside = folder / f"aside-{short(id) or 'unnamed'}-{time.time_ns()}"
+    aside.mkdir(mode=0o700)
+    for name in RECORDS:
+        if (folder / name).exists():
+            (folder / name).rename(aside / name)
+    return aside
+
+
+def uninstall(yes: Yes = False, config: ConfigOption = None) -> None:
+    """Remove this installation: its flags in Redis, its history, the embedded Redis, its records.
+
+    Applications go on with the last provider they know, and without Prober.
+    """
+    found = setup(config)
+    with closing(_stopped(found)):
+        own = identity.read(found.folder, ()).id
+        server = embedded.find(found.folder / "redis") if found.config.redis.embedded else None
+        unused = server is not None and not embedded.answers(server)
+        if not unused and (borne := _borne(found)) != own:
+            fail(f"{_place(found)} belongs to {_named(borne)}, {found.folder} to {_named(own)}: "
+                 "nothing was removed")  # fmt: skip
+        _ask(
+            f"Removes installation {short(own) or '(unnamed)'}: its flags in {_place(found)}, its "
+            f"history, and everything in {found.folder}.",
+            yes,
+        )
+        if not unused:
+            _remove_flags(found)
+        if own and _has_history(found):
+            with past(found) as engine:
+                adoption.remove(engine, own)
+        if server is not None:
+            embedded.stop(server)
+        shutil.rmtree(found.folder)
+    out.print("Removed. Left: the package, prober.toml and the systemd units.")
+
+
+def _has_history(found: Setup) -> bool:
+    """A database of our own goes with the folder."""
+    return not found.resolved.database_url.startswith(f"sqlite:///{found.folder}/")
+
+
+def _remove_flags(found: Setup) -> None:
+    space = found.config.redis.namespace
+    names = [installation_key(space)]
+    for route in found.config.route:
+        keys = Keys(route.name, space)
+        names += [keys.primary, keys.state, keys.pin, keys.candidates, keys.events, keys.lease]
+        names += [keys.votes, keys.reports]
+    try:
+        with connect(found.redis_url, timeout_s=2.0) as client:
+            for name in names:
+                client.delete(name)
+    except (redis.RedisError, OSError) as error:
+        fail(f"{_place(found)}: {error}")
