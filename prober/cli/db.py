@@ -18,8 +18,8 @@ from prober.cli.common import (
     setup,
 )
 from prober.identity import Identity
-from prober.installation import place_of
-from prober.journal import Record, decode
+from prober.installation import Folder, place_of
+from prober.journal import decode
 from prober.store.schema import NewerSchemaError, Version, open_engine, version
 from prober.store.schema import upgrade as upgrade_schema
 from switch.connect import connect_async
@@ -70,7 +70,7 @@ def _heir(found: Setup) -> str:
         records = decode((found.folder / "journal").read_bytes())[0]
     except OSError:
         records = []
-    ours = run_async(_settle(found, records))
+    ours = run_async(_settle(found, identity.read(found.folder, records), found.redis_url))
     if ours.held:
         fail(f"{ours.held.why}; {ours.held.you}")
     if not ours.id:
@@ -81,11 +81,11 @@ def _heir(found: Setup) -> str:
     return ours.id
 
 
-async def _settle(found: Setup, records: list[Record]) -> Identity:
-    client = connect_async(found.redis_url, timeout_s=2.0)
+async def _settle(found: Setup, folder: Folder, redis_url: str) -> Identity:
+    client = connect_async(redis_url, timeout_s=2.0)
     space, routes = found.config.redis.namespace, found.config.route
     ours = Identity(
-        identity.read(found.folder, records),
+        folder,
         place_of(found.resolved.redis_url, space),
         Writer(client),
         space,

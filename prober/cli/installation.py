@@ -88,9 +88,10 @@ def _borne(found: Setup) -> str:
 
 def _give(found: Setup, id: str, instead_of: str) -> None:
     """Names Redis. Leaves when somebody else was faster."""
+    url = found.redis_url
 
     async def claim() -> str:
-        client = connect_async(found.redis_url, timeout_s=2.0)
+        client = connect_async(url, timeout_s=2.0)
         try:
             return await Writer(client).claim(found.config.redis.namespace, id, instead_of)
         except (RedisError, OSError) as error:

@@ -53,6 +53,8 @@ async def test_reader_reporter_and_writer_do_their_part_each_as_its_own_user(
     reader = make(
         url(port, "reader"), {"chat": "x"}, poll_s=NEVER_S, report_url=url(port, "reporter")
     )
+    assert await desk.writer.claim("prober", "ours") == "ours"
+    assert (await desk.writer.observe(KEYS)).installation == "ours"
     await desk.seed("a")
     await desk.writer.publish(KEYS, [Candidate(n, "openai", "v", "m", "u") for n in "abc"])
     await reader.serves("a")

@@ -14,7 +14,7 @@ from servers import Valkey
 from switch_redis import KEYS, Desk, eventually
 
 from switch.connect import connect_async
-from switch.flag import Candidate, MalformedFlagError, Op, decode_candidate, decode_candidates
+from switch.flag import Candidate, Keys, MalformedFlagError, Op, decode_candidate, decode_candidates
 from switch.writer import FlipUnknownError, Status
 
 
@@ -202,3 +202,18 @@ async def test_a_flip_is_committed_though_no_replica_confirms_it(own_desk: Desk)
     request = await own_desk.request(Op.AUTO, "b")
     answer = await own_desk.writer.flip(KEYS, request, replicas=1)
     assert (answer.status, answer.provider) == (Status.COMMITTED, "b")
+
+
+async def test_the_installation_is_named_once_and_read_with_the_flag(desk: Desk) -> None:
+    other = Keys("other")
+    assert (await desk.writer.observe(KEYS)).installation == ""
+    assert await desk.writer.installation("prober", [KEYS, other]) == ("", False)
+    assert await desk.writer.claim("prober", "one") == "one"
+    assert await desk.writer.claim("prober", "two") == "one", "the first name stands"
+    assert await desk.writer.claim("prober", "two", "three") == "one"
+    assert await desk.writer.claim("prober", "two", "one") == "two"
+    assert (await desk.writer.observe(KEYS)).installation == "two"
+    assert (await desk.writer.observe(Keys("chat", "blue"))).installation == ""
+    await desk.seed("a")
+    assert await desk.writer.installation("prober", [other, KEYS]) == ("two", True)
+    assert await desk.writer.installation("prober", [other]) == ("two", False)
