@@ -21,7 +21,7 @@ from stage import patient, until, write_config
 
 from prober.emulator import Emulator
 from prober.store import queries
-from prober.store.schema import open_engine
+from prober.store.schema import of_installation, open_engine
 from switch import AsyncReader, NotReadyError
 from switch.belief import ANNOUNCED
 from switch.connect import connect_async
@@ -218,7 +218,8 @@ def recorded(database: Path | str) -> list[dict[str, Any]]:
     beside = isinstance(database, Path)
     engine = open_engine(f"sqlite:///{database.parent / 'prober.db'}" if beside else database)
     try:
-        return queries.flips(engine)[::-1]
+        (ours,) = queries.installations(engine)
+        return queries.flips(of_installation(engine, ours))[::-1]
     finally:
         engine.dispose()
 
