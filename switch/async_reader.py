@@ -17,7 +17,7 @@ from switch.belief import STALE_POLLS
 from switch.complaints import UNSENT, Complaints
 from switch.face import Face
 from switch.flag import DEFAULT_NAMESPACE
-from switch.hub import Hub
+from switch.hub import Hub, cancelled
 from switch.link import AsyncLink
 from switch.reports import FLUSH_S, STREAM_LENGTH, Tally, encode_report
 from switch.routes import OnChange, OnUnsupported, Routes, guarded, warn
@@ -131,7 +131,7 @@ class AsyncReader(Face):
                     async with asyncio.timeout(FLUSH_S):
                         await self._closing.wait()
                 await self._flush(link)
-                if self._closing.is_set():
+                if self._closing.is_set() or cancelled():
                     return
         finally:
             await link.close()

@@ -33,6 +33,12 @@ _hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, Clock], Hub]
 )
 
 
+def cancelled() -> bool:
+    """Whether this task was told to end; redis-py can swallow the exception that said so."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 class Hub:
     """The worker that readers share. Made by `join`, ended when the last reader leaves."""
 
@@ -102,10 +108,11 @@ class Hub:
 
     async def _run(self) -> None:
         try:
-            while not self._closing:
+            while not (self._closing or cancelled()):
                 try:
                     await self._ask()
-                    await self._listen()
+                    if not cancelled():
+                        await self._listen()
                     for routes in self._everybody():
                         routes.tick()
                 except Exception:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 
+import pytest
 from reader_stage import (
     NEVER_S,
     NOWHERE,
     Clock,
     know,
 )
+from redis.exceptions import ConnectionError as RedisConnectionError
 from servers import Valkey
 from switch_redis import Desk, eventually
 
@@ -18,6 +21,7 @@ from switch import AsyncReader
 from switch.connect import connect_async
 from switch.flag import Keys
 from switch.hub import Hub, _hubs
+from switch.link import AsyncLink
 
 
 async def test_a_hundred_async_readers_share_two_connections(
@@ -126,6 +130,32 @@ async def test_readers_made_after_all_tasks_were_cancelled_follow(
     await desk.flip("b")
     async with AsyncReader(valkey.url, {"chat": "x"}) as reader:
         await eventually(lambda: reader.primary("chat") == "b")
+
+
+@pytest.mark.parametrize(("method", "task"), [("read", "prober-reader"), ("add", "prober-reports")])
+async def test_a_cancellation_that_redis_py_swallows_ends_the_worker_all_the_same(
+    valkey: Valkey, monkeypatch: pytest.MonkeyPatch, method: str, task: str
+) -> None:
+    """Else `asyncio.run` of an application that only cancels its tasks would never return."""
+    asked = asyncio.Event()
+
+    async def swallowing(self: AsyncLink, *_: object) -> object:
+        asked.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(600)
+        raise RedisConnectionError("cut off")
+
+    monkeypatch.setattr(AsyncLink, method, swallowing)
+    reader = AsyncReader(valkey.url, {"chat": "x"}, report_url=valkey.url)
+    reader.start()
+    reader.report("x", ok=True)
+    await asked.wait()
+    [worker] = [each for each in asyncio.all_tasks() if each.get_name() == task]
+    worker.cancel()
+    done, _ = await asyncio.wait([worker], timeout=20)
+    assert done == {worker}
+    monkeypatch.undo()
+    await reader.close()
 
 
 async def test_a_reader_that_is_opened_again_reports_again(desk: Desk, valkey: Valkey) -> None:
