@@ -18,6 +18,8 @@ demo: install ## the real daemon, a failing provider, a flip, an alert: 45 secon
 run: install ## run the daemon with ./prober.toml
 	@$(bin)/prober run
 
+# Whatever this shell says: byte code is kept, or each worker compiles every test in every run.
+test soak: export PYTHONDONTWRITEBYTECODE =
 test: install ## all tests, on all cores
 	@$(bin)/pytest -n $(workers)
 

@@ -16,6 +16,19 @@ from servers import Postgres, Valkey, start_valkey
 
 from switch.connect import connect_async
 
+# They wait or compute for long; begun last, each would run alone while the other workers are done.
+LONGEST = (
+    "tests/test_demo.py",
+    "tests/test_secrets.py",
+    "tests/tune/",
+    "tests/simulate/test_same_flips.py",
+    "tests/prober/test_judge_machine.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
+
 
 @pytest.fixture(scope="session")
 def _shared_valkey() -> Iterator[Valkey]:
