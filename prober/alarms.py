@@ -5,10 +5,12 @@ from __future__ import annotations
 from prober.alerts import alarms
 from prober.alerts.event import Event
 from prober.alerts.text import Writer
+from prober.canary import advice
 from prober.clock import Clock
 from prober.config import Config
 from prober.incidents import Incident, Incidents
 from prober.route import RouteState
+from prober.sample import Fault
 from switch.decide import Action, Alarm, Decision
 from switch.flag import Mode
 
@@ -50,7 +52,9 @@ class Alarms:
             return None
         incident = self._incidents.find(state.name, state.primary)
         about = f"{decision.alarm}/{state.name}/{_episode(state, incident)}"
-        every_s = DAY_S if decision.alarm is Alarm.FAILBACK_READY else HOUR_S
+        # What can wait is no reason to be reminded each hour.
+        patient = decision.alarm is Alarm.FAILBACK_READY or self._advice(state)
+        every_s = DAY_S if patient else HOUR_S
         key = self._key(about, every_s)
         if key is None:
             return None
@@ -165,6 +169,8 @@ class Alarms:
                     why=why,
                     paused=decision.alarm is Alarm.PAUSED_WHILE_BAD,
                     incident=number,
+                    answered=_last_answer(state),
+                    advice=self._advice(state),
                 )
             case Alarm.REGIONAL:
                 return alarms.regional(self._text, route, key, now, primary=state.primary, why=why)
@@ -185,9 +191,22 @@ class Alarms:
             case _:
                 return None
 
+    def _advice(self, state: RouteState) -> str:
+        """What to do about a primary whose answers are wrong, and nothing else is."""
+        tracker = state.trackers.get(state.primary)
+        if tracker is None or not tracker.only_wrong or tracker.grave:
+            return ""
+        return advice(state.kind_of(state.primary))
+
     def _extra(self, stays: str, home: str) -> float:
         costs = [
             provider.price.input + provider.price.output if provider else 0.0
             for provider in (self._config.find_provider(stays), self._config.find_provider(home))
         ]
         return round(costs[0] - costs[1], 6)
+
+
+def _last_answer(state: RouteState) -> str:
+    tracker = state.trackers.get(state.primary)
+    last = tracker.last if tracker else None
+    return last.detail if last is not None and last.fault is Fault.QUALITY else ""

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from typing import Any
 
 BAD_COSTS = 25
+# Of quality a tenth is allowed, so that 25 would never end; at 30 % wrong five never does either.
+TOLD_COSTS = 5
 RELAPSE_WITHIN_S = 6 * 3600.0
 PENALTY_CAP = 8
 # Of the score: good again just now, which is enough for a last resort.
@@ -56,8 +58,8 @@ class Breach:
         """Still in breach, and its newest canaries are good."""
         return self.score >= RETURNING
 
-    def went_badly(self, why: str) -> None:
-        self.score = max(0, self.score - BAD_COSTS)
+    def went_badly(self, why: str, costs: int = BAD_COSTS) -> None:
+        self.score = max(0, self.score - costs)
         self.why = why or self.why
 
     def went_well(self, started_s: float) -> bool:
@@ -67,9 +69,12 @@ class Breach:
         self.score += 1
         return self.score == SIGNS_OF_LIFE and bool(self.latched)
 
-    def end(self, ended_s: float) -> None:
-        """Recovered. Whoever relapses has to be good for longer each time."""
-        if self.latched:
+    def end(self, ended_s: float, *, waits: bool = True) -> None:
+        """Recovered. Whoever relapses has to be good for longer each time.
+
+        `waits`: before it may serve again; what moved no flag keeps nobody from serving.
+        """
+        if self.latched and waits:
             wait_s = self._healthy_for_s * min(PENALTY_CAP, 2**self._relapses)
             self.penalty_until_s = ended_s + wait_s
             self._recovered_s = ended_s

@@ -167,6 +167,13 @@ class Canary:
         return _hands_over(_NUMBER.sub(" ", rest), TABLES)
 
 
+def advice(kind: Kind) -> str:
+    """What to do about answers that are always wrong."""
+    if kind is Kind.CUSTOM:
+        return "see whether canary.expect fits what the model answers to canary.prompt"
+    return f'a model that fails at "{kind}" wants a question it can answer: canary.kind = "custom"'
+
+
 @dataclass(frozen=True, slots=True)
 class Asking:
     """How a provider's canaries are made, from the configuration."""

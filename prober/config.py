@@ -8,10 +8,17 @@ from __future__ import annotations
 import re
 from datetime import datetime, time, timedelta
 from enum import StrEnum
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, ModelWrapValidatorHandler, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    ModelWrapValidatorHandler,
+    PlainSerializer,
+    field_validator,
+    model_validator,
+)
 
 from prober.config_provider import Canary, Expected, OutcomeRule, Price, Provider
 from prober.maintenance import DAYS, Action, Once, Weekly, Window
@@ -179,12 +186,26 @@ class Limit(Table):
         return unsaid(limit, share=0.99)
 
 
+def _left_out(value: Any) -> Any:
+    """TOML has no null: an objective that is there by default is left out by false."""
+    return 0.0 if value is False or value == "none" else value
+
+
+# 0: nothing is asked of it.
+OptionalShare = Annotated[
+    float,
+    Field(ge=0, lt=1),
+    BeforeValidator(_left_out),
+    PlainSerializer(lambda share: share or False),
+]
+
+
 class Objectives(Table):
     """`retried`: what an answer counts as, for availability, that a gateway got only by a retry."""
 
     availability: Share = 0.99
     retried: Literal["good", "bad"] = "good"
-    quality: Share | None = None
+    quality: OptionalShare = 0.9
     ttft: Limit | None = None
     total: Limit | None = None
     tokens_per_s: Limit | None = None

@@ -10,6 +10,7 @@ from prober.alerts import alarms, drills, moves, outside, providers
 from prober.alerts.event import Event, Severity
 from prober.alerts.outbox import Outbox
 from prober.alerts.text import Writer
+from prober.canary import advice
 from prober.certificates import Validity
 from prober.clock import Clock
 from prober.config import Config
@@ -19,6 +20,7 @@ from prober.incidents import Incident, Incidents
 from prober.installation import Verdict
 from prober.reconcile import Mend
 from prober.route import RouteState
+from prober.sample import Fault
 from switch.decide import Decision
 from switch.flag import Flip, Op, Origin
 from switch.lease import TIMING
@@ -213,6 +215,8 @@ class Crier:
 
     async def breach(self, state: RouteState, tracker: Tracker) -> None:
         incident = self._incidents.find(state.name, tracker.provider)
+        last = tracker.last
+        wrong = last is not None and last.fault is Fault.QUALITY
         await self._post(
             providers.breach(
                 self._text,
@@ -223,6 +227,9 @@ class Crier:
                 why=tracker.breach.why,
                 since=tracker.breach.onset_at,
                 incident=incident.number if incident else None,
+                served=bool(state.primary),
+                answered=last.detail if last is not None and wrong else "",
+                advice=advice(state.kind_of(tracker.provider)) if tracker.only_wrong else "",
             )
         )
 

@@ -125,7 +125,7 @@ class Fresh:
             self.streak = 0
             if self.points > 0:
                 self.points = max(0.0, self.points - 1)
-            elif over:
+            elif over and (self.learned > self.dials.p0 or self._p0 != self.dials.p0):
                 self._tune()
             return
         self.streak += 1

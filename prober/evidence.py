@@ -11,6 +11,8 @@ from prober.objective import Objective
 from prober.sample import Outcome, Sample
 from switch.flag import say_duration
 
+ANSWERED = ("availability", "quality")
+
 
 class Evidence:
     """Counts since the first bad canary of the present suspicion. Pure."""
@@ -20,6 +22,8 @@ class Evidence:
         self.detector: Detector = objective.detector(interval_s)
         share = objective.usual_share
         self.baseline = None if share is None else Baseline(share, interval_s)
+        # An answer that is right is good, whatever else is known of it.
+        self._simple = objective.name in ANSWERED and not objective.retried_bad
         self._clear()
 
     def _clear(self) -> None:
@@ -32,12 +36,16 @@ class Evidence:
 
     def event(self, sample: Sample) -> bool | None:
         """Takes one canary; gives what it was: True bad, False good, None no evidence."""
+        if self._simple and sample.outcome is Outcome.OK and self.since_s is None:
+            # Nearly every canary of a life.
+            self.detector.event(False, sample.started_s, sample.ended_s, sample.base_rate)
+            return False
         bad = self.objective.bad(sample) if self.baseline is None else self._slow(sample)
         if bad is None:
             return None
         self.detector.event(bad, sample.started_s, sample.ended_s, sample.base_rate)
         if not bad and self.since_s is None:
-            return bad  # nearly every canary of a life: nothing to count, nothing to clear
+            return bad  # nothing to count, nothing to clear
         if bad and self.since_s is None:
             self.since_s, self.since_at = sample.started_s, sample.started_at
         elif not bad and self.detector.level == 0:
@@ -83,7 +91,7 @@ class Evidence:
                 kinds = ", ".join(_kind(outcome) for outcome, _ in self.outcomes.most_common(2))
                 return f"{counted} failed in {span} ({kinds})"
             case "quality":
-                return f"{counted} were answered wrongly in {span}"
+                return f"{self.bad} of {self.total} answers wrong in {span}"
             case "tokens_per_s":
                 return f"{counted} ran under {self.objective.least:g} tokens/s in {span}"
             case name:

@@ -14,11 +14,11 @@ from itertools import islice, takewhile
 from typing import Any, NamedTuple
 
 from prober.account import AccountTrouble
-from prober.breach import Breach
+from prober.breach import TOLD_COSTS, Breach
 from prober.evidence import Evidence, Retries
 from prober.objective import RECOVERED_AT, Objective
 from prober.rules import Rules
-from prober.sample import Fault, Limits, Sample
+from prober.sample import Fault, Limits, Outcome, Sample
 from prober.traffic import Traffic
 from switch.flag import Health, say_duration
 from switch.target import LATELY_S, Counts
@@ -28,6 +28,7 @@ PROOF = 4
 LATELY = 256
 # What older canaries weigh in a moving average of a tenth is lost in rounding: .9^400 = 5e-19.
 REMEMBERED = 400
+MOVING = 0.1
 
 
 class Change(StrEnum):
@@ -48,6 +49,7 @@ class Ended(NamedTuple):
     ended_s: float
     good: bool
     first_text_s: float | None
+    wrong: bool = False
 
 
 class Tracker:
@@ -67,14 +69,18 @@ class Tracker:
         self.quality: float | None = None
         self.changes: list[Change] = []
         self.paced_s = 0.0
+        self._newest: deque[Ended] = deque(maxlen=PROOF)
         self._lately: deque[Ended] = deque(maxlen=LATELY)
         self._flight: dict[str, Sample | None] = {}
         self._forgotten: set[str] = set()
         self._waiting: deque[Sample] = deque()
         self._witnessed_s = -math.inf
         self._canary_told = False
+        named = {evidence.objective.name: evidence for evidence in self.evidence}
+        self._availability = named.get("availability")
+        self._moving = [named[name] for name in named if name not in rules.alert_only]
         # The plain thresholds are asked for by those who want nothing else.
-        dials = next((e.objective.dials for e in self.evidence if _is_availability(e)), None)
+        dials = self._availability.objective.dials if self._availability else None
         self.traffic = Traffic(dials) if dials is not None and rules.reports else None
 
     # -- what happened ---------------------------------------------------------------------
@@ -94,7 +100,7 @@ class Tracker:
             return
         if sample.id in self._flight:
             self._flight[sample.id] = sample
-        elif sample.ok and not self._waiting and not self._flight:
+        elif sample.outcome is Outcome.OK and not self._waiting and not self._flight:
             self._judge(sample)  # the common case: nothing before it, nothing against it
             return
         else:
@@ -116,7 +122,7 @@ class Tracker:
         for _, _, first_s in canaries[-REMEMBERED:]:
             self._learn(first_s)
         for started_s, ended_s, first_s in canaries[-LATELY:]:
-            self._lately.append(Ended(started_s, ended_s, True, first_s))
+            self._keep(Ended(started_s, ended_s, True, first_s))
         self.good_in_a_row += len(canaries)
         self.retries.good += len(canaries)
         self._canary_told = False
@@ -131,14 +137,14 @@ class Tracker:
 
     def reported(self, process: str, ok: int, bad: int, at_s: float) -> None:
         """An application's calls to the provider, which is the route's primary."""
-        if self.traffic is not None and not self.breach.latched:
+        if self.traffic is not None and not self._grave:
             self.traffic.add(process, ok, bad, at_s)
 
     def tick(self, now_s: float) -> None:
         """Weighs reports; gives up on path failures that found no witness: they stay unknown."""
         if self.traffic is not None:
             self.traffic.weigh(now_s)
-            if self.traffic.breached(now_s) and not self.breach.latched and self.last is not None:
+            if self.traffic.breached(now_s) and not self._grave and self.last is not None:
                 self.traffic.believed()
                 self._latch(self.last, by_reports=True)
         while self._waiting and now_s - self._waiting[0].ended_s > self.rules.witness_within_s:
@@ -157,15 +163,17 @@ class Tracker:
         self._forgotten.update(id for id, sample in self._flight.items() if sample is None)
         self._flight.clear()
         self._waiting.clear()
+        self._newest.clear()
         self._lately.clear()
         self.account.forget()
         self.good_in_a_row = 0
         self.breach.score = 0
         if self.traffic is not None:
             self.traffic.reset()
-        if not self.breach.latched:
+        if not self._grave:
             for evidence in self.evidence:
-                evidence.reset()
+                if evidence.objective.name not in self.breach.latched:
+                    evidence.reset()
 
     def _release(self) -> None:
         while self._flight:
@@ -184,11 +192,11 @@ class Tracker:
     def _judge(self, sample: Sample) -> None:
         self.last = sample
         self.limits = sample.limits or self.limits
-        ok = sample.ok
+        ok = sample.outcome is Outcome.OK
         fault = Fault.NONE if ok else sample.fault
         if fault is Fault.ACCOUNT:
             self.good_in_a_row = 0
-            self._lately.append(Ended(sample.started_s, sample.ended_s, False, None))
+            self._keep(Ended(sample.started_s, sample.ended_s, False, None))
             if self.account.refused(sample):
                 self.changes.append(Change.ACCOUNT)
             return
@@ -197,14 +205,15 @@ class Tracker:
                 self._canary_told = True
                 self.changes.append(Change.CANARY)
             return
-        bad = breached = False
+        bad = only_told = breached = False
         for evidence in self.evidence:
             was_bad = evidence.event(sample)
             if was_bad:
-                bad = True
+                told = evidence.objective.name in self.rules.alert_only
+                bad, only_told = bad or not told, only_told or told
             if evidence.detector.breached:
                 breached = True
-            if self.traffic is not None and was_bad is not None and _is_availability(evidence):
+            if evidence is self._availability and was_bad is not None and self.traffic is not None:
                 self.traffic.canary(was_bad, sample.started_s)
         if ok:
             self._canary_told = False
@@ -214,23 +223,29 @@ class Tracker:
             if self.account.settle():
                 self.changes.append(Change.ACCOUNT_WELL)
             self._learn(sample.phases.first_text_s)
-        elif fault is Fault.QUALITY:
-            self.quality = _moving(self.quality, 0.0)
+        wrong = fault is Fault.QUALITY
+        if wrong:
+            self.quality = (1 - MOVING) * (self.quality or 0.0)
         good = ok and not bad
+        if bad or good or wrong:
+            first_s = sample.phases.first_text_s
+            ended = Ended(sample.started_s, sample.ended_s, good, first_s, wrong)
+            self._keep(ended, counts=bad or good)
         if bad or good:
-            self._lately.append(
-                Ended(sample.started_s, sample.ended_s, good, sample.phases.first_text_s)
-            )
             self.good_in_a_row = self.good_in_a_row + 1 if good else 0
         if self.breach.latched or self.breach.resumed:
-            self._recover(sample, good, bad)
+            self._recover(sample, good, bad, only_told)
         if breached:
             self._latch(sample)
 
     def _learn(self, first_s: float | None) -> None:
-        self.quality = _moving(self.quality, 1.0)
+        quality, before_s = self.quality, self.latency_s
+        self.quality = 1.0 if quality is None else quality + MOVING * (1.0 - quality)
         if first_s:
-            log_s = _moving(math.log(self.latency_s) if self.latency_s else None, math.log(first_s))
+            log_s = math.log(first_s)
+            if before_s:
+                before = math.log(before_s)
+                log_s = before + MOVING * (log_s - before)
             self.latency_s = math.exp(log_s)
 
     def _latch(self, sample: Sample, *, by_reports: bool = False) -> None:
@@ -240,25 +255,32 @@ class Tracker:
         if names <= self.breach.latched:
             return
         first = not self.breach.latched
+        # What moves a flag begins anew, whatever was told before.
+        graver = not self._grave and bool(names - self.rules.alert_only)
         began = [e.since_s for e in self.evidence if e.since_s is not None]
         self.breach.latch(names, min(began, default=sample.started_s), sample.ended_s)
         self.breach.why = self._clauses()
-        if first:
-            sinces = [e.since_at for e in self.evidence if e.since_at is not None]
+        if first or graver:
+            known = self._moving if graver else self.evidence
+            sinces = [e.since_at for e in known if e.since_at is not None]
             if by_reports and self.traffic is not None and self.traffic.since_s is not None:
                 self.breach.why = self.traffic.clause(agreed=True)
                 sinces.append(self.traffic.since_s + sample.started_at - sample.started_s)
             self.breach.onset_at = min(sinces, default=sample.started_at)
+            self.breach.score = 0
             self.changes.append(Change.BREACHED)
 
-    def _recover(self, sample: Sample, good: bool, bad: bool) -> None:
+    def _recover(self, sample: Sample, good: bool, bad: bool, only_told: bool) -> None:
         if bad:
             self.breach.went_badly(self._clauses())
+        elif only_told and not self._grave:
+            # Beside a breach that moves a flag it says nothing: some of it is allowed for ever.
+            self.breach.went_badly(self._clauses(), costs=TOLD_COSTS)
         elif good and self.breach.went_well(sample.started_s):
             self.changes.append(Change.RECOVERING)
         if self.breach.score < self._recovered_at:
             return
-        self.breach.end(sample.ended_s)
+        self.breach.end(sample.ended_s, waits=bool(self._grave))
         for evidence in self.evidence:
             evidence.reset()
         if self.traffic is not None:
@@ -283,8 +305,20 @@ class Tracker:
     @property
     def level(self) -> float:
         """How near a breach is, over all objectives: 0 to 1."""
-        canaries = max((evidence.detector.level for evidence in self.evidence), default=0.0)
-        return canaries if self.traffic is None else max(canaries, self.traffic.level)
+        return self._level(self.evidence)
+
+    @property
+    def moving_level(self) -> float:
+        """The same, over those objectives that may move a flag."""
+        return self._level(self._moving)
+
+    def _level(self, evidences: Sequence[Evidence]) -> float:
+        worst = 0.0 if self.traffic is None else self.traffic.level
+        for evidence in evidences:
+            level = evidence.detector.level
+            if level > worst:
+                worst = level
+        return worst
 
     @property
     def path_pending(self) -> bool:
@@ -297,7 +331,30 @@ class Tracker:
 
     @property
     def suspect(self) -> bool:
-        return self.level > 0 or self.path_pending or self.account.suspect
+        # What has been told already is not looked at more closely.
+        told = self.breach.latched and not self._grave
+        level = self.moving_level if told else self.level
+        return level > 0 or self.path_pending or self.account.suspect
+
+    @property
+    def _grave(self) -> frozenset[str]:
+        return self.breach.latched - self.rules.alert_only
+
+    @property
+    def grave(self) -> frozenset[str]:
+        """Of `breached`: what may move a flag."""
+        return self.breached - self.rules.alert_only
+
+    @property
+    def only_wrong(self) -> bool:
+        """In breach by its answers alone."""
+        return self.breach.latched == {"quality"}
+
+    @property
+    def wrong(self) -> bool:
+        """Its answers are wrong: a breach, or all that is known."""
+        newest = self._newest
+        return "quality" in self.breach.latched or (bool(newest) and all(e.wrong for e in newest))
 
     @property
     def breached(self) -> frozenset[str]:
@@ -333,13 +390,22 @@ class Tracker:
             explained = f", {worst.detector.explain()}" if worst.detector.level > 0 else ""
             return Health.SUSPECT, f"{self._clauses()}{explained}"
         if self.last.fault is Fault.CAPACITY:
-            return Health.OK, f"last canary rate limited; {self.proof()} good"
-        return Health.OK, f"{self.proof()} good"
+            return Health.OK, f"last canary rate limited; {self._newest_said()}"
+        return Health.OK, self._newest_said()
 
-    def _newest(self) -> list[Ended]:
-        """Those that a proof goes by."""
-        lately = self._lately
-        return [lately[index] for index in range(-min(PROOF, len(lately)), 0)]
+    def _newest_said(self) -> str:
+        """ "4 of 4 good, slowest first text 0.9 s"; "good" never stands beside a wrong answer."""
+        wrong = sum(ended.wrong for ended in self._newest)
+        if wrong:
+            return f"{wrong} of {len(self._newest)} answers wrong"
+        counted, comma, more = self.proof().partition(", ")
+        return f"{counted} good{comma}{more}"
+
+    def _keep(self, ended: Ended, *, counts: bool = True) -> None:
+        """`counts`: for or against the provider, so that a last resort goes by it too."""
+        self._newest.append(ended)
+        if counts:
+            self._lately.append(ended)
 
     def lately(self, now_s: float, *, serving: bool) -> Counts:
         """Canaries of the last minutes.
@@ -362,11 +428,11 @@ class Tracker:
     def recent_bad(self) -> bool:
         """One of the newest canaries was not good, whoever's fault that was."""
         last_bad = self.last is not None and not self.last.ok
-        return last_bad or self.path_pending or not all(ended.good for ended in self._newest())
+        return last_bad or self.path_pending or not all(ended.good for ended in self._newest)
 
     def proven(self, now_s: float) -> bool:
         """The newest four canaries were good and fresh."""
-        newest = self._newest()
+        newest = self._newest
         whole = len(newest) == PROOF and all(ended.good for ended in newest)
         last_ok = self.last is not None and self.last.ok and not self._waiting
         fresh = whole and now_s - newest[0].ended_s <= self.rules.proof_age_s
@@ -374,10 +440,12 @@ class Tracker:
 
     def proof(self) -> str:
         """ "4 of 4, slowest first text 0.9 s"."""
-        newest = self._newest()
+        newest = self._newest
         good = [ended for ended in newest if ended.good]
         slowest = max((e.first_text_s for e in good if e.first_text_s is not None), default=None)
-        counted = f"{len(good)} of {len(newest)}"
+        counted = f"{len(good)} of {len(self._newest)}"
+        if wrong := sum(ended.wrong for ended in self._newest):
+            return f"{counted}, {wrong} answered wrongly"
         if slowest is not None:
             return f"{counted}, slowest first text {say_duration(slowest)}"
         if self.last is not None and not self.last.ok:
@@ -414,11 +482,3 @@ class Tracker:
         self.breach.inherit(old.breach, {evidence.objective.name for evidence in self.evidence})
         # Canaries of the old configuration say nothing here.
         self._forgotten = old._forgotten | {id for id, s in old._flight.items() if s is None}
-
-
-def _is_availability(evidence: Evidence) -> bool:
-    return evidence.objective.name == "availability"
-
-
-def _moving(average: float | None, value: float, weight: float = 0.1) -> float:
-    return value if average is None else average + weight * (value - average)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from prober.config import Detector as DetectorConfig
 from prober.config import Kind, Limit, Route
-from prober.detector import LEARN_DAYS, Burn, Detector, Dials, Fresh, KOfN, WindowShare
+from prober.detector import LEARN_CAP, LEARN_DAYS, Burn, Detector, Dials, Fresh, KOfN, WindowShare
 from prober.sample import Fault, Sample
 
 DAY_S = 86_400
 AVAILABILITY_BAD_SHARE = 0.15
 LATENCY_BAD_SHARE = 0.5
+# Where a tenth may be wrong; docs/detection.md has the figures. A larger allowance moves it up.
+QUALITY_BAD_SHARE = 0.3
+QUALITY_FACTOR = 2.5
 # A median that triples at a wide spread puts few of the canaries past the usual 99th percentile.
 RELATIVE_BAD_SHARE = 0.2
 
@@ -87,8 +90,10 @@ class Objective:
                 # An hour of which the half was never seen says nothing about an hour.
                 return Burn(self.allowed, 14.4, 3_600.0, 300.0, round(1_800 / interval_s))
         assert self.dials is not None
-        over = int(LEARN_DAYS * DAY_S / interval_s) if config.learn else 0
         dials = self.dials
+        # What is allowed already is not learned.
+        learns = config.learn and dials.p0 < LEARN_CAP
+        over = int(LEARN_DAYS * DAY_S / interval_s) if learns else 0
         return Fresh(Dials(dials.p0, dials.p1, dials.evidence, dials.min_span_s, over))
 
     def bad(self, sample: Sample) -> bool | None:
@@ -164,11 +169,18 @@ def objectives_of(route: Route) -> tuple[Objective, ...]:
                     usual_share=limit.share if limit.relative else None,
                 )
             )
-    if said.quality is not None:
-        dials = _dials(route.detector, said.quality, LATENCY_BAD_SHARE, LATENCY_BAD_SHARE)
+    if said.quality:
         allowed = _rest(said.quality)
+        dials = _quality_dials(route.detector, allowed)
         found.append(Objective("quality", route.detector, dials=dials, allowed=allowed))
     return tuple(found)
+
+
+def _quality_dials(config: DetectorConfig, allowed: float) -> Dials | None:
+    """The dials of answers that are wrong: what `allowed` says, whatever the preset's floor."""
+    p1 = max(QUALITY_BAD_SHARE, QUALITY_FACTOR * allowed)
+    dials = _dials(config, 1 - allowed, p1, p1)
+    return None if dials is None else replace(dials, p0=allowed)
 
 
 def _rest(share: float) -> float:

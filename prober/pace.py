@@ -11,6 +11,8 @@ SUSPICION_SLOW_S = 3600.0
 SLOWER = 5
 BUCKET = 400
 WATCH_S = 600.0
+# A score from which a provider in breach is looked at fast.
+SIGNS_OF_RECOVERY = 3
 # A hang must not hold back the next look at a suspect, nor a slow answer the next proof.
 OVERLAP = 4
 
@@ -69,7 +71,7 @@ def pace(need: Need, interval_s: float, suspect_interval_s: float) -> Pace:
     if need.proving:
         return Pace(fast, Purpose.PROOF)
     if need.latched:
-        soon = need.score >= 3 or need.awaited
+        soon = need.score >= SIGNS_OF_RECOVERY or need.awaited
         return Pace(fast if soon else slow, Purpose.RECOVERY)
     if need.suspect_for_s is not None:
         if need.suspect_for_s < SUSPICION_FAST_S:

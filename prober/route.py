@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from prober.canary import Kind
 from prober.checks import domains_of, on_loopback
 from prober.config import Config, Provider, Route
 from prober.drill import Drill
@@ -15,7 +16,14 @@ from prober.health import Tracker
 from prober.journal import Record
 from prober.maintenance import Window
 from prober.objective import objectives_of
-from prober.pace import SUSPICION_FAST_S, SUSPICION_SLOW_S, WATCH_S, Need, Share
+from prober.pace import (
+    SIGNS_OF_RECOVERY,
+    SUSPICION_FAST_S,
+    SUSPICION_SLOW_S,
+    WATCH_S,
+    Need,
+    Share,
+)
 from prober.rules import rules_of
 from switch.decide import Action, Alarm, Decision, frozen_until
 from switch.flag import Flag, Flip, Keys, Mode, Origin
@@ -143,6 +151,10 @@ class RouteState:
     @property
     def name(self) -> str:
         return self.route.name
+
+    def kind_of(self, provider: str) -> Kind:
+        """What a candidate's canaries ask."""
+        return next(p.canary.kind for p in self.candidates if p.name == provider)
 
     @property
     def reads(self) -> bool:
@@ -295,7 +307,10 @@ class RouteState:
         drilled = drill is not None and provider in (drill.home, drill.away)
         return Need(
             suspect_for_s=None if since is None else now_s - since,
-            latched=bool(tracker.breached) or tracker.breach.resumed,
+            # A breach that only alerts is looked at as ever, until it shows signs of its end.
+            latched=bool(tracker.grave)
+            or tracker.breach.resumed
+            or (bool(tracker.breached) and tracker.breach.score >= SIGNS_OF_RECOVERY),
             score=tracker.breach.score,
             awaited=self._awaits(provider),
             proving=asked or (wanted and not tracker.recent_bad()),
@@ -349,7 +364,7 @@ class RouteState:
     def preparing(self) -> bool:
         """The primary's evidence is such that a target should be proven already."""
         primary = self.trackers.get(self.primary)
-        return primary is not None and not primary.breach.latched and primary.level >= PREPARE_AT
+        return primary is not None and not primary.grave and primary.moving_level >= PREPARE_AT
 
     @property
     def leaving(self) -> bool:

@@ -10,6 +10,8 @@ from prober.config import Provider, Route
 PROOF_MAX_AGE_S = 15.0
 # A budget may slow canaries down; past this many intervals silence is silence.
 SLOWEST_BELIEVED = 20
+# What only alerts unless flip_on names it: nothing hurries for it, and nothing waits for its end.
+ALERTS = frozenset({"quality"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,7 @@ class Rules:
         alone: the provider is on this machine; its path needs no witness.
         own_account: the canary's account is not the application's.
         reports: what applications report is evidence too.
+        alert_only: objectives whose breach is told, and moves no flag.
     """
 
     interval_s: float = 30.0
@@ -29,6 +32,7 @@ class Rules:
     alone: bool = False
     own_account: bool = False
     reports: bool = True
+    alert_only: frozenset[str] = ALERTS
 
     def stale_after_s(self, paced_s: float) -> float:
         """How long the last canary is believed, where the budget may have slowed them down."""
@@ -54,4 +58,5 @@ def rules_of(provider: Provider, route: Route) -> Rules:
         alone=on_loopback(provider),
         own_account=provider.account == "own",
         reports=route.reports.enabled,
+        alert_only=ALERTS.difference(route.failover.flip_on),
     )

@@ -113,7 +113,7 @@ class Voting:
                 view.health,
                 view.breached if view.health in BAD else frozenset(),
                 view.why,
-                tracker.suspect or bool(tracker.breached),
+                tracker.suspect or bool(tracker.grave),
             )
         blind = "its own network seems to be gone" if standing.blind else standing.holding
         return Vote(

@@ -191,8 +191,30 @@ def stays(
     why: str,
     paused: bool,
     incident: int | None,
+    answered: str = "",
+    advice: str = "",
 ) -> Event:
-    """The primary is bad, and by the operators' own wish nothing moves."""
+    """The primary is bad, and by the operators' own wish nothing moves.
+
+    `answered` and `advice`: its answers are wrong, and nothing else is.
+    """
+    if advice:
+        return write.event(
+            "breach",
+            key,
+            route,
+            Severity.WARNING,
+            at,
+            f"{primary}, which serves {route}, answers wrongly",
+            [
+                write.when(at),
+                f"{plain(why, 400)}.",
+                f"The last one: {plain(answered)}." if answered else "",
+                f"**You:** {advice}; `prober probe {primary}` shows an answer. If its answers "
+                f"are broken for your application too: `prober failover PROVIDER --route {route}`",
+            ],
+            incident,
+        )
     lever = (
         "`prober resume` lets me act."
         if paused

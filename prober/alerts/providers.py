@@ -19,16 +19,38 @@ def breach(
     why: str,
     since: float | None,
     incident: int | None,
+    served: bool = True,
+    answered: str = "",
+    advice: str = "",
 ) -> Event:
+    """A candidate is in breach.
+
+    Args:
+        served: somebody else serves the route; else it has no flag yet.
+        answered: of answers that are wrong, and nothing else is: what the last one was.
+        advice: the same: what to do about it.
+    """
     begun = f" since {write.clock(since)}" if since is not None else ""
+    does = "answers wrongly" if advice else "is failing"
+    then = f"{route} cannot fail over to it" if served else f"{route} has no flag yet"
+    goes_on = (
+        f"{route} is served by another provider and goes on."
+        if served
+        else f"{route} gets no first flag from a provider that is not proven."
+    )
     return write.event(
         "breach",
         key,
         route,
         Severity.WARNING,
         at,
-        f"{provider} is failing; {route} cannot fail over to it",
-        [f"{plain(why, 400)}{begun}.", f"{route} is served by another provider and goes on."],
+        f"{provider} {does}; {then}",
+        [
+            f"{plain(why, 400)}{begun}.",
+            f"The last one: {plain(answered)}." if answered else "",
+            goes_on,
+            f"**You:** {advice}; `prober probe {provider}` shows an answer." if advice else "",
+        ],
         incident,
     )
 

@@ -186,8 +186,9 @@ def _provider_notes(provider: dict[str, Any]) -> list[str]:
         notes.append(f"[dim]room: {escape(room['short'])}[/]")
     if reports := provider.get("reports"):
         notes.append(f"[dim]reports: {escape(reports)}[/]")
-    if retried := provider.get("retried"):
-        notes.append(f"[yellow]{escape(retried)}[/]")
+    notes += [
+        f"[yellow]{escape(said)}[/]" for key in ("retried", "advice") if (said := provider.get(key))
+    ]
     if (model := provider.get("model")) and model["warning"]:
         notes.append(f"[yellow]{escape(cut(model['warning']))}[/]")
     return notes
@@ -270,7 +271,7 @@ def _show_why(found: Setup, said: dict[str, Any]) -> None:
     for provider in said["providers"]:
         _show_evidence(provider, primary=provider["name"] == said["primary"])
     if said["candidates"]:
-        out.print("\nIf it had to leave now:")
+        out.print("\nIf it had to leave now:" if said["primary"] else "\nFor a first flag:")
         for candidate in said["candidates"]:
             mark = "[green]yes[/]" if candidate["eligible"] else "[red]no [/]"
             out.print(f"  {mark} {candidate['name']}: {escape(cut(candidate['why']))}")
@@ -293,6 +294,8 @@ def _show_evidence(provider: dict[str, Any], *, primary: bool) -> None:
         out.print(f"    reports: {reports}", markup=False)
     if retried := provider.get("retried"):
         out.print(f"    gateway: {retried}", markup=False)
+    if advice := provider.get("advice"):
+        out.print(f"    hint: {advice}", markup=False)
 
 
 def history(

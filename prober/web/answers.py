@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from prober.alerts.text import Writer, by_itself, takes
+from prober.canary import advice
 from prober.drill import Drill
 from prober.flips import Cause
 from prober.judge import Judge
@@ -155,6 +156,7 @@ def _provider(state: RouteState, view: ProviderView, now_s: float) -> dict[str, 
         "room": _room(last, now_s) if last else None,
         "reports": tracker.traffic.explain(now_s) if tracker.traffic else "",
         "retried": tracker.retries.clause(),
+        "advice": advice(state.kind_of(view.name)) if tracker.wrong else "",
         "evidence": [
             {
                 "objective": evidence.objective.name,

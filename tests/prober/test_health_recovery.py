@@ -215,7 +215,7 @@ def test_a_429_counts_at_the_base_rate_only() -> None:
     track.ended(sample(Outcome.RATE_LIMITED, 12, base_rate=False))
     assert track.health(13) == (
         Health.OK,
-        "last canary rate limited; 4 of 4, slowest first text 0.5 s good",
+        "last canary rate limited; 4 of 4 good, slowest first text 0.5 s",
     )
     assert not track.proven(13)
     track.ended(sample(Outcome.RATE_LIMITED, 15, base_rate=True))

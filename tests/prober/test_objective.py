@@ -136,15 +136,36 @@ def dials_of(found: Route) -> dict[str, Dials | None]:
 
 
 def test_only_what_the_route_names_is_judged_besides_availability() -> None:
-    assert dials_of(route()) == {"availability": Dials(1 - 0.99, 0.15)}
+    quality = {"quality": Dials(0.1, 0.3)}
+    assert dials_of(route()) == {"availability": Dials(1 - 0.99, 0.15), **quality}
+    assert dials_of(route(quality=False)) == {"availability": Dials(1 - 0.99, 0.15)}
 
 
-def test_latency_and_quality_have_half_as_the_share_worth_a_flip() -> None:
+def test_latency_and_quality_have_a_share_worth_telling_of_their_own() -> None:
     detector = Detector(flip_bad_share=0.2)
-    found = dials_of(route(detector, ttft=Limit(under="3s"), quality=0.9))
+    found = dials_of(route(detector, ttft=Limit(under="3s")))
     assert found["availability"] == Dials(1 - 0.99, 0.2)
     assert found["ttft"] == Dials(1 - 0.95, 0.5)
-    assert found["quality"] == Dials(1 - 0.9, 0.5)
+    assert found["quality"] == Dials(0.1, 0.3)
+
+
+@pytest.mark.parametrize("kind", [Kind.NORMAL, Kind.CALM, Kind.EAGER])
+@pytest.mark.parametrize("share", [0.61, 0.75, 0.8, 0.9, 0.99])
+def test_whatever_share_of_answers_must_be_right_the_sum_never_turns_on_its_head(
+    kind: Kind, share: float
+) -> None:
+    dials = dials_of(route(Detector(kind=kind), quality=share))["quality"]
+    assert dials is not None
+    assert 0 < dials.p0 <= dials.p1 / 2 < 1 / 2
+    detector = Fresh(dials)
+    assert 0 < detector.fresh < detector.threshold
+
+
+def test_what_may_be_wrong_anyway_is_not_learned() -> None:
+    quality = next(o for o in objectives_of(route()) if o.name == "quality")
+    detector = quality.detector(30)
+    assert isinstance(detector, Fresh)
+    assert detector.dials.learn_over == 0
 
 
 def test_an_objective_s_own_detector_has_its_own_share() -> None:
@@ -166,7 +187,7 @@ def test_an_objective_s_own_detector_has_its_own_share() -> None:
 )
 def test_presets_turn_the_dials(kind: Kind, dials: Dials | None) -> None:
     detector = Detector(kind=kind, evidence=7.0, min_span=timedelta(seconds=20))
-    assert dials_of(route(detector)) == {"availability": dials}
+    assert dials_of(route(detector, quality=False)) == {"availability": dials}
 
 
 def test_eager_keeps_an_objective_that_is_stricter_than_its_floor() -> None:
@@ -219,7 +240,7 @@ def test_a_clause_counts_from_the_first_bad_canary_to_the_end_of_the_last() -> N
 @pytest.mark.parametrize(
     ("objective", "bad", "words"),
     [
-        (QUALITY, sample(Outcome.REFUSAL), "1 of 1 canaries were answered wrongly in 1 s"),
+        (QUALITY, sample(Outcome.REFUSAL), "1 of 1 answers wrong in 1 s"),
         (SPEED, sample(output=1), "1 of 1 canaries ran under 10 tokens/s in 1 s"),
         (
             TTFT,

@@ -133,7 +133,8 @@ def test_without_a_flag_a_candidate_that_just_failed_waits_behind_one_that_did_n
 def test_without_a_flag_and_without_a_fit_candidate_nothing_is_set() -> None:
     decision = decide(view(bad("a"), provider("b", Health.RECOVERING), primary=None), POLICY)
     assert (decision.action, decision.target) == (Action.HOLD, "")
-    assert decision.reason == "no flag yet, and no candidate can be proven"
+    why = f"a is not proven: {FAILED}"
+    assert decision.reason == f"no flag yet, and no candidate can be proven; {why}"
     assert [weighed.eligible for weighed in decision.weighed] == [False, False]
 
 
