@@ -109,6 +109,11 @@ class Fresh:
         self.threshold = dials.evidence / unit
 
     @property
+    def steady(self) -> bool:
+        """Good events change nothing: there is no evidence, and nothing to learn."""
+        return self.points == 0 and self.streak == 0 and not self.dials.learn_over
+
+    @property
     def level(self) -> float:
         if self.breached:
             return 1.0

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from prober.account import AccountTrouble
 from prober.breach import TOLD_COSTS, Breach
+from prober.detector import Fresh
 from prober.evidence import Evidence, Retries
 from prober.objective import RECOVERED_AT, Objective
 from prober.rules import Rules
@@ -116,7 +117,10 @@ class Tracker:
         rate; `last` is the last of them, whole. Baselines are the caller's to teach.
         """
         for evidence in self.evidence:
-            event = evidence.detector.event
+            detector = evidence.detector
+            if isinstance(detector, Fresh) and detector.steady:
+                continue
+            event = detector.event
             for started_s, ended_s, _ in canaries:
                 event(False, started_s, ended_s, True)
         for _, _, first_s in canaries[-REMEMBERED:]:
