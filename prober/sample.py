@@ -18,6 +18,20 @@ class Fault(Enum):
     CANARY = "canary"
 
 
+class Cause(StrEnum):
+    """What more is known of an outcome than its name; what people are told to do depends on it."""
+
+    NONE = ""
+    # The account, key or model is the one that a gateway has at its own upstream.
+    UPSTREAM = "upstream"
+    # It is refused where we stand: a country, an address, a network.
+    PLACE = "place"
+    # A gateway has put aside all that it could ask.
+    NOBODY_LEFT = "nobody_left"
+    # A refusal that no table knows.
+    UNKNOWN = "unknown"
+
+
 class Outcome(StrEnum):
     """`ok` or one error class. The value is what SQL, metrics and people see."""
 
@@ -29,6 +43,7 @@ class Outcome(StrEnum):
     EMPTY_COMPLETION = "empty_completion"
     TIMEOUT_FIRST_TEXT = "timeout_first_text"
     TIMEOUT_TOTAL = "timeout_total"
+    REFUSED = "refused"
     RATE_LIMITED = "rate_limited"
     DNS = "dns"
     CONNECT = "connect"
@@ -56,6 +71,7 @@ FAULT: dict[Outcome, Fault] = {
     Outcome.EMPTY_COMPLETION: Fault.PROVIDER,
     Outcome.TIMEOUT_FIRST_TEXT: Fault.PROVIDER,
     Outcome.TIMEOUT_TOTAL: Fault.PROVIDER,
+    Outcome.REFUSED: Fault.PROVIDER,
     Outcome.RATE_LIMITED: Fault.CAPACITY,
     Outcome.DNS: Fault.PATH,
     Outcome.CONNECT: Fault.PATH,
@@ -82,6 +98,7 @@ WORDS: dict[Outcome, str] = {
     Outcome.EMPTY_COMPLETION: "empty answer",
     Outcome.TIMEOUT_FIRST_TEXT: "no first text in time",
     Outcome.TIMEOUT_TOTAL: "answer not finished in time",
+    Outcome.REFUSED: "refused what it answered before",
     Outcome.RATE_LIMITED: "rate limited",
     Outcome.DNS: "name not resolved",
     Outcome.CONNECT: "no connection",
@@ -95,6 +112,19 @@ WORDS: dict[Outcome, str] = {
     Outcome.BAD_REQUEST: "canary misconfigured",
     Outcome.BUDGET_TOO_SMALL: "canary's token limit too small",
 }
+
+# The same where more is known.
+_WORDS_OF: dict[tuple[Outcome, Cause], str] = {
+    (Outcome.QUOTA_EXHAUSTED, Cause.UPSTREAM): "the gateway's own quota exhausted",
+    (Outcome.AUTH, Cause.UPSTREAM): "the gateway's own key refused",
+    (Outcome.MODEL_NOT_FOUND, Cause.UPSTREAM): "model not found behind the gateway",
+    (Outcome.AUTH, Cause.PLACE): "not served from here",
+}
+
+
+def words_of(outcome: Outcome, cause: Cause = Cause.NONE) -> str:
+    """How a sentence names what a canary found."""
+    return _WORDS_OF.get((outcome, cause), outcome.words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +189,7 @@ class Sample:
         detail: what the provider said, cut short and scrubbed of secrets.
         new_connection: this canary opened its own, so that DNS, TCP and TLS were tried too.
         retried: how often a gateway in between asked the provider again before it answered.
+        cause: what more is known of whose trouble it is; never stored.
     """
 
     id: str
@@ -178,6 +209,11 @@ class Sample:
     new_connection: bool = True
     limits: Limits | None = None
     retried: int = 0
+    cause: Cause = Cause.NONE
+
+    @property
+    def words(self) -> str:
+        return words_of(self.outcome, self.cause)
 
     @property
     def fault(self) -> Fault:

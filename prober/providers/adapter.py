@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from prober.providers import outcomes, stranger
+from prober.providers import gateway, outcomes, stranger
 from prober.providers.base import (
     Event,
     Failure,
@@ -15,13 +15,17 @@ from prober.providers.base import (
     Request,
     Target,
     error_object,
+    object_of,
+    parse_json,
     text_of,
 )
 from prober.providers.catalogue import Catalogue
-from prober.providers.outcomes import Rule
+from prober.providers.outcomes import Named, Rule
 from prober.providers.sse import Message
-from prober.sample import Outcome
+from prober.sample import FAULT, Cause, Fault, Outcome
 
+# A 4xx in no table: whose fault it is, is for what was answered before to say.
+UNKNOWN = Outcome.BAD_REQUEST
 # Cut to what is shown only after secrets were taken out of it.
 MAX_DETAIL = 2_000
 MAX_REQUEST_ID = 200
@@ -75,10 +79,11 @@ class StreamReader:
 
     def _name(self, said: Problem) -> Failure:
         words = " ".join([said.message, *said.codes])
-        outcome = outcomes.name_in_stream(
+        found = outcomes.name_in_stream(
             self._adapter.api, said.status, said.codes, words, self._rules
         )
-        return Failure(outcome, detail(said.status, said.codes, said.message))
+        told = detail(said.status, said.codes, said.message)
+        return _refusal(found, told, gateway.upstream({}, said.message))
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,13 +129,18 @@ class Adapter:
         if self.code_header and (named := (headers or {}).get(self.code_header, "")):
             # Amazon's may go on with an address: "ThrottlingException:http://…".
             codes = [named.partition(":")[0], *codes]
-        words = " ".join([message, *codes])
+        words = " ".join([message, *codes, *_kinds(error)])
         kind = (headers or {}).get("content-type", "").lower()
-        if strange := stranger.refused(status, kind, body, codes, message):
-            own = outcomes.first(rules, self.api, status, codes, f"{strange[1]} {words}")
-            return Failure(own or strange[0], strange[1])
-        outcome = outcomes.name(self.api, status, codes, words, rules)
-        return Failure(outcome, detail(status, codes, message))
+        if blocked := stranger.between(status, kind, body, codes):
+            own = outcomes.first(rules, self.api, status, codes, f"{blocked} {words}")
+            return Failure(own.outcome if own else Outcome.SERVER_ERROR, blocked)
+        found = outcomes.name(self.api, status, codes, words, rules)
+        if stranger.lost(status, body, codes, message, known=found.known):
+            said = f"HTTP {status}, {stranger.WRONG_PATH}"
+            own = outcomes.first(rules, self.api, status, codes, f"{said} {words}")
+            return Failure(own.outcome, said) if own else Failure(UNKNOWN, said, Cause.UNKNOWN)
+        said = detail(status, codes, message)
+        return _refusal(found, said, gateway.upstream(object_of(parse_json(body)), message))
 
     def unstreamed(
         self, body: bytes, headers: Mapping[str, str], rules: Sequence[Rule] = ()
@@ -141,11 +151,26 @@ class Adapter:
             return None
         words = f"{said} {body[:MAX_DETAIL].decode('utf-8', 'replace')}"
         own = outcomes.first(rules, self.api, 200, (), words)
-        return Failure(own or Outcome.STREAM_ERROR, said)
+        return Failure(own.outcome if own else Outcome.STREAM_ERROR, said)
 
     def request_id(self, headers: Mapping[str, str]) -> str | None:
         found = (headers[name] for name in self.request_id_headers if name in headers)
         return next((id[:MAX_REQUEST_ID] for id in found), None)
+
+
+def _kinds(error: Mapping[str, Any]) -> list[str]:
+    """What else an error is called, by servers with fields of their own for that."""
+    return [said for name in ("error_code", "error_type") if (said := text_of(error.get(name)))]
+
+
+def _refusal(found: Named, said: str, upstream: str) -> Failure:
+    """`upstream`: who refused behind a gateway; empty where whom we asked refused."""
+    if not found.known and found.outcome is UNKNOWN:
+        return Failure(UNKNOWN, said, Cause.UNKNOWN)
+    if upstream and found.cause is Cause.NONE and FAULT[found.outcome] is Fault.ACCOUNT:
+        said = f"the gateway's upstream {upstream} says: {said}"
+        return Failure(found.outcome, said, Cause.UPSTREAM)
+    return Failure(found.outcome, said, found.cause)
 
 
 def detail(status: int, codes: Sequence[str], message: str) -> str:
@@ -154,7 +179,7 @@ def detail(status: int, codes: Sequence[str], message: str) -> str:
     if status:
         # "HTTP 503 503 …": many repeat the status in their own words.
         said = said.removeprefix(f"HTTP {status}").removeprefix(f"{status}").lstrip(" :,-")
-    code = codes[0] if codes else ""
+    code = next((code for code in codes if code != "None"), "")  # so LiteLLM writes none
     if code == str(status) or said.lower().startswith(code.lower()):
         code = ""
     words = " ".join([f"HTTP {status}" if status >= 400 else "", code, said])

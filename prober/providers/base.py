@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from pydantic_core import from_json
 
-from prober.sample import Outcome
+from prober.sample import Cause, Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +154,7 @@ class Failure:
 
     outcome: Outcome
     detail: str
+    cause: Cause = Cause.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,16 +244,28 @@ MAX_PLAIN = 2_000
 def error_object(body: bytes) -> dict[str, Any]:
     """The error of an answer, wherever the API keeps it: {"error": {…}}, [{…}] or flat.
 
-    `message` is always text.
+    `message` is always text; what an upstream said to a gateway is at its end.
     """
     found = _error_object(body)
-    if not isinstance(found.get("message"), str):
-        # {"detail": …} and {"Message": …} are other servers' words for it.
-        said = found.get("detail") or found.get("Message")
-        if isinstance(said, list) and said:  # as FastAPI lists what it refuses
-            said = object_of(said[0]).get("msg")
-        return {**found, "message": text_of(said)}
-    return found
+    message = next((said for name in _MESSAGES if (said := _said(found.get(name)))), "")
+    raw = object_of(found.get("metadata")).get("raw")  # OpenRouter's upstream, in its own words
+    if isinstance(raw, str) and raw:
+        inner = error_object(raw.encode())
+        codes = [said for name in ("code", "type") if (said := text_of(inner.get(name)))]
+        message = " ".join([f"{message}:", *codes, inner["message"]])
+    return {**found, "message": message}
+
+
+# {"detail": …}, {"Message": …} and the like are other servers' words for it.
+_MESSAGES = ("message", "detail", "Message", "msg", "error_message", "errorMessage", "title")
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, list) and value:  # as FastAPI lists what it refuses
+        value = value[0]
+    if isinstance(value, dict):
+        return next((said for n in (*_MESSAGES, "error") if (said := text_of(value.get(n)))), "")
+    return text_of(value)
 
 
 def _error_object(body: bytes) -> dict[str, Any]:
@@ -261,10 +274,14 @@ def _error_object(body: bytes) -> dict[str, Any]:
         parsed = parsed[0]
     if not isinstance(parsed, dict):
         return {"message": body[:MAX_PLAIN].decode("utf-8", "replace")}
-    inner = parsed.get("error", parsed)
+    inner = parsed.get("error") or parsed.get("errors") or parsed
+    if isinstance(inner, list) and inner:  # Cloudflare lists them
+        inner = inner[0]
     if isinstance(inner, dict):
         return inner
-    return {"message": str(inner)}
+    # xAI and text-generation-inference say it flat, their codes beside it.
+    beside = {name: parsed[name] for name in ("code", "type", "error_type") if name in parsed}
+    return {**beside, "message": f"{inner} {_said(parsed.get('message'))}".strip()}
 
 
 def text_of(value: Any) -> str:

@@ -1,12 +1,15 @@
-"""What an answer's headers say of a gateway in between. Pure.
+"""What an answer says of a gateway in between. Pure.
 
-Did our provider answer at all, and did it answer the first time it was asked?
+Did our provider answer at all, did it answer the first time it was asked, whose key was refused?
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any
+
+from prober.providers.base import object_of, text_of
 
 CACHES = (
     "x-portkey-cache-status", "helicone-cache", "x-litellm-cache-hit", "cf-aig-cache-status",
@@ -59,3 +62,27 @@ def _number(value: str) -> int:
     """0 for whatever is none."""
     digits = value.strip()
     return int(digits[:9]) if digits.isascii() and digits.isdigit() else 0
+
+
+# "litellm.AuthenticationError: AuthenticationError: OpenAIException - Incorrect API key provided"
+_LITELLM = re.compile(r"\b(\w+?)Exception\b[\w ]* - ")
+_ROUTED = re.compile(r"\berror from provider ?\((\w+)", re.IGNORECASE)
+
+
+def upstream(answer: Mapping[str, Any], message: str) -> str:
+    """Who, behind a gateway, refused; empty where whom we asked refused.
+
+    Args:
+        answer: the whole answer.
+        message: the error's own words.
+    """
+    if found := _LITELLM.search(message) or _ROUTED.search(message):
+        return found[1].replace("_", " ")
+    metadata = object_of(object_of(answer.get("error")).get("metadata"))
+    extra = object_of(answer.get("extra_fields"))
+    named = [
+        text_of(metadata.get("provider_name")),  # OpenRouter
+        text_of(answer.get("provider")) if answer.get("error") else "",  # Portkey
+        "" if answer.get("is_bifrost_error") else text_of(extra.get("provider")),  # Bifrost
+    ]
+    return next((name for name in named if name), "")

@@ -3,14 +3,51 @@
 Rows are tried from the top, those of the configuration ([[outcome]]) first; the first whose
 conditions all hold names the outcome. A condition left out always holds. When no row matches, the
 HTTP status alone decides (`by_status`).
+
+Vendors word the same thing in a hundred ways, and under any status: most rows look for phrases
+(prober.providers.phrases).
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from prober.sample import FAULT, Fault, Outcome
+from prober.providers.phrases import (
+    A_DAY,
+    A_MINUTE,
+    BAD,
+    BANNED,
+    BLOCKED,
+    BROKEN,
+    BUSY,
+    CONTENT,
+    COUNTRY,
+    DEPRECATED,
+    FIREWALL,
+    FOR_NOW,
+    GONE,
+    KEY,
+    LIMIT,
+    MODEL,
+    MONEY,
+    NO_ACCESS,
+    NO_SUCH_MODEL,
+    NOBODY_LEFT,
+    NOT_HERE,
+    PARAMETER,
+    PURSE,
+    SPENT,
+    UNAUTHORIZED,
+    UNPAID,
+    VOID,
+    WHO,
+    near,
+    plain,
+)
+from prober.sample import FAULT, Cause, Fault, Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +61,10 @@ class Rule:
         code: any of the error's own identifiers (type, code, status, reason).
         says: text that the message contains, in lower case.
         provider: the one provider it holds for; rows of the configuration only.
+        like: patterns that are all found in the plain words.
+        unlike: a pattern that is not found there.
+        refusal: only a 4xx; what a 5xx says of such things is a failure of its own.
+        cause: what more is known of whose trouble it is.
     """
 
     outcome: Outcome
@@ -32,6 +73,10 @@ class Rule:
     code: str | None = None
     says: str | None = None
     provider: str | None = None
+    like: tuple[str, ...] = ()
+    unlike: str = ""
+    refusal: bool = False
+    cause: Cause = Cause.NONE
 
     def matches(self, api: str, status: int, codes: Collection[str], message: str) -> bool:
         return (
@@ -39,13 +84,37 @@ class Rule:
             and (self.status is None or self.status == status)
             and (self.code is None or self.code in codes)
             and (self.says is None or self.says in message.lower())
+            and (not self.refusal or 400 <= status < 500)
+            and (not self.like or self._reads(plain(message)))
         )
+
+    def _reads(self, words: str) -> bool:
+        found = all(re.search(pattern, words) for pattern in self.like)
+        return found and not (self.unlike and re.search(self.unlike, words))
+
+
+class Named(NamedTuple):
+    """What a refusal is. `known`: a row of a table says so, and not the HTTP status alone."""
+
+    outcome: Outcome
+    cause: Cause = Cause.NONE
+    known: bool = True
 
 
 GOOGLE = ("gemini", "vertex")
+EXHAUSTED = "RESOURCE_EXHAUSTED"
 
 RULES: tuple[Rule, ...] = (
+    # A gateway that has nobody left to ask is out; why, it may have said before.
+    Rule(Outcome.OVERLOADED, like=(NOBODY_LEFT,), unlike=MONEY, cause=Cause.NOBODY_LEFT),
+    # Where we stand: a country, a network.
+    Rule(Outcome.AUTH, status=451, cause=Cause.PLACE),
+    Rule(Outcome.AUTH, like=(FIREWALL,), refusal=True, cause=Cause.PLACE),
+    Rule(Outcome.AUTH, like=(near(COUNTRY, NOT_HERE),), refusal=True, cause=Cause.PLACE),
+    Rule(Outcome.AUTH, like=(near(NOT_HERE, COUNTRY),), refusal=True, cause=Cause.PLACE),
+    Rule(Outcome.AUTH, ("anthropic",), status=403, says="request not allowed", cause=Cause.PLACE),
     # The account ran dry: never an outage of the provider.
+    Rule(Outcome.RATE_LIMITED, code="insufficient_quota", says="allocated quota exceeded, please"),
     Rule(Outcome.QUOTA_EXHAUSTED, code="insufficient_quota"),
     Rule(Outcome.QUOTA_EXHAUSTED, code="billing_error"),
     Rule(Outcome.QUOTA_EXHAUSTED, code="billing_hard_limit_reached"),
@@ -53,50 +122,77 @@ RULES: tuple[Rule, ...] = (
     Rule(Outcome.QUOTA_EXHAUSTED, code="organization_usage_limit_exceeded"),
     Rule(Outcome.QUOTA_EXHAUSTED, code="enforced_spend_limit_reached"),
     Rule(Outcome.QUOTA_EXHAUSTED, code="billing_not_active"),
+    Rule(Outcome.QUOTA_EXHAUSTED, code="BILLING_DISABLED"),
+    Rule(Outcome.QUOTA_EXHAUSTED, code="exceeded_current_quota_error"),  # Moonshot
     Rule(Outcome.QUOTA_EXHAUSTED, code="budget_exceeded"),  # LiteLLM, and its older words
     Rule(Outcome.QUOTA_EXHAUSTED, ("openai",), says="budget has been exceeded"),
     Rule(Outcome.QUOTA_EXHAUSTED, ("openai",), says="crossed budget"),
-    Rule(Outcome.QUOTA_EXHAUSTED, says="spend_limit_exceeded"),
     Rule(Outcome.QUOTA_EXHAUSTED, says="key limit exceeded"),  # OpenRouter
-    Rule(Outcome.QUOTA_EXHAUSTED, ("anthropic",), says="specified api usage limits"),
-    Rule(Outcome.QUOTA_EXHAUSTED, ("anthropic",), says="credit balance is too low"),
-    Rule(Outcome.QUOTA_EXHAUSTED, ("ollama", "mistral"), says="usage limit"),
-    Rule(Outcome.QUOTA_EXHAUSTED, GOOGLE, status=429, says="perday"),
-    Rule(Outcome.QUOTA_EXHAUSTED, GOOGLE, code="BILLING_DISABLED"),
+    Rule(Outcome.QUOTA_EXHAUSTED, says="set inference limit"),  # Volcengine
     Rule(Outcome.QUOTA_EXHAUSTED, ("bedrock",), code="ServiceQuotaExceededException"),
-    Rule(Outcome.QUOTA_EXHAUSTED, ("bedrock",), says="tokens per day"),
-    # Google refuses a wrong key as a malformed request.
-    Rule(Outcome.AUTH, GOOGLE, code="API_KEY_INVALID"),
-    Rule(Outcome.AUTH, GOOGLE, says="api key not valid"),
+    # What is limited by the day is gone for the day; by the minute it passes.
+    Rule(Outcome.QUOTA_EXHAUSTED, like=(LIMIT, A_DAY)),
+    Rule(Outcome.QUOTA_EXHAUSTED, status=429, like=(A_DAY,)),
+    Rule(Outcome.QUOTA_EXHAUSTED, says="limit: 0"),  # Google's free tier, where there is none
+    Rule(Outcome.RATE_LIMITED, like=(LIMIT, A_MINUTE)),
+    # Google says "check your plan and billing details" of limits by the minute too.
+    Rule(Outcome.RATE_LIMITED, GOOGLE, code=EXHAUSTED, like=("",), unlike=MONEY),
+    Rule(Outcome.RATE_LIMITED, like=(r"resource (has been )?exhausted",), unlike=MONEY),
+    Rule(Outcome.QUOTA_EXHAUSTED, like=(near(PURSE, SPENT, 60),)),
+    Rule(Outcome.QUOTA_EXHAUSTED, like=(near(SPENT, PURSE, 60),)),
+    Rule(Outcome.QUOTA_EXHAUSTED, like=(UNPAID,)),
+    # A model that is not, or not any more, or not for us.
+    Rule(Outcome.MODEL_NOT_FOUND, code="model_not_found"),
+    Rule(Outcome.MODEL_NOT_FOUND, code="not_found_error"),
+    Rule(Outcome.MODEL_NOT_FOUND, code="model_decommissioned"),
+    Rule(Outcome.MODEL_NOT_FOUND, like=(NO_SUCH_MODEL,)),
+    Rule(Outcome.MODEL_NOT_FOUND, like=(near(MODEL, GONE),)),
+    Rule(Outcome.MODEL_NOT_FOUND, like=(near(NO_ACCESS, MODEL),)),
+    Rule(
+        Outcome.MODEL_NOT_FOUND,
+        like=(near(MODEL, DEPRECATED),),
+        unlike=f"{PARAMETER}|{FOR_NOW}",
+        refusal=True,
+    ),
+    # The key, or whom it belongs to.
+    Rule(Outcome.AUTH, code="API_KEY_INVALID"),
     Rule(Outcome.AUTH, code="authentication_error"),
     Rule(Outcome.AUTH, code="permission_error"),
     Rule(Outcome.AUTH, code="invalid_api_key"),
-    Rule(Outcome.MODEL_NOT_FOUND, code="model_not_found"),
-    Rule(Outcome.MODEL_NOT_FOUND, code="not_found_error"),
-    Rule(Outcome.MODEL_NOT_FOUND, ("ollama",), status=404),
-    Rule(Outcome.MODEL_NOT_FOUND, ("mistral",), status=400, says="invalid model"),
-    Rule(Outcome.MODEL_NOT_FOUND, ("azure-openai",), code="DeploymentNotFound"),
-    Rule(Outcome.MODEL_NOT_FOUND, ("bedrock",), says="model identifier is invalid"),
-    Rule(Outcome.MODEL_NOT_FOUND, ("bedrock",), says="access to the model"),
+    Rule(Outcome.AUTH, code="token_not_found_in_db"),  # LiteLLM
+    Rule(Outcome.AUTH, code="ExpiredTokenException"),  # Amazon
+    Rule(Outcome.AUTH, code="UnrecognizedClientException"),
+    Rule(Outcome.AUTH, like=(near(BAD, KEY, 20),), refusal=True),
+    Rule(Outcome.AUTH, like=(near(f"{KEY}|(your|this|virtual) key", VOID, 60),), refusal=True),
+    Rule(Outcome.AUTH, like=(near(WHO, BANNED, 60),), refusal=True),
+    Rule(Outcome.AUTH, like=(UNAUTHORIZED,), refusal=True),
     # A filter in front of the model declined.
     Rule(Outcome.REFUSAL, code="content_filter"),
     Rule(Outcome.REFUSAL, ("openai",), status=446),  # Portkey's guardrails
-    # Busy now, fine later.
+    # Busy now, fine later; or an outage, said as if it were ours.
+    Rule(Outcome.OVERLOADED, code="overloaded_error"),
+    Rule(Outcome.OVERLOADED, code="UNAVAILABLE"),
+    Rule(Outcome.OVERLOADED, ("bedrock",), code="ModelNotReadyException"),
+    Rule(
+        Outcome.RATE_LIMITED, ("mistral",), status=429, code="3505"
+    ),  # its tier's share is used up
+    Rule(Outcome.OVERLOADED, like=(BUSY,), refusal=True),
     Rule(Outcome.RATE_LIMITED, code="rate_limit_error"),
     Rule(Outcome.RATE_LIMITED, code="rate_limit_exceeded"),
     Rule(Outcome.RATE_LIMITED, code="slow_down"),
     Rule(Outcome.RATE_LIMITED, ("mistral",), code="rate_limited"),
-    Rule(Outcome.RATE_LIMITED, code="RESOURCE_EXHAUSTED"),
-    Rule(Outcome.OVERLOADED, code="overloaded_error"),
-    Rule(Outcome.OVERLOADED, code="UNAVAILABLE"),
-    Rule(Outcome.OVERLOADED, ("bedrock",), code="ModelNotReadyException"),
-    Rule(Outcome.OVERLOADED, ("openai",), status=429, says="no deployments available"),  # LiteLLM
     Rule(Outcome.RATE_LIMITED, ("bedrock",), code="ThrottlingException"),
-    Rule(Outcome.SERVER_ERROR, ("bedrock",), status=424),
     Rule(Outcome.SERVER_ERROR, code="DEADLINE_EXCEEDED"),
     Rule(Outcome.SERVER_ERROR, code="api_error"),
     Rule(Outcome.SERVER_ERROR, code="timeout_error"),
+    Rule(Outcome.SERVER_ERROR, like=(BROKEN,), refusal=True),
+    Rule(Outcome.SERVER_ERROR, like=(BLOCKED,), unlike=CONTENT, refusal=True),
+    Rule(Outcome.RATE_LIMITED, like=(r"\b(rate limit|too many requests|throttl)",), refusal=True),
 )
+
+
+# Said by servers, proxies and balancers in front of a model that failed: nothing of the request.
+BROKEN_4XX = frozenset({408, 409, 421, 423, 424, 425, 444, 449, 460, 499})
 
 
 def by_status(status: int) -> Outcome:
@@ -108,12 +204,12 @@ def by_status(status: int) -> Outcome:
             return Outcome.QUOTA_EXHAUSTED
         case 404 | 410:
             return Outcome.MODEL_NOT_FOUND
-        case 408 | 409 | 425:
-            return Outcome.SERVER_ERROR
         case 429:
             return Outcome.RATE_LIMITED
-        case 503 | 529:
+        case 498 | 503 | 529:  # 498: Groq's flex tier is full
             return Outcome.OVERLOADED
+        case _ if status in BROKEN_4XX:
+            return Outcome.SERVER_ERROR
         case _ if 400 <= status < 500:
             return Outcome.BAD_REQUEST
         case _:
@@ -122,36 +218,31 @@ def by_status(status: int) -> Outcome:
 
 def name(
     api: str, status: int, codes: Collection[str], message: str, rules: Sequence[Rule] = ()
-) -> Outcome:
-    """The outcome of an error answer with HTTP `status`; `rules` are the configuration's."""
-    return first(rules, api, status, codes, message) or _own(api, status, codes, message)
+) -> Named:
+    """What an error answer with HTTP `status` is; `rules` are the configuration's."""
+    found = first((*rules, *RULES), api, status, codes, message)
+    return found or Named(by_status(status), known=False)
 
 
 def name_in_stream(
     api: str, status: int, codes: Collection[str], message: str, rules: Sequence[Rule] = ()
-) -> Outcome:
-    """The outcome of an error inside a 200 stream; `status` is the error's own, 200 if none.
+) -> Named:
+    """What an error inside a 200 stream is; `status` is the error's own, 200 if none.
 
     Whose fault it is still counts: an account's or capacity's error keeps its class, what the
     configuration names keeps that name, and everything else is a `stream_error`.
     """
-    if status < 400:
-        status = 500
-    if outcome := first(rules, api, status, codes, message):
-        return outcome
-    outcome = _own(api, status, codes, message)
-    if FAULT[outcome] in (Fault.ACCOUNT, Fault.CAPACITY):
-        return outcome
-    return Outcome.STREAM_ERROR
-
-
-def _own(api: str, status: int, codes: Collection[str], message: str) -> Outcome:
-    return first(RULES, api, status, codes, message) or by_status(status)
+    if own := first(rules, api, status if status >= 400 else 500, codes, message):
+        return own
+    found = name(api, status if status >= 400 else 400, codes, message)
+    if FAULT[found.outcome] in (Fault.ACCOUNT, Fault.CAPACITY):
+        return found
+    return Named(Outcome.STREAM_ERROR)
 
 
 def first(
     rules: Sequence[Rule], api: str, status: int, codes: Collection[str], message: str
-) -> Outcome | None:
+) -> Named | None:
     """What the first row that matches says."""
-    matching = (r.outcome for r in rules if r.matches(api, status, codes, message))
+    matching = (Named(r.outcome, r.cause) for r in rules if r.matches(api, status, codes, message))
     return next(matching, None)

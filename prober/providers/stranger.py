@@ -6,10 +6,10 @@ None of them says anything of the key or the model, whatever its HTTP status.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from html import unescape
 
 from prober.providers.base import object_of, parse_json
-from prober.sample import Outcome
 
 # What streams are announced as; anything else that answers a canary is looked at more closely.
 STREAMS = ("text/event-stream", "application/x-ndjson", "application/vnd.amazon.eventstream")
@@ -21,6 +21,18 @@ _ANSWERS = frozenset({"choices", "candidates", "content", "output"})
 _PATHLESS = re.compile(
     r"(404 )?((file|page|resource|route) )?not found\W*$|invalid url\b|no route matched"
 )
+BLOCKED = "blocked by something in between"
+WRONG_PATH = "not this API's path: see base_url"
+# What firewalls and networks of servers say (Cloudflare, CloudFront, Akamai, Imperva, F5, …).
+_BLOCKS = re.compile(
+    r"error code: 1\d\d\d\b|error 1\d\d\d\b|request (was )?(blocked|rejected|denied)|"
+    r"you have been blocked|request could not be satisfied|requested url was rejected|"
+    r"attention required|just a moment|web application firewall|\bwaf\b|incapsula|sucuri|"
+    r"mod_security|support id"
+)
+_OF_THE_KEY = re.compile(r"\bkey\b|api-key|apikey|token|credential|unauthori[sz]ed|authenticat")
+_ASKS_FOR_A_KEY = re.compile(r"unauthori[sz]ed|authorization required|authenticat|\bkey\b|token")
+_LOOKED_AT = 4_000
 _TITLE = re.compile(rb"<title[^>]*>([^<]{1,200})", re.IGNORECASE)
 _PAGE = re.compile(
     r"[\ufeff\s]*(<\?xml[^>]*>\s*)?<(!doctype html|html|head|body|center|h1)\b", re.I
@@ -29,17 +41,42 @@ _SAYS = re.compile(r"<(?:title|h1)[^>]*>([^<]{1,200})", re.I)
 _BLANK = b"\xef\xbb\xbf \t\r\n"
 
 
-def refused(
-    status: int, content_type: str, body: bytes, codes: list[str], message: str
-) -> tuple[Outcome, str] | None:
-    """What a refusal means that is not the API's own; None for the API's own, and every other."""
-    if status in (401, 403, 407) and _is_page(content_type, body):
-        # Applications would be answered the same: it counts, and it is not the key.
-        said = f"HTTP {status}, blocked by something in between (HTML{_titled(body)})"
-        return Outcome.SERVER_ERROR, said
-    if status in (404, 405) and not _own(body, codes, message):
-        return Outcome.BAD_REQUEST, f"HTTP {status}, not this API's path: see base_url"
-    return None
+def between(status: int, content_type: str, body: bytes, codes: Sequence[str]) -> str:
+    """What stands between us and the API and refuses, in words; empty where the API refuses.
+
+    It says nothing of the key, whatever its HTTP status.
+    """
+    start = body[:_LOOKED_AT].lstrip(_BLANK)
+    if not start:
+        return f"HTTP {status}, {BLOCKED} (no words)" if status == 403 and not codes else ""
+    if start.startswith((b"{", b"[")):
+        cloudflare = object_of(parse_json(body)).get("cloudflare_error") is True
+        return f"HTTP {status}, {BLOCKED} (Cloudflare)" if cloudflare and status == 403 else ""
+    page = _is_page(content_type, body)
+    words = " ".join(start.decode("utf-8", "replace").lower().split())
+    if status == 401 and _ASKS_FOR_A_KEY.search(words):
+        return ""  # a proxy that knows the keys: Perplexity's
+    if _BLOCKS.search(words) and 400 <= status < 500 and status not in (404, 429):
+        said = _titled(body) if page else f': "{words[:60]}"'
+    elif page and status in (401, 403, 407, 451):
+        said = _titled(body)
+    elif status == 403 and not page and not _OF_THE_KEY.search(words):
+        said = f': "{words[:60]}"' if words.isprintable() else ""
+    else:
+        return ""
+    return f"HTTP {status}, {BLOCKED} ({'HTML' if page else 'text'}{said})"
+
+
+def lost(status: int, body: bytes, codes: Sequence[str], message: str, *, known: bool) -> bool:
+    """Nobody there knows the path: the API itself would name the model.
+
+    `known`: the outcome table has words for what was said.
+    """
+    if status not in (404, 405):
+        return False
+    if _PATHLESS.match(message.strip().lower()):
+        return True
+    return not known and not _own(body, codes, message)
 
 
 def unstreamed(content_type: str, body: bytes) -> str:
@@ -65,11 +102,9 @@ def readable(text: str) -> str:
     return next((title for title in titles if title), "a page (HTML) without a title")
 
 
-def _own(body: bytes, codes: list[str], message: str) -> bool:
+def _own(body: bytes, codes: Sequence[str], message: str) -> bool:
     """The API itself says that something is not there."""
-    said = message.strip().lower()
-    if _PATHLESS.match(said):
-        return False
+    said = message.lower()
     parsed = parse_json(body)
     parsed = object_of(parsed[0] if isinstance(parsed, list) and parsed else parsed)
     return bool(parsed) and (bool(codes) or bool(parsed.get("error")) or "model" in said)

@@ -30,8 +30,13 @@ BY_STATUS = {
     410: Outcome.MODEL_NOT_FOUND,
     413: Outcome.BAD_REQUEST,
     422: Outcome.BAD_REQUEST,
+    424: Outcome.SERVER_ERROR,
     425: Outcome.SERVER_ERROR,
     429: Outcome.RATE_LIMITED,
+    444: Outcome.SERVER_ERROR,
+    460: Outcome.SERVER_ERROR,
+    498: Outcome.OVERLOADED,
+    499: Outcome.SERVER_ERROR,
     500: Outcome.SERVER_ERROR,
     502: Outcome.SERVER_ERROR,
     503: Outcome.OVERLOADED,
@@ -50,7 +55,7 @@ def test_without_words_the_status_decides(
     """Unless it is not the API that refuses: see test_stranger.py."""
     if status == 404 and b"error" not in body:
         outcome = Outcome.BAD_REQUEST
-    if status in (401, 403) and b"html" in body:
+    if (status in (401, 403) and b"html" in body) or (status == 403 and not body):
         outcome = Outcome.SERVER_ERROR
     assert ADAPTERS[api].classify(status, body).outcome is outcome
 
@@ -90,7 +95,7 @@ def test_each_status_has_its_outcome(status: int, outcome: Outcome) -> None:
 def test_inside_a_stream_only_the_account_and_capacity_keep_their_class(
     api: str, status: int, codes: list[str], message: str, outcome: Outcome
 ) -> None:
-    assert name_in_stream(api, status, codes, message) is outcome
+    assert name_in_stream(api, status, codes, message).outcome is outcome
 
 
 def test_the_detail_says_status_code_and_message_in_one_bounded_line() -> None:
@@ -103,7 +108,7 @@ def test_the_detail_says_status_code_and_message_in_one_bounded_line() -> None:
 
 # -- the configuration's own rows ------------------------------------------------------------------
 
-BUSY = b'{"error": {"message": "Model is BUSY warming up", "type": "warming", "code": "cold"}}'
+BUSY = b'{"error": {"message": "It is BUSY with others", "type": "warming", "code": "cold"}}'
 
 
 @pytest.mark.parametrize(
@@ -120,7 +125,7 @@ BUSY = b'{"error": {"message": "Model is BUSY warming up", "type": "warming", "c
         (Rule(Outcome.OVERLOADED, says="busy"), True),
         (Rule(Outcome.OVERLOADED, says="cold"), True),
         (Rule(Outcome.OVERLOADED, says="idle"), False),
-        (Rule(Outcome.OVERLOADED, ("openai",), 429, "cold", "warming up"), True),
+        (Rule(Outcome.OVERLOADED, ("openai",), 429, "cold", "with others"), True),
         (Rule(Outcome.OVERLOADED, ("openai",), 429, "cold", "idle"), False),
         (Rule(Outcome.OVERLOADED, ("openai",), 500, "cold", "busy"), False),
     ],
@@ -147,8 +152,8 @@ def test_a_row_of_the_configuration_names_errors_inside_a_stream_too() -> None:
     """Even where the built-in table would say `stream_error`."""
     rules = (Rule(Outcome.OVERLOADED, status=500, says="warming"),)
     found = name_in_stream("openai", 200, [], "Warming up", rules)
-    assert found is Outcome.OVERLOADED
-    assert name_in_stream("openai", 200, [], "gone", rules) is Outcome.STREAM_ERROR
+    assert found.outcome is Outcome.OVERLOADED
+    assert name_in_stream("openai", 200, [], "gone", rules).outcome is Outcome.STREAM_ERROR
 
 
 FILE = """
