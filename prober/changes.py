@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 from prober.clock import Clock
 from prober.crier import Crier
+from prober.episode import Episode, Trouble
 from prober.health import Change, Tracker
 from prober.incidents import Incidents
 from prober.route import RouteState
 from prober.timeline import Kind
+
+TellTrouble = Callable[[RouteState, str, Trouble], Awaitable[None]]
 
 
 class Changes:
@@ -53,8 +57,18 @@ class Changes:
             said = f"{tracker.provider} answers again: {tracker.good_in_a_row} good in a row"
             self._incidents.remark(state.name, tracker.provider, Kind.RECOVERING, said, now)
         elif change is Change.ACCOUNT:
-            await self._crier.by_leader(state, partial(self._crier.account, state, tracker))
+            await self._tell(state, tracker, tracker.account.episode, self._crier.account)
         elif change is Change.ACCOUNT_WELL:
-            await self._crier.by_leader(state, partial(self._crier.account_well, state, tracker))
+            await self._tell(state, tracker, tracker.account.episode, self._crier.account_well)
         elif change is Change.CANARY:
-            await self._crier.by_leader(state, partial(self._crier.canary, state, tracker))
+            await self._tell(state, tracker, tracker.canary, self._crier.canary)
+        elif change is Change.CANARY_WELL:
+            await self._tell(state, tracker, tracker.canary, self._crier.canary_well)
+
+    async def _tell(
+        self, state: RouteState, tracker: Tracker, episode: Episode, how: TellTrouble
+    ) -> None:
+        """By the leader, and of the trouble as it is now: it may be another one by then."""
+        if episode.told is not None:
+            tell = partial(how, state, tracker.provider, episode.told)
+            await self._crier.by_leader(state, tell)

@@ -15,6 +15,7 @@ from prober.certificates import Validity
 from prober.clock import Clock
 from prober.config import Config
 from prober.drill import Drill
+from prober.episode import Trouble
 from prober.health import Tracker
 from prober.incidents import Incident, Incidents
 from prober.installation import Verdict
@@ -248,48 +249,28 @@ class Crier:
             )
         )
 
-    async def account(self, state: RouteState, tracker: Tracker) -> None:
-        if tracker.account.kind is None:
-            return
-        day = int(self._clock.now() // DAY_S)
+    async def account(self, state: RouteState, provider: str, trouble: Trouble) -> None:
+        """Every route of the provider notices; by the key people are told once. So below."""
+        key, now = f"{trouble.key}/{provider}", self._clock.now()
         await self._post(
-            providers.account(
-                self._text,
-                state.name,
-                f"{tracker.account.kind}/{tracker.provider}/{day}",
-                self._clock.now(),
-                provider=tracker.provider,
-                outcome=tracker.account.kind.value,
-                detail=tracker.account.detail,
-            )
+            providers.account(self._text, state.name, key, now, provider=provider, trouble=trouble)
         )
 
-    async def account_well(self, state: RouteState, tracker: Tracker) -> None:
-        now = self._clock.now()
-        # Every route of the provider notices; people are told once.
+    async def account_well(self, state: RouteState, provider: str, trouble: Trouble) -> None:
+        key, now = f"well/{trouble.key}/{provider}", self._clock.now()
+        await self._post(providers.account_well(self._text, state.name, key, now, provider))
+
+    async def canary(self, state: RouteState, provider: str, trouble: Trouble) -> None:
+        key, now = f"canary/{trouble.key}/{provider}", self._clock.now()
         await self._post(
-            providers.account_well(
-                self._text,
-                state.name,
-                f"well/{tracker.provider}/{int(now // HOUR_S)}",
-                now,
-                tracker.provider,
-            )
+            providers.canary(self._text, state.name, key, now, provider=provider, trouble=trouble)
         )
 
-    async def canary(self, state: RouteState, tracker: Tracker) -> None:
-        last = tracker.last
-        if last is None:
-            return
-        day = int(self._clock.now() // DAY_S)
+    async def canary_well(self, state: RouteState, provider: str, trouble: Trouble) -> None:
+        key, now = f"canary-well/{trouble.key}/{provider}", self._clock.now()
         await self._post(
-            providers.canary(
-                self._text,
-                state.name,
-                f"canary/{tracker.provider}/{day}",
-                self._clock.now(),
-                provider=tracker.provider,
-                detail=last.detail or last.outcome.words,
+            providers.canary_well(
+                self._text, state.name, key, now, provider=provider, trouble=trouble
             )
         )
 

@@ -32,6 +32,7 @@ from prober.judge import Judge
 from prober.keeping import Keeping
 from prober.network import Network
 from prober.operators import Operators
+from prober.precedent import Precedents
 from prober.probe import Plan, probe
 from prober.repeats import Repeats
 from prober.resolve import Resolved, resolve, state_dir
@@ -76,6 +77,7 @@ class Daemon:
         self._reloads: set[asyncio.Task[bool]] = set()
         self._reload_one = asyncio.Lock()
         self._repeats = Repeats()
+        self.precedents = Precedents()
 
     # -- life ----------------------------------------------------------------------------------
 
@@ -322,6 +324,7 @@ class Daemon:
         held = self.identity.held
         saved = {} if held else await asyncio.to_thread(memento.read, self._detectors)
         memento.load(saved, states, self.clock.mono())
+        self.precedents.load(saved.get("precedents"))
         startup.resume_incidents(self.judge)
         await self.judge.retire(())
         await startup.tell_missed(self._past, self.judge)
@@ -362,7 +365,7 @@ class Daemon:
         return {p.name: p.canary.daily_budget_usd / vantages for p in self.config.provider}
 
     async def _probe(self, plan: Plan, id: str, base_rate: bool) -> Sample:
-        return await probe(
+        sample = await probe(
             plan,
             self.network,
             self.clock,
@@ -372,6 +375,7 @@ class Daemon:
             scrub=self.resolved.scrub,
             unforeseen=partial(self._unforeseen, plan.provider),
         )
+        return self.precedents.judge(sample, plan.fingerprint)
 
     def _unforeseen(self, provider: str, error: Exception) -> None:
         if self._repeats.startled(provider, error):

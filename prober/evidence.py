@@ -12,6 +12,7 @@ from prober.sample import Outcome, Sample
 from switch.flag import say_duration
 
 ANSWERED = ("availability", "quality")
+MAX_SAID = 160
 
 
 class Evidence:
@@ -33,6 +34,7 @@ class Evidence:
         self.bad = 0
         self.total = 0
         self.outcomes: Counter[Outcome] = Counter()
+        self.said = ""  # by the last unknown refusal, which no word of ours explains
 
     def event(self, sample: Sample) -> bool | None:
         """Takes one canary; gives what it was: True bad, False good, None no evidence."""
@@ -57,6 +59,8 @@ class Evidence:
             self.until_s = sample.ended_s
             if bad:
                 self.outcomes[sample.outcome] += 1
+            if sample.outcome is Outcome.REFUSED:
+                self.said = sample.detail[:MAX_SAID]
         return bad
 
     def _slow(self, sample: Sample) -> bool | None:
@@ -88,7 +92,7 @@ class Evidence:
         counted = f"{self.bad} of {self.total} canaries"
         match self.objective.name:
             case "availability":
-                kinds = ", ".join(_kind(outcome) for outcome, _ in self.outcomes.most_common(2))
+                kinds = ", ".join(self._kind(kind) for kind, _ in self.outcomes.most_common(2))
                 return f"{counted} failed in {span} ({kinds})"
             case "quality":
                 return f"{self.bad} of {self.total} answers wrong in {span}"
@@ -108,6 +112,7 @@ class Evidence:
             "bad": self.bad,
             "total": self.total,
             "outcomes": dict(self.outcomes),
+            "said": self.said,
             **({"baseline": self.baseline.dump()} if self.baseline else {}),
         }
 
@@ -127,11 +132,13 @@ class Evidence:
         self.until_s = state["until_s"]
         self.bad, self.total = state["bad"], state["total"]
         self.outcomes = Counter({Outcome(name): n for name, n in state["outcomes"].items()})
+        self.said = str(state.get("said", ""))
 
-
-def _kind(outcome: Outcome) -> str:
-    """Why a canary was not available. A good answer is bad only where a retry makes it so."""
-    return "retried inside the gateway" if outcome is Outcome.OK else outcome.words
+    def _kind(self, outcome: Outcome) -> str:
+        """Why a canary was not available. A good answer is bad only where a retry makes it so."""
+        if outcome is Outcome.REFUSED and self.said:
+            return f"{outcome.words}: {self.said}"
+        return "retried inside the gateway" if outcome is Outcome.OK else outcome.words
 
 
 class Retries:

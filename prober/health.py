@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from prober.account import AccountTrouble
 from prober.breach import TOLD_COSTS, Breach
 from prober.detector import Fresh
+from prober.episode import Episode
 from prober.evidence import Evidence, Retries
 from prober.objective import RECOVERED_AT, Objective
 from prober.rules import Rules
@@ -41,6 +42,7 @@ class Change(StrEnum):
     ACCOUNT = "account"
     ACCOUNT_WELL = "account_well"
     CANARY = "canary"
+    CANARY_WELL = "canary_well"
 
 
 class Ended(NamedTuple):
@@ -76,7 +78,8 @@ class Tracker:
         self._forgotten: set[str] = set()
         self._waiting: deque[Sample] = deque()
         self._witnessed_s = -math.inf
-        self._canary_told = False
+        # What people are told of a canary that is our own fault.
+        self.canary = Episode()
         named = {evidence.objective.name: evidence for evidence in self.evidence}
         self._availability = named.get("availability")
         self._moving = [named[name] for name in named if name not in rules.alert_only]
@@ -129,8 +132,8 @@ class Tracker:
             self._keep(Ended(started_s, ended_s, True, first_s))
         self.good_in_a_row += len(canaries)
         self.retries.good += len(canaries)
-        self._canary_told = False
         self.account.forget()
+        self._canary_answered(last.started_at, len(canaries))
         self.last = last
 
     def witnessed(self, started_s: float) -> None:
@@ -205,8 +208,7 @@ class Tracker:
                 self.changes.append(Change.ACCOUNT)
             return
         if fault is Fault.CANARY:
-            if not self._canary_told:
-                self._canary_told = True
+            if self.canary.bad(sample):
                 self.changes.append(Change.CANARY)
             return
         bad = only_told = breached = False
@@ -219,12 +221,13 @@ class Tracker:
                 breached = True
             if evidence is self._availability and was_bad is not None and self.traffic is not None:
                 self.traffic.canary(was_bad, sample.started_s)
+        if ok or fault is Fault.QUALITY:
+            self._canary_answered(sample.started_at)
         if ok:
-            self._canary_told = False
             self.retries.good += 1
             if sample.retried:
                 self.retries.noted()
-            if self.account.settle():
+            if self.account.settle(sample.started_at):
                 self.changes.append(Change.ACCOUNT_WELL)
             self._learn(sample.phases.first_text_s)
         wrong = fault is Fault.QUALITY
@@ -241,6 +244,10 @@ class Tracker:
             self._recover(sample, good, bad, only_told)
         if breached:
             self._latch(sample)
+
+    def _canary_answered(self, at: float, count: int = 1) -> None:
+        if self.canary.good(at, count):
+            self.changes.append(Change.CANARY_WELL)
 
     def _learn(self, first_s: float | None) -> None:
         quality, before_s = self.quality, self.latency_s
@@ -370,7 +377,7 @@ class Tracker:
     def health(self, now_s: float) -> tuple[Health, str]:
         """The state and the clause that says why."""
         if self.account.kind is not None:
-            why = f"{self.account.kind.words}: {self.account.detail}".rstrip(": ")
+            why = self.account.why
             if self.rules.own_account:
                 return Health.UNKNOWN, f"{why} (the canary's own account)"
             return Health.INELIGIBLE, why
@@ -385,7 +392,7 @@ class Tracker:
         if silent_s > self.rules.stale_after_s(self.paced_s):
             return Health.UNKNOWN, f"no canary has ended for {say_duration(silent_s)}"
         if self.last.fault in (Fault.CANARY, Fault.ACCOUNT):
-            return Health.UNKNOWN, f"{self.last.outcome.words}: {self.last.detail}".rstrip(": ")
+            return Health.UNKNOWN, f"{self.last.words}: {self.last.detail}".rstrip(": ")
         if now_s < self.breach.penalty_until_s:
             left = say_duration(self.breach.penalty_until_s - now_s)
             return Health.RECOVERING, f"good again, may serve in {left}"
@@ -453,7 +460,7 @@ class Tracker:
         if slowest is not None:
             return f"{counted}, slowest first text {say_duration(slowest)}"
         if self.last is not None and not self.last.ok:
-            return f"{counted}, {self.last.outcome.words}"
+            return f"{counted}, {self.last.words}"
         return counted
 
     # -- across a restart ------------------------------------------------------------------
@@ -465,6 +472,7 @@ class Tracker:
             **self.breach.dump(),
             "latency_s": self.latency_s,
             "quality": self.quality,
+            "told": {"account": self.account.episode.dump(), "canary": self.canary.dump()},
         }
 
     def load(self, state: dict[str, Any], *, fresh: bool) -> None:
@@ -480,9 +488,16 @@ class Tracker:
         self.latency_s, self.quality = state["latency_s"], state["quality"]
         if fresh:
             self.breach.load(state)
+        if told := state.get("told"):
+            self.account.episode.load(told["account"])
+            self.canary.load(told["canary"])
 
     def inherit(self, old: Tracker) -> None:
         """A reload changed what is asked or of whom: a breach stays one until it has recovered."""
         self.breach.inherit(old.breach, {evidence.objective.name for evidence in self.evidence})
+        # What people were told of, they are told the end of.
+        self.account.episode, self.canary = old.account.episode, old.canary
+        self.account.episode.renew()
+        self.canary.renew()
         # Canaries of the old configuration say nothing here.
         self._forgotten = old._forgotten | {id for id, s in old._flight.items() if s is None}

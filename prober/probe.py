@@ -24,7 +24,7 @@ from prober.network import Network, received, resolved
 from prober.providers import ADAPTERS, gateway, limits, stranger
 from prober.providers.base import Request, Target
 from prober.providers.outcomes import Rule
-from prober.sample import Limits, Outcome, Phases, Sample, Tokens
+from prober.sample import Cause, Limits, Outcome, Phases, Sample, Tokens
 from prober.tape import Tape
 from prober.transcript import Transcript
 from prober.trouble import TROUBLE, translate
@@ -46,6 +46,7 @@ class Plan:
         rules: the configuration's own rows of the outcome table.
         authorize: signs each request; None where the key in `target` is enough.
         fresh: every canary opens a connection of its own.
+        fingerprint: of all that is sent, and to whom, secrets by reference; empty: not known.
     """
 
     provider: str
@@ -60,6 +61,7 @@ class Plan:
     rules: tuple[Rule, ...] = ()
     authorize: Authorize | None = None
     fresh: bool = False
+    fingerprint: str = ""
 
     @property
     def worst_cost_usd(self) -> float:
@@ -123,6 +125,7 @@ async def probe(
         request_id=scrub(run.request_id) if run.request_id else None,
         detail=scrub(detail)[:MAX_DETAIL],
         base_rate=base_rate,
+        cause=run.cause,
         new_connection=run.new_connection,
         limits=run.limits,
         retried=run.retried,
@@ -142,6 +145,7 @@ class _Run:
         self.plan = plan
         self.canary = canary
         self.transcript = Transcript()
+        self.cause = Cause.NONE
         self.status: int | None = None
         self.request_id: str | None = None
         self.limits: Limits | None = None
@@ -277,6 +281,8 @@ class _Run:
         """The outcome of an answer that came with HTTP success."""
         if why := gateway.stand_in(self._headers):
             return Outcome.BAD_REQUEST, why
+        if self.transcript.failure is not None:
+            self.cause = self.transcript.failure.cause
         return self._strange() or self.transcript.conclude(self.canary)
 
     def _strange(self) -> tuple[Outcome, str] | None:
@@ -308,6 +314,7 @@ class _Run:
             why = f"HTTP {self.status}, redirected to {host}; canaries follow nobody: see base_url"
             return Outcome.SERVER_ERROR, why
         failure = ADAPTERS[self.plan.api].classify(self.status or 0, body, headers, self.plan.rules)
+        self.cause = failure.cause
         if "stream_options" in failure.detail:
             return failure.outcome, f"{failure.detail[:200]}; {WITHOUT_COUNTS}"
         return failure.outcome, failure.detail

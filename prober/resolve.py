@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import re
 import ssl
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qsl
 
@@ -177,22 +179,23 @@ def _plan(
 ) -> Plan:
     canary, quirks = provider.canary, provider.quirks
     body = merged(merged(quirks.extra_body, provider.reasoning.body), provider.extra_body)
+    target = Target(
+        base_url=provider.url,
+        model=provider.model,
+        key=key,
+        headers={**quirks.headers, **headers},
+        max_tokens_field=provider.tokens_field,
+        extra_body=body,
+        stream_options=provider.stream_options,
+        api_version=provider.api_version,
+        project=provider.project,
+        location=provider.location,
+        region=provider.region,
+    )
     return Plan(
         provider=provider.name,
         api=provider.api,
-        target=Target(
-            base_url=provider.url,
-            model=provider.model,
-            key=key,
-            headers={**quirks.headers, **headers},
-            max_tokens_field=provider.tokens_field,
-            extra_body=body,
-            stream_options=provider.stream_options,
-            api_version=provider.api_version,
-            project=provider.project,
-            location=provider.location,
-            region=provider.region,
-        ),
+        target=target,
         max_tokens=provider.max_tokens,
         max_bytes=canary.max_bytes,
         first_text_timeout_s=canary.first_text_timeout.total_seconds(),
@@ -202,7 +205,20 @@ def _plan(
         rules=rules,
         authorize=authorize,
         fresh=provider.connection == "fresh",
+        fingerprint=_fingerprint(provider, target),
     )
+
+
+def _fingerprint(provider: Provider, target: Target) -> str:
+    """Of what a canary says and to whom; a secret counts by where it stands."""
+    canary = provider.canary
+    said = [
+        *(provider.api, provider.max_tokens, canary.kind, canary.prompt, repr(canary.expect)),
+        *(provider.preset, str(provider.key)),
+        sorted((name, str(v)) for name, v in provider.headers.items()),
+        {**asdict(target), "key": "", "headers": {}},
+    ]
+    return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def _placed(url: str, folder: Path) -> str:

@@ -100,6 +100,7 @@ class Upkeep:
         if daemon.identity.held and not daemon.identity.id:
             return  # those there are another installation's
         saved = memento.dump(daemon.judge.states.values(), daemon.clock.mono())
+        saved["precedents"] = daemon.precedents.dump(daemon.clock.now())
         try:
             await asyncio.to_thread(memento.save, daemon.folder / "detectors.json", saved)
         except OSError as error:

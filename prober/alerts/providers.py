@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from prober.alerts.event import Event, Severity
 from prober.alerts.text import Writer, plain
+from prober.episode import Trouble
+from prober.sample import Cause, Outcome
 from switch.flag import say_duration
 
 
@@ -77,25 +79,56 @@ def recovery(
     )
 
 
+# What mends an account, by what is refused and whose it is.
+_FIXES: dict[tuple[Outcome, Cause], str] = {
+    (Outcome.QUOTA_EXHAUSTED, Cause.NONE): "add credit, or raise the spend limit of the account",
+    (Outcome.AUTH, Cause.NONE): (
+        "put a valid key where [[provider]].key points, then `systemctl reload prober`"
+    ),
+    (Outcome.MODEL_NOT_FOUND, Cause.NONE): (
+        "name a model the account can use in [[provider]].model"
+    ),
+    (Outcome.QUOTA_EXHAUSTED, Cause.UPSTREAM): (
+        "add credit to the account that the gateway uses at its upstream, or raise its limit there"
+    ),
+    (Outcome.AUTH, Cause.UPSTREAM): (
+        "give the gateway a valid key for its upstream, in the gateway's own settings; the key "
+        "that opens the gateway is fine"
+    ),
+    (Outcome.MODEL_NOT_FOUND, Cause.UPSTREAM): (
+        "name a model that its upstream serves, in the gateway's own settings"
+    ),
+    (Outcome.AUTH, Cause.PLACE): (
+        "allow this country, address or network at the vendor, or use an endpoint that serves it; "
+        "another key changes nothing"
+    ),
+}
+_WHOSE = {
+    Cause.UPSTREAM: (
+        "The gateway answers; its own account behind it does not work. That is no outage of the "
+        "gateway."
+    ),
+    Cause.PLACE: "It refuses where the request comes from. Not an outage of the provider.",
+}
+
+
 def account(
-    write: Writer, route: str, key: str, at: float, *, provider: str, outcome: str, detail: str
+    write: Writer, route: str, key: str, at: float, *, provider: str, trouble: Trouble
 ) -> Event:
-    fix = {
-        "quota_exhausted": "add credit, or raise the spend limit of the account",
-        "auth": "put a valid key where [[provider]].key points, then `systemctl reload prober`",
-        "model_not_found": "name a model the account can use in [[provider]].model",
-    }.get(outcome, "look at the provider's account page")
+    kind = trouble.outcome, trouble.cause
     return write.event(
         "account",
         key,
         route,
         Severity.PAGE,
         at,
-        f"{provider}: {outcome.replace('_', ' ')}",
+        f"{provider}: {trouble.words}",
         [
-            f"It says: {plain(detail)}." if detail else "",
-            "This is the account's trouble, not an outage of the provider.",
-            f"**You:** {fix}.",
+            f"It says: {plain(trouble.detail)}." if trouble.detail else "",
+            _WHOSE.get(
+                trouble.cause, "This is the account's trouble, not an outage of the provider."
+            ),
+            f"**You:** {_FIXES.get(kind, 'look at the account page of the provider')}.",
         ],
     )
 
@@ -146,7 +179,14 @@ def account_well(write: Writer, route: str, key: str, at: float, provider: str) 
     )
 
 
-def canary(write: Writer, route: str, key: str, at: float, *, provider: str, detail: str) -> Event:
+def canary(
+    write: Writer, route: str, key: str, at: float, *, provider: str, trouble: Trouble
+) -> Event:
+    fix = (
+        "raise canary.max_tokens (reasoning models need 512)"
+        if trouble.outcome is Outcome.BUDGET_TOO_SMALL
+        else "check model, base_url and the canary's settings"
+    )
     return write.event(
         "canary",
         key,
@@ -155,10 +195,28 @@ def canary(write: Writer, route: str, key: str, at: float, *, provider: str, det
         at,
         f"The canary for {provider} is misconfigured",
         [
-            f"It says: {plain(detail)}.",
+            f"It says: {plain(trouble.detail or trouble.words)}.",
             "Until that is mended I know nothing about this provider.",
-            "**You:** check model, base_url and canary.max_tokens (reasoning models need 512), "
-            f"then try `prober probe {provider}`.",
+            f"**You:** {fix}, then try `prober probe {provider}`.",
+        ],
+    )
+
+
+def canary_well(
+    write: Writer, route: str, key: str, at: float, *, provider: str, trouble: Trouble
+) -> Event:
+    return write.event(
+        "canary",
+        key,
+        route,
+        Severity.INFO,
+        at,
+        f"The canary for {provider} is answered",
+        [
+            write.when(at),
+            f"It was misconfigured since {write.clock(trouble.since_at)}: "
+            f"{plain(trouble.detail or trouble.words)}.",
+            "**Nothing to do.**",
         ],
     )
 

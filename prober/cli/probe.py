@@ -13,6 +13,7 @@ from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
+from prober import memento
 from prober.cli.common import (
     BAD_STATE,
     BAD_USAGE,
@@ -33,6 +34,8 @@ from prober.cli.probed import Asker, Probed
 from prober.clock import Clock
 from prober.config import Provider
 from prober.network import Network
+from prober.precedent import Precedents
+from prober.resolve import state_dir
 from prober.tape import save
 
 # More at a time would time this machine, and not the providers.
@@ -80,7 +83,7 @@ def probe(
         wanted, lacking = _all_askable(found)
     files = _files(save_to, [p.name for p in wanted], alone=provider is not None)
     live = provider is None and not as_json and out.is_terminal
-    all_probed = asyncio.run(_ask(found, wanted, warm, live=live))
+    all_probed = asyncio.run(_ask(found, wanted, warm, _precedents(found), live=live))
     # Before the screen, which somebody may cut off (`| head`).
     saved = _save(files, all_probed)
     if as_json:
@@ -143,7 +146,16 @@ def _lacks(found: Setup, name: str) -> str:
 # -- asking --------------------------------------------------------------------------------------
 
 
-async def _ask(found: Setup, wanted: list[Provider], warm: bool, *, live: bool) -> list[Probed]:
+def _precedents(found: Setup) -> Precedents:
+    """What the daemon of this machine knows; nothing where its records cannot be read."""
+    precedents = Precedents()
+    precedents.load(memento.read(state_dir(found.config) / "detectors.json").get("precedents"))
+    return precedents
+
+
+async def _ask(
+    found: Setup, wanted: list[Provider], warm: bool, precedents: Precedents, *, live: bool
+) -> list[Probed]:
     if problem := next((p for p in found.resolved.problems if p.startswith("[network]")), ""):
         fail(problem, BAD_USAGE)
     for name, value in found.given.environment.items():
@@ -155,7 +167,13 @@ async def _ask(found: Setup, wanted: list[Provider], warm: bool, *, live: bool) 
     except OSError as error:
         fail(f"[network]: ca_file = {ca_file!r}: {error.strerror or error}", BAD_USAGE)
     async with network:
-        asker = Asker(network, found.resolved.scrub, found.config.daemon.vantage, warm)
+        asker = Asker(
+            network,
+            found.resolved.scrub,
+            found.config.daemon.vantage,
+            warm,
+            precedents=precedents,
+        )
         plans, turns, began_s = found.resolved.plans, asyncio.Semaphore(AT_ONCE), dict[str, float]()
 
         async def ask(provider: Provider) -> Probed:

@@ -123,7 +123,7 @@ def summary(found: Sequence[Probed], not_asked: int) -> Text:
     bad = [p.sample for p in found if not p.sample.ok]
     said = f"{len(found) - len(bad)} of {len(found)} ok, {_spent(found)}"
     if bad:
-        named = ", ".join(f"{s.provider} ({s.outcome.words})" for s in bad[:NAMED])
+        named = ", ".join(f"{s.provider} ({s.words})" for s in bad[:NAMED])
         more = f" and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
         said += f"; not ok: {named}{more}"
     if not_asked:

@@ -63,7 +63,7 @@ def screen(probed: Probed, at: str, width: int) -> list[Text]:
 def _headline(probed: Probed, width: int) -> list[Text]:
     sample = probed.sample
     colour = "green" if sample.ok else "red"
-    words, code = sample.outcome.words, sample.outcome.value
+    words, code = sample.words, sample.outcome.value
     status = f", HTTP {sample.http_status}" if sample.http_status else ", no answer"
     first = Text.assemble(
         (f"{sample.provider}: ", "bold"),

@@ -13,6 +13,7 @@ from prober.certificates import Validity
 from prober.clock import Clock
 from prober.config import Provider
 from prober.network import Network, received
+from prober.precedent import Precedents
 from prober.probe import Plan
 from prober.probe import probe as send
 from prober.sample import Sample
@@ -94,7 +95,7 @@ class Probed:
         return {
             **asdict(sample),
             "outcome": sample.outcome.value,
-            "outcome_words": sample.outcome.words,
+            "outcome_words": sample.words,
             "fault": sample.fault.value,
             "tokens_per_s": sample.tokens_per_s,
             "sent_s": self.tape.sent_s,
@@ -112,6 +113,7 @@ class Asker:
 
     Attributes:
         warm: sends a second canary over the connection of the first, and shows that one.
+        precedents: what the daemon here has seen the endpoints answer.
     """
 
     network: Network
@@ -119,6 +121,7 @@ class Asker:
     vantage: str
     warm: bool = False
     clock: Clock = field(default_factory=Clock)
+    precedents: Precedents = field(default_factory=Precedents)
 
     async def ask(self, provider: Provider, plan: Plan) -> Probed:
         """Never raises for what a provider does."""
@@ -141,7 +144,7 @@ class Asker:
             scrub=self.scrub,
             tape=tape,
         )
-        return sample, tape
+        return self.precedents.judge(sample, plan.fingerprint), tape
 
     async def _health(self, provider: Provider) -> Health | None:
         """Asked without the key: such paths are open, and an answer may come from anybody."""

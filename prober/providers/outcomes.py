@@ -160,6 +160,7 @@ RULES: tuple[Rule, ...] = (
     Rule(Outcome.AUTH, code="permission_error"),
     Rule(Outcome.AUTH, code="invalid_api_key"),
     Rule(Outcome.AUTH, code="token_not_found_in_db"),  # LiteLLM
+    Rule(Outcome.AUTH, code="no_db_connection"),  # LiteLLM of one key, asked with another
     Rule(Outcome.AUTH, code="ExpiredTokenException"),  # Amazon
     Rule(Outcome.AUTH, code="UnrecognizedClientException"),
     Rule(Outcome.AUTH, like=(near(BAD, KEY, 20),), refusal=True),

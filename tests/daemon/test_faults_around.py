@@ -187,8 +187,8 @@ async def test_a_revoked_key_is_the_accounts_trouble_and_the_alert_names_the_fix
         await until(lambda: get(valkey) == "a")
         emulator.set_faults(api="anthropic", auth_share=1.0)
         await until(lambda: get(valkey) == "b", "the account is shared with the application")
-        await until(lambda: any(t.endswith("a: auth") for t in oncall.titles))
-        letter = next(one for one in oncall.letters if one["title"].endswith("a: auth"))
+        await until(lambda: any(t.endswith("a: key refused") for t in oncall.titles))
+        letter = next(one for one in oncall.letters if one["title"].endswith("a: key refused"))
         assert "put a valid key" in letter["message"]
         health, why = daemon.judge.states["chat"].trackers["a"].health(daemon.clock.mono())
         assert health == "ineligible"

@@ -151,7 +151,7 @@ async def test_an_account_that_is_well_again_is_told_once(
     async with running(path):
         await until(lambda: get(valkey) == "a")
         emulator.set_faults(api="anthropic", auth_share=1.0)
-        await until(lambda: any(t.endswith("a: auth") for t in oncall.titles))
+        await until(lambda: any(t.endswith("a: key refused") for t in oncall.titles))
         emulator.set_faults(api="anthropic", ttft_s=0.001)
         await until(lambda: any("a: the account is well again" in t for t in oncall.titles))
         await until(lambda: get(valkey) == "a")

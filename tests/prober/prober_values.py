@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, settings
 
 from prober.clock import Clock
 from prober.journal import Journal, Record, decode
-from prober.sample import Outcome, Phases, Sample, Tokens
+from prober.sample import Cause, Outcome, Phases, Sample, Tokens
 from prober.store.writer import Row, Store
 from switch.flag import Flag, Flip, Op, Pin, decode_origin
 from switch.writer import Observed
@@ -51,6 +51,7 @@ def sample(
     id: str = "",
     output: int | None = None,
     retried: int = 0,
+    cause: Cause = Cause.NONE,
 ) -> Sample:
     """A canary that started at `at_s`. `byte`: the provider sent at least one."""
     ok = outcome is Outcome.OK
@@ -69,6 +70,7 @@ def sample(
         ),
         tokens=Tokens(output=output),
         base_rate=base_rate,
+        cause=cause,
         detail=detail,
         retried=retried,
     )

@@ -17,6 +17,8 @@ from prober.alerts.text import Writer, by_itself, plain, takes
 from prober.certificates import Validity
 from prober.config import EventName
 from prober.drill import Drill
+from prober.episode import Trouble
+from prober.sample import Cause, Outcome
 from switch.flag import Op, Pin
 from switch.target import Bar, Weighed
 
@@ -35,6 +37,10 @@ DRILL_OUT = replace(
     actor="drill of ann",
     evidence={"drill": "x", "phase": "out", "by": "ann", "for_s": 120.0, "proof": "4 of 4"},
 )
+
+
+def trouble(outcome: str, detail: str = "", cause: Cause = Cause.NONE) -> Trouble:
+    return Trouble(Outcome(outcome), cause, detail, SINCE)
 
 
 def test_times_are_people_s_and_utc() -> None:
@@ -287,17 +293,19 @@ SAID: dict[str, tuple[Callable[[], Event], str, Severity, str]] = {
     ),
     "account": (
         lambda: providers.account(
-            PLAIN, "chat", "k", AT, provider="a", outcome="quota_exhausted", detail="no credit"
+            PLAIN, "chat", "k", AT, provider="a", trouble=trouble("quota_exhausted", "no credit")
         ),
         "a: quota exhausted",
         Severity.PAGE,
         "**You:** add credit, or raise the spend limit of the account.",
     ),
     "canary": (
-        lambda: providers.canary(PLAIN, "chat", "k", AT, provider="a", detail="cut by length"),
+        lambda: providers.canary(
+            PLAIN, "chat", "k", AT, provider="a", trouble=trouble("budget_too_small", "cut")
+        ),
         "The canary for a is misconfigured",
         Severity.WARNING,
-        "It says: cut by length.",
+        "**You:** raise canary.max_tokens (reasoning models need 512), then try `prober probe a`.",
     ),
     "budget": (
         lambda: providers.budget(
@@ -417,13 +425,54 @@ def test_every_kind_that_can_be_configured_is_written_and_no_other() -> None:
     [
         ("auth", "put a valid key where"),
         ("model_not_found", "name a model the account can use"),
-        ("other", "look at the provider's account page"),
     ],
 )
 def test_each_trouble_of_the_account_names_its_fix(outcome: str, words: str) -> None:
-    event = providers.account(PLAIN, "chat", "k", AT, provider="a", outcome=outcome, detail="")
+    found = trouble(outcome)
+    event = providers.account(PLAIN, "chat", "k", AT, provider="a", trouble=found)
     assert words in event.body
     assert "It says" not in event.body
+
+
+def test_a_canary_that_is_answered_again_says_since_when_it_was_not() -> None:
+    found = trouble("bad_request", "no such field")
+    event = providers.canary_well(PLAIN, "chat", "k", AT, provider="a", trouble=found)
+    assert (event.title, event.severity) == ("The canary for a is answered", Severity.INFO)
+    assert "It was misconfigured since 02:11:40: no such field." in event.body
+
+
+@pytest.mark.parametrize(
+    ("outcome", "cause", "title", "fix"),
+    [
+        (
+            "auth",
+            Cause.UPSTREAM,
+            "a: the gateway's own key refused",
+            "give the gateway a valid key for its upstream",
+        ),
+        (
+            "quota_exhausted",
+            Cause.UPSTREAM,
+            "a: the gateway's own quota exhausted",
+            "add credit to the account that the gateway uses at its upstream",
+        ),
+        (
+            "model_not_found",
+            Cause.UPSTREAM,
+            "a: model not found behind the gateway",
+            "name a model that its upstream serves",
+        ),
+        ("auth", Cause.PLACE, "a: not served from here", "another key changes nothing"),
+    ],
+)
+def test_whose_trouble_it_is_is_said_and_no_key_of_ours_is_asked_for(
+    outcome: str, cause: Cause, title: str, fix: str
+) -> None:
+    found = trouble(outcome, "HTTP 401 x", cause)
+    event = providers.account(PLAIN, "chat", "k", AT, provider="a", trouble=found)
+    assert event.title == title
+    assert fix in event.body
+    assert "[[provider]]" not in event.body
 
 
 def test_optional_clauses_are_left_out() -> None:
@@ -470,8 +519,10 @@ def test_hostile_text_is_neutralised_in_every_event_that_quotes_it() -> None:
         providers.breach(
             BERLIN, "chat", "k", AT, provider="b", why=HOSTILE, since=None, incident=1
         ),
-        providers.account(BERLIN, "chat", "k", AT, provider="a", outcome="auth", detail=HOSTILE),
-        providers.canary(BERLIN, "chat", "k", AT, provider="a", detail=HOSTILE),
+        providers.account(BERLIN, "chat", "k", AT, provider="a", trouble=trouble("auth", HOSTILE)),
+        providers.canary(
+            BERLIN, "chat", "k", AT, provider="a", trouble=trouble("bad_request", HOSTILE)
+        ),
         alarms.blind(BERLIN, "k", AT, vantage="eu-1", why=HOSTILE),
         BERLIN.flag("chat", "k", Severity.INFO, AT, title="t", why=HOSTILE),
     ]

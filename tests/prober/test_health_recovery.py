@@ -206,7 +206,7 @@ def test_a_misconfigured_canary_is_told_once_until_one_is_good() -> None:
     assert track.health(4) == (Health.UNKNOWN, "canary's token limit too small: cut")
     track.ended(sample(at_s=6))
     track.ended(sample(Outcome.BAD_REQUEST, 9))
-    assert track.changes == [Change.CANARY, Change.CANARY]
+    assert track.changes == [Change.CANARY, Change.CANARY_WELL, Change.CANARY]
 
 
 def test_a_429_counts_at_the_base_rate_only() -> None:

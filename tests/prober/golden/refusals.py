@@ -413,6 +413,29 @@ ROWS: list[Row] = [
      BUSY, NOBODY),
     ("LiteLLM", 503, e(lite("ServiceUnavailableError", "OpenAI", "Service Unavailable"), None,
                        "503"), BUSY),
+    # … as version 1.108 answered here, with upstreams that refused it
+    ("LiteLLM", 401, e("litellm.AuthenticationError: AuthenticationError: OpenAIException - "
+                       f"{WRONG_KEY}\n\nLiteLLM: model group 'quota' failed with the error above. "
+                       "No fallback was attempted.", "authentication_error", "401"),
+     AUTH, UPSTREAM),
+    ("LiteLLM", 429, e(f"litellm.RateLimitError: RateLimitError: OpenAIException - {CURRENT}\n\n"
+                       "LiteLLM: model group 'chat' failed with the error above. No fallback was "
+                       "attempted.", "throttling_error", "429"), QUOTA, UPSTREAM),
+    ("LiteLLM", 404, e("litellm.NotFoundError: NotFoundError: OpenAIException - The model `m` does "
+                       "not exist or you do not have access to it.\n\nLiteLLM: model group 'chat' "
+                       "failed with the error above.", INVALID, "404"), GONE, UPSTREAM),
+    ("LiteLLM", 400, e("litellm.BadRequestError: AnthropicException - b'"
+                       + json.dumps(a("Your credit balance is too low to access the API.")) + "'",
+                       INVALID, "400"), QUOTA, UPSTREAM),
+    ("LiteLLM", 429, e("No deployments available for selected model, Try again in 5 seconds. All "
+                       "deployments for selected model are in cooldown. Passed model=quota.",
+                       "all_deployments_in_cooldown", "429"), BUSY, NOBODY),
+    ("LiteLLM", 503, e("litellm.ServiceUnavailableError: ServiceUnavailableError: OpenAIException "
+                       "- The server is overloaded", "internal_server_error", "503"), BUSY),
+    ("LiteLLM", 400, e("No connected db.", "no_db_connection", "400"), AUTH),
+    ("LiteLLM", 400, e("litellm.BadRequestError: OpenAIException - The dial is out of tune.\n\n"
+                       "LiteLLM: model group 'odd' failed with the error above.", INVALID, "400"),
+     OURS, UNKNOWN),
     ("Portkey", 401, {**e(f"openai error: {WRONG_KEY}", INVALID, "invalid_api_key"),
                       "provider": "openai"}, AUTH, UPSTREAM),
     ("Portkey", 429, {**e(f"openai error: {CURRENT}", "insufficient_quota", "insufficient_quota"),
