@@ -11,6 +11,7 @@ from prober import __version__
 from prober.cli import (
     alert,
     backtest,
+    check,
     cost,
     db,
     demo,
@@ -60,7 +61,7 @@ app.command(rich_help_panel=TRY)(demo.emulate)
 app.command(rich_help_panel=TRY)(simulate.simulate)
 app.command("backtest", rich_help_panel=TRY)(backtest.replay)
 app.command(rich_help_panel=TRY)(tune.tune)
-app.command(rich_help_panel=RUN)(run.check)
+app.command(rich_help_panel=RUN)(check.check)
 app.command(rich_help_panel=RUN)(run.run)
 app.add_typer(db.app, name="db", rich_help_panel=RUN)
 app.command(rich_help_panel=RUN)(installation.adopt)

@@ -21,7 +21,7 @@ from rich.console import Console
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from prober import configfile, embedded, identity, inforce, unit
+from prober import configfile, embedded, identity, inforce
 from prober.cli.given import given as given_to
 from prober.config import Config, Route
 from prober.configfile import ConfigError
@@ -59,13 +59,17 @@ def fail(message: str, code: int = BAD_STATE) -> NoReturn:
     raise typer.Exit(code)
 
 
+NO_CONFIG = "no prober.toml here nor in /etc/prober; give one with --config"
+
+
+def found_config(given: Path | None) -> Path | None:
+    """The file that was named, or the first that is there."""
+    usual = (Path("prober.toml"), Path("/etc/prober/prober.toml"))
+    return given or next((path for path in usual if path.is_file()), None)
+
+
 def config_path(given: Path | None) -> Path:
-    if given is not None:
-        return given
-    for path in (Path("prober.toml"), Path(unit.USUAL_CONFIG)):
-        if os.path.isfile(path):  # no error where this folder is closed: `cd /root; sudo -u prober`
-            return path
-    fail("no prober.toml here nor in /etc/prober; give one with --config", BAD_USAGE)
+    return found_config(given) or fail(NO_CONFIG, BAD_USAGE)
 
 
 @dataclass(frozen=True)
@@ -115,7 +119,7 @@ def setup(given: Path | None) -> Setup:
         config = configfile.load(path, got.environment)
     except ConfigError as error:
         _leave(error)
-    return _set_up(path, config, got)
+    return set_up(path, config, got)
 
 
 def _given(path: Path | None) -> tuple[Path, Given]:
@@ -123,7 +127,7 @@ def _given(path: Path | None) -> tuple[Path, Given]:
     return found, given_to(found)
 
 
-def _set_up(path: Path, config: Config, given: Given) -> Setup:
+def set_up(path: Path, config: Config, given: Given) -> Setup:
     folder = state_dir(config, given.environment)
     return Setup(path, config, resolve(config, given), folder, given)
 
@@ -136,7 +140,7 @@ def setup_in_force(given: Path | None) -> Setup:
     """
     path, got = _given(given)
     try:
-        return _set_up(path, configfile.load(path, got.environment), got)
+        return set_up(path, configfile.load(path, got.environment), got)
     except ConfigError as error:
         refused = error
     folder = inforce.folder_of(path, got.environment)

@@ -1,4 +1,4 @@
-"""`prober run` and `prober check`."""
+"""`prober run`."""
 
 from __future__ import annotations
 
@@ -9,20 +9,8 @@ from typing import Annotated
 
 import typer
 
-from prober.checks import warnings
-from prober.cli.common import (
-    BAD_STATE,
-    BAD_USAGE,
-    OK,
-    ConfigOption,
-    JsonOption,
-    config_path,
-    err,
-    out,
-    print_json,
-    setup,
-)
-from prober.configfile import ConfigError, effective
+from prober.cli.common import BAD_STATE, BAD_USAGE, ConfigOption, config_path, err
+from prober.configfile import ConfigError
 from prober.daemon import Daemon
 from prober.resolve import Resolved
 from prober.startup import StartError
@@ -76,31 +64,3 @@ class _Scrubbed(logging.Formatter):
 async def _serve(daemon: Daemon) -> None:
     daemon.listen_to_signals()
     await daemon.run()
-
-
-def check(
-    config: ConfigOption = None,
-    show_effective: Annotated[
-        bool, typer.Option("--effective", help="Print the whole configuration with defaults.")
-    ] = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Check the configuration offline: every error, then every warning."""
-    found = setup(config)
-    problems, unwise = found.resolved.problems, warnings(found.config)
-    if as_json:
-        shut = found.resolved.shut
-        print_json({"errors": problems, "warnings": unwise, "not_probed": shut})
-    elif show_effective:
-        out.print(effective(found.config), markup=False)
-    for problem in problems:
-        err.print(f"prober: {found.path}: {problem}", markup=False)
-    if not as_json and not show_effective:
-        for line in unwise:
-            out.print(f"warning: {line}", markup=False)
-        for name, reason in found.resolved.shut.items():
-            out.print(f"{name} is not probed: {reason}", markup=False)
-        if not problems:
-            counts = f"{len(found.config.provider)} providers, {len(found.config.route)} routes"
-            out.print(f"{found.path} is fine: {counts}", markup=False)
-    raise typer.Exit(BAD_USAGE if problems else OK)

@@ -1,0 +1,132 @@
+"""`prober check`: is the configuration fine, on paper and, if wanted, for real?"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from prober import configfile, embedded, offline, online
+from prober.checks import warnings
+from prober.cli.common import (
+    BAD_STATE,
+    BAD_USAGE,
+    NO_CONFIG,
+    OK,
+    ConfigOption,
+    JsonOption,
+    Setup,
+    err,
+    found_config,
+    out,
+    print_json,
+    set_up,
+)
+from prober.cli.given import given as given_to
+from prober.configfile import ConfigError, effective
+from prober.online import Tried
+from prober.proxy import proxy_warnings
+
+
+@dataclass
+class Report:
+    """What there is to say, whichever way it ends."""
+
+    errors: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    not_probed: dict[str, str] = field(default_factory=dict)
+    tried: list[Tried] = field(default_factory=list)
+
+    @property
+    def code(self) -> int:
+        if self.errors:
+            return BAD_USAGE
+        return BAD_STATE if any(tried.fine is False for tried in self.tried) else OK
+
+    def plain(self) -> dict[str, Any]:
+        tried = [{"what": t.what, "fine": t.fine, "said": t.said} for t in self.tried]
+        return {
+            "fine": self.code == OK,
+            "errors": self.errors,
+            "warnings": self.warnings,
+            "not_probed": self.not_probed,
+            "tried": tried,
+        }
+
+
+def check(
+    config: ConfigOption = None,
+    show_effective: Annotated[
+        bool, typer.Option("--effective", help="Print the whole configuration with defaults.")
+    ] = False,
+    for_real: Annotated[
+        bool,
+        typer.Option(
+            "--online", help="Try Redis, the database and the providers' keys too; costs nothing."
+        ),
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Check the configuration: every error, then every warning.
+
+    Leaves with 0 if all is fine, 2 if the configuration is not, 1 if something that --online
+    tried is not.
+    """
+    report = Report()
+    found = _read(found_config(config), report)
+    if found is not None and for_real and not report.errors:
+        report.tried = asyncio.run(online.tried(found.config, found.resolved, _redis_url(found)))
+    if as_json:
+        print_json(report.plain())
+    elif found is not None and show_effective:
+        out.print(effective(found.config), markup=False)
+    for line in report.errors:
+        err.print(f"prober: {line}", markup=False)
+    if found is not None and not as_json and not show_effective:
+        _say(found, report)
+    raise typer.Exit(report.code)
+
+
+def _read(path: Path | None, report: Report) -> Setup | None:
+    """None: the file is not there, or refused."""
+    if path is None:
+        report.errors = [NO_CONFIG]
+        return None
+    given = given_to(path)
+    try:
+        config = configfile.load(path, given.environment)
+    except ConfigError as error:
+        report.errors = error.problems
+        return None
+    found = set_up(path, config, given)
+    problems = [
+        *found.resolved.problems,
+        *offline.problems(config, found.resolved, found.folder),
+    ]
+    report.errors = [f"{path}: {problem}" for problem in problems]
+    report.warnings = [*warnings(config), *proxy_warnings(given.environment)]
+    report.not_probed = found.resolved.shut
+    return found
+
+
+def _redis_url(found: Setup) -> str:
+    if found.resolved.redis_url:
+        return found.resolved.redis_url
+    server = embedded.find(found.folder / "redis")
+    return server.url if server else ""
+
+
+def _say(found: Setup, report: Report) -> None:
+    for line in report.warnings:
+        out.print(f"warning: {line}", markup=False)
+    for name, reason in report.not_probed.items():
+        out.print(f"{name} is not probed: {reason}", markup=False)
+    for tried in report.tried:
+        out.print(tried.line, markup=False)
+    if not report.errors:
+        counts = f"{len(found.config.provider)} providers, {len(found.config.route)} routes"
+        but = "" if report.code == OK else "; not so all that it points at"
+        out.print(f"{found.path} is fine: {counts}{but}", markup=False)
