@@ -26,12 +26,16 @@ def answer(call: Call, stamp: Stamp, fault: Fault, faults: Faults) -> Answer:
     match fault:
         case Fault.WRONG_ANSWER:
             text = WRONG
+        case Fault.HALF:
+            text = text[: len(text) // 2]
         case Fault.EMPTY:
             text = ""
         case Fault.LENGTH:
             text, stop = "", Stop.LENGTH
         case Fault.REFUSAL:
             text, stop, refusal = "", Stop.REFUSAL, REFUSAL
+    if faults.thinks_aloud and text:
+        text = f"<think>\n{THOUGHT}\n</think>\n\n{text}"
     pieces = pieces_of(text)
     if faults.huge_bytes and fault is Fault.NONE:
         pieces = (FILLER,) * -(-faults.huge_bytes // len(FILLER))

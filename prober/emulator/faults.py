@@ -33,6 +33,7 @@ class Fault(StrEnum):
     AUTH = "auth"
     QUOTA = "quota"
     MODEL_NOT_FOUND = "model_not_found"
+    HALF = "half"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +59,8 @@ class Faults:
         auth_share: the API's refusal of a wrong key.
         quota_share: the API's own error for an account that ran dry.
         model_not_found_share: the API's 404.
+        half_share: half of the answer, and an end as if it were whole; what a gateway makes of an
+            upstream that was cut.
         status: of errors, 400 to 599; None: what the API says when overloaded.
         slow_byte_s: pause after each single byte of an answer; 0: whole events.
         huge_bytes: visible text of a healthy answer, in bytes; 0: the answer itself.
@@ -65,6 +68,7 @@ class Faults:
         tokens_pause_s: pause between two texts.
         latency_factor: multiplies `ttft_s`, `tokens_pause_s` and `slow_byte_s`.
         reasoning_pieces: deltas of reasoning before the text, spread over `ttft_s`.
+        thinks_aloud: reasoning stands in the text too, in <think> tags.
         comments: comment lines before the first event, where events are server-sent ones.
         says: the text of every healthy answer; empty: what was asked for.
         limit_requests: a minute, as the rate-limit headers say; None: the API's own number.
@@ -94,6 +98,7 @@ class Faults:
     auth_share: float = 0.0
     quota_share: float = 0.0
     model_not_found_share: float = 0.0
+    half_share: float = 0.0
     status: int | None = None
     slow_byte_s: float = 0.0
     huge_bytes: int = 0
@@ -101,6 +106,7 @@ class Faults:
     tokens_pause_s: float = 0.0
     latency_factor: float = 1.0
     reasoning_pieces: int = 0
+    thinks_aloud: bool = False
     comments: int = 0
     says: str = ""
     limit_requests: int | None = None
@@ -208,6 +214,7 @@ CHECKS: dict[str, Check] = {
     "limit_requests": LIMIT,
     "limit_tokens": LIMIT,
     "retires": ('a date like "2027-01-31", or empty', _date),
+    "thinks_aloud": FLAG,
     "cached": FLAG,
     "fell_back": FLAG,
     "retried": COUNT,

@@ -148,6 +148,14 @@ def test_a_wrong_answer_is_well_formed_and_lacks_the_nonce(
     assert asker.ended(body)
 
 
+def test_half_an_answer_ends_as_if_it_were_whole(asker: Asker, emulator: Emulator) -> None:
+    emulator.set_faults(asker.api, half_share=1)
+    body = asker.ask().content
+    assert "".join(asker.texts(body)) == "n0nce-42"[:4]
+    assert asker.stops(body)[-1].lower() in ("end_turn", "stop", "completed")
+    assert asker.ended(body)
+
+
 def test_an_empty_answer_is_well_formed_and_has_no_text(asker: Asker, emulator: Emulator) -> None:
     emulator.set_faults(asker.api, empty_share=1)
     body = asker.ask().content

@@ -114,6 +114,8 @@ FAULTS: list[tuple[dict[str, Any], Outcome]] = [
     ({"empty_share": 1}, Outcome.EMPTY_COMPLETION),
     ({"wrong_answer_share": 1}, Outcome.WRONG_ANSWER),
     ({"length_share": 1}, Outcome.BUDGET_TOO_SMALL),
+    ({"half_share": 1}, Outcome.STREAM_TRUNCATED),
+    ({"half_share": 1, "thinks_aloud": True}, Outcome.STREAM_TRUNCATED),
 ]
 
 
@@ -125,6 +127,13 @@ async def test_each_fault_has_its_outcome(
     sample = await prober()
     assert sample.outcome is outcome
     assert sample.detail
+
+
+async def test_reasoning_in_the_text_is_seen_as_such(prober: Prober, emulator: Emulator) -> None:
+    emulator.set_faults(prober.api, thinks_aloud=True)
+    sample = await prober()
+    assert sample.outcome is Outcome.OK
+    assert sample.phases.first_reasoning_s is not None
 
 
 async def test_a_refusal_is_told_from_a_wrong_answer_where_the_api_says_so(
