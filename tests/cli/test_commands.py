@@ -80,8 +80,9 @@ async def test_a_failing_primary_makes_status_leave_with_1(
 async def test_why_tells_the_decision_the_evidence_and_each_candidates_chances(
     config: Path, valkey: Valkey, prober: Prober
 ) -> None:
-    async with running(config):
-        await until(lambda: primary(valkey) == "a")
+    async with running(config) as daemon:
+        # It has looked again since: what Redis has, it knows of.
+        await until(lambda: daemon.judge.states["chat"].primary == "a")
         said = await prober("why", "chat")
         assert said.exit_code == 0, said.output
         assert "chat is served by a." in said.output
@@ -136,8 +137,9 @@ async def test_why_without_a_name_answers_for_every_route(
 ) -> None:
     more = '[[route]]\nname = "second"\ncandidates = ["b"]\n'
     config.write_text(config.read_text("utf-8") + more, "utf-8")
-    async with running(config):
-        await until(lambda: primary(valkey) == "a")
+    async with running(config) as daemon:
+        # It has looked again since: what Redis has, it knows of.
+        await until(lambda: daemon.judge.states["chat"].primary == "a")
         said = await prober("why")
         assert said.exit_code == 0, said.output
         assert "chat is served by a." in said.output
