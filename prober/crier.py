@@ -146,6 +146,7 @@ class Crier:
             failback=state.route.failover.failback,
             incident=incident,
             planned=kind in ("planned", "pin"),
+            account=bool(evidence.get("account")),
             last_resort=kind == "last_resort",
         )
 
@@ -218,6 +219,7 @@ class Crier:
         incident = self._incidents.find(state.name, tracker.provider)
         last = tracker.last
         wrong = last is not None and last.fault is Fault.QUALITY
+        primary = state.trackers.get(state.primary)
         await self._post(
             providers.breach(
                 self._text,
@@ -227,8 +229,9 @@ class Crier:
                 provider=tracker.provider,
                 why=tracker.breach.why,
                 since=tracker.breach.onset_at,
+                serves=state.primary,
+                too=primary is not None and bool(primary.breached),
                 incident=incident.number if incident else None,
-                served=bool(state.primary),
                 answered=last.detail if last is not None and wrong else "",
                 advice=advice(state.kind_of(tracker.provider)) if tracker.only_wrong else "",
             )

@@ -366,7 +366,8 @@ class Judge:
         return {
             "kind": decision.kind,
             "why": seen.why if seen else decision.reason,
-            "since": leaving.breach.onset_at if leaving else None,
+            "since": leaving.breach.onset_at if leaving and leaving.breach.latched else None,
+            "account": bool(leaving and leaving.account.kind),
             "proof": target.proof(),
             "incident": number,
         }

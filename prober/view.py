@@ -77,7 +77,7 @@ def _provider(state: RouteState, provider: Provider, standing: Standing) -> Prov
         why = "its canary budget is spent for today"
     elif health is Health.BREACHED and not is_primary and tracker.breach.returning:
         health = Health.RECOVERING
-        why = f"{tracker.good_in_a_row} good in a row just now; {why}"
+        why = f"{tracker.good_in_a_row} good in a row now, after {why}"
     if health is Health.RECOVERING and is_primary:
         why = f"good again: {tracker.proof()}"  # its dwell is for coming, not for staying
     return ProviderView(

@@ -175,7 +175,9 @@ def _unpinned(view: View, policy: Policy, flag: Flag) -> Decision:
     bad = primary.health in (Health.BREACHED, Health.INELIGIBLE)
     kinds = primary.breached & policy.flip_on
     if bad and kinds:
-        reason = f"{primary.name} breached {listed(kinds)}: {primary.why}"
+        breached = primary.health is Health.BREACHED
+        trouble = f"breached {listed(kinds)}" if breached else "cannot serve"
+        reason = f"{primary.name} {trouble}: {primary.why}"
         return _leave(view, policy, primary, reason, planned=False, kinds=kinds)
     if bad:
         home = _failback(view, policy, flag, primary)

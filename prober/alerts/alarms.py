@@ -29,7 +29,9 @@ def no_candidate(
     planned: bool = False,
 ) -> Event:
     """`planned`: nothing fails yet, but the primary is announced to go."""
-    begun = f"{primary} bad since {write.clock(since)}" if since else f"{primary} must be left"
+    begun = f"{primary} {'must be left' if planned else 'cannot serve'}"
+    if since:
+        begun = f"{primary} bad since {write.clock(since)}"
     state = "NOBODY TO MOVE TO" if planned and not since else "FAILING, NO FAILOVER"
     ack = f" `prober ack {incident}` stops reminders for 1 h." if incident else ""
     return write.event(

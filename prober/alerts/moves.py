@@ -18,6 +18,7 @@ def failed_over(
     failback: str,
     incident: int | None,
     planned: bool = False,
+    account: bool = False,
     last_resort: bool = False,
 ) -> Event:
     at = flip.at_ms / 1000
@@ -46,7 +47,9 @@ def failed_over(
             "recovering, and I look at it closely."
             if last_resort
             else "",
-            f"**Nothing to do.** {stays}",
+            f"**You, by day:** mend {flip.from_provider}'s account, as its own alert says. {stays}"
+            if account
+            else f"**Nothing to do.** {stays}",
             "" if planned or not force else f"Force back (still failing): {force}",
         ],
         incident,

@@ -20,26 +20,28 @@ def breach(
     provider: str,
     why: str,
     since: float | None,
+    serves: str = "",
+    too: bool = False,
     incident: int | None,
-    served: bool = True,
     answered: str = "",
     advice: str = "",
 ) -> Event:
     """A candidate is in breach.
 
     Args:
-        served: somebody else serves the route; else it has no flag yet.
+        serves: who is the primary; empty: the route has no flag yet.
+        too: the primary is bad as well.
         answered: of answers that are wrong, and nothing else is: what the last one was.
         advice: the same: what to do about it.
     """
     begun = f" since {write.clock(since)}" if since is not None else ""
     does = "answers wrongly" if advice else "is failing"
-    then = f"{route} cannot fail over to it" if served else f"{route} has no flag yet"
-    goes_on = (
-        f"{route} is served by another provider and goes on."
-        if served
-        else f"{route} gets no first flag from a provider that is not proven."
-    )
+    then = f"{route} cannot fail over to it" if serves else f"{route} has no flag yet"
+    goes_on = f"{route} gets no first flag from a provider that is not proven."
+    if serves:
+        goes_on = f"{route} is served by {serves} and goes on."
+    if too:
+        goes_on = f"{serves}, which serves {route}, is failing too."
     return write.event(
         "breach",
         key,

@@ -78,6 +78,31 @@ def test_a_failover_reads_as_designed() -> None:
     assert (event.kind, event.key, event.route, event.at) == ("failed_over", "d2", "chat", AT)
 
 
+def test_a_failover_for_the_account_says_what_is_left_to_do() -> None:
+    lines = failed_over(account=True, since=None, why="key refused: HTTP 401").body.splitlines()
+    assert lines[0] == "Why: key refused: HTTP 401."
+    assert lines[2] == (
+        "**You, by day:** mend anthropic's account, as its own alert says. "
+        "Stays here until you fail back; I'll say when anthropic is ready."
+    )
+
+
+@pytest.mark.parametrize(
+    ("serves", "too", "line"),
+    [
+        ("openai", False, "chat is served by openai and goes on."),
+        ("openai", True, "openai, which serves chat, is failing too."),
+        ("", False, "chat gets no first flag from a provider that is not proven."),
+    ],
+)
+def test_a_candidate_that_fails_says_how_the_route_is(serves: str, too: bool, line: str) -> None:
+    event = providers.breach(
+        BERLIN, "chat", "k", AT, provider="local", why="9 of 24 canaries failed", since=SINCE,
+        serves=serves, too=too, incident=3,
+    )  # fmt: skip
+    assert event.body.splitlines()[1] == line
+
+
 def test_a_last_resort_says_that_it_is_one() -> None:
     lines = failed_over(last_resort=True).body.splitlines()
     assert lines[2] == (
@@ -170,7 +195,7 @@ def test_a_freeze_says_how_long_why_and_how_to_end_it() -> None:
 
 def test_no_candidate_without_an_incident_leaves_out_what_is_not_known() -> None:
     event = no_candidate(since=None, incident=None, weighed=())
-    assert event.title == "chat FAILING, NO FAILOVER: anthropic must be left"
+    assert event.title == "chat FAILING, NO FAILOVER: anthropic cannot serve"
     assert event.body.splitlines()[1:] == [
         "chat has no other candidate.",
         "I keep probing and fail over by myself once one passes.",
@@ -279,7 +304,15 @@ SAID: dict[str, tuple[Callable[[], Event], str, Severity, str]] = {
     ),
     "breach": (
         lambda: providers.breach(
-            PLAIN, "chat", "k", AT, provider="b", why="2 of 3 failed", since=SINCE, incident=4
+            PLAIN,
+            "chat",
+            "k",
+            AT,
+            provider="b",
+            why="2 of 3 failed",
+            since=SINCE,
+            serves="a",
+            incident=4,
         ),
         "b is failing; chat cannot fail over to it",
         Severity.WARNING,

@@ -123,7 +123,8 @@ def test_a_kind_that_flip_on_names_is_left(health: Health, kind: str) -> None:
     primary = provider("a", health, why="so it is", breached=frozenset({kind, "quality"}))
     decision = decide(view(primary, proven("b")), POLICY)
     assert (decision.action, decision.target) == (Action.FLIP, "b")
-    assert decision.reason == f"a breached {kind}: so it is; b healthy, {PROOF}"
+    trouble = f"breached {kind}" if health is Health.BREACHED else "cannot serve"
+    assert decision.reason == f"a {trouble}: so it is; b healthy, {PROOF}"
 
 
 @pytest.mark.parametrize("health", [Health.BREACHED, Health.INELIGIBLE])
