@@ -156,10 +156,17 @@ def models(target: Target) -> Request:
 def listing(body: bytes, model: str) -> Listing:
     """OpenAI names a `shutdown_date`, OpenRouter an `expiration_date`."""
     row = find(body, "data", model)
-    if row is None:
+    if row is None or (not row and _answers_to_any_name(body)):
         return UNREADABLE
     day = day_of(row.get("shutdown_date")) or day_of(row.get("expiration_date"))
     return Listing(found=bool(row), retires=day)
+
+
+def _answers_to_any_name(body: bytes) -> bool:
+    """llama.cpp's server has one model, and serves it under whatever name it is asked for."""
+    rows = object_of(parse_json(body)).get("data")
+    only = object_of(rows[0]) if isinstance(rows, list) and len(rows) == 1 else {}
+    return only.get("owned_by") == "llamacpp"
 
 
 ADAPTER = Adapter(

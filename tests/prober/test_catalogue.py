@@ -67,6 +67,8 @@ SECONDS = 1_801_353_600  # 2027-01-31
         ("openai", rows(expiration_date="2027-01-31T10:00:00Z"), DATED),
         ("openai", rows(), WELL),
         ("openai", OTHERS, GONE),
+        ("openai", {"data": [{"id": "/m/x.gguf", "owned_by": "llamacpp"}]}, UNREADABLE),
+        ("openai", {"data": [{"id": n, "owned_by": "llamacpp"} for n in ("x", "y")]}, GONE),
         ("openai-responses", rows(shutdown_date="2027-01-31"), DATED),
         ("openai-responses", OTHERS, GONE),
         ("gemini", google(), WELL),
