@@ -44,9 +44,14 @@ class Breach:
         self._recovered_s = -math.inf
         self._relapses = 0
 
-    def latch(self, names: frozenset[str], since_s: float, ended_s: float) -> None:
-        """The canary that ended at `ended_s` brought these objectives into breach."""
-        if not self.latched:
+    def latch(
+        self, names: frozenset[str], since_s: float, ended_s: float, *, anew: bool = False
+    ) -> None:
+        """The canary that ended at `ended_s` brought these objectives into breach.
+
+        `anew`: they are graver than what was, so it begins here.
+        """
+        if anew or not self.latched:
             self.score, self.since_s = 0, since_s
             lately = ended_s - self._recovered_s <= RELAPSE_WITHIN_S
             self._relapses = self._relapses + 1 if lately else 0

@@ -39,6 +39,7 @@ class Changes:
     async def _changed(self, state: RouteState, tracker: Tracker, change: Change) -> None:
         now = self._clock.now()
         if change is Change.BREACHED:
+            await self._end_lesser(state, tracker, now)
             await self._incidents.begin(
                 state.name,
                 tracker.provider,
@@ -72,3 +73,12 @@ class Changes:
         if episode.told is not None:
             tell = partial(how, state, tracker.provider, episode.told)
             await self._crier.by_leader(state, tell)
+
+    async def _end_lesser(self, state: RouteState, tracker: Tracker, now: float) -> None:
+        """What moves a flag is an incident of its own, with its own beginning."""
+        known = self._incidents.find(state.name, tracker.provider)
+        if known is None or not tracker.grave:
+            return
+        if tracker.rules.alert_only.issuperset(known.objectives.split(", ")):
+            why = f"it became worse: {tracker.breach.why}"
+            await self._incidents.end(state.name, tracker.provider, now, why)

@@ -268,17 +268,17 @@ class Tracker:
         first = not self.breach.latched
         # What moves a flag begins anew, whatever was told before.
         graver = not self._grave and bool(names - self.rules.alert_only)
-        began = [e.since_s for e in self.evidence if e.since_s is not None]
-        self.breach.latch(names, min(began, default=sample.started_s), sample.ended_s)
+        known = self._moving if graver else self.evidence
+        began = [e.since_s for e in known if e.since_s is not None]
+        since_s = min(began, default=sample.started_s)
+        self.breach.latch(names, since_s, sample.ended_s, anew=graver)
         self.breach.why = self._clauses()
         if first or graver:
-            known = self._moving if graver else self.evidence
             sinces = [e.since_at for e in known if e.since_at is not None]
             if by_reports and self.traffic is not None and self.traffic.since_s is not None:
                 self.breach.why = self.traffic.clause(agreed=True)
                 sinces.append(self.traffic.since_s + sample.started_at - sample.started_s)
             self.breach.onset_at = min(sinces, default=sample.started_at)
-            self.breach.score = 0
             self.changes.append(Change.BREACHED)
 
     def _recover(self, sample: Sample, good: bool, bad: bool, only_told: bool) -> None:

@@ -72,7 +72,7 @@ def _provider(state: RouteState, provider: Provider, standing: Standing) -> Prov
         health, why = Health.UNKNOWN, announced
     elif provider.name in standing.shut:
         health, why = Health.INELIGIBLE, standing.shut[provider.name]
-    elif provider.name in standing.spent and not tracker.breached:
+    elif provider.name in standing.spent and not tracker.grave:
         health = Health.UNKNOWN if is_primary else Health.INELIGIBLE
         why = "its canary budget is spent for today"
     elif health is Health.BREACHED and not is_primary and tracker.breach.returning:

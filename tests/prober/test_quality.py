@@ -230,11 +230,23 @@ async def test_a_breach_of_quality_costs_no_canaries_until_it_may_be_over(on: Be
 
 
 async def test_a_primary_that_answers_wrongly_is_left_in_an_outage_as_ever(on: Bench) -> None:
+    """The outage is an incident of its own, and begins when it began."""
     on.found("a", count=4)
     await on.judge.tick()
     on.found("a", WRONG, count=12)
     await on.judge.tick()
+    lesser = on.judge.incidents.find("chat", "a")
+    assert lesser is not None
+    assert lesser.objectives == "quality"
+    on.clock.at_s += 3_600
     on.found("b", count=4)
     on.found("a", BUSY)
     await on.judge.tick()
     assert (await on.flag()).provider == "b"
+    incident = on.judge.incidents.find("chat", "a")
+    assert incident is not None
+    assert incident.number == lesser.number + 1
+    assert incident.opened_at - lesser.opened_at > 3_000
+    assert "availability" in incident.objectives
+    (closed,) = await on.records("incident_closed")
+    assert closed["id"] == lesser.id
