@@ -1,9 +1,14 @@
-"""sd_notify and the watchdog: the protocol is one datagram."""
+"""sd_notify and the watchdog, whose protocol is one datagram; and what journald reads in a log."""
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
+from collections.abc import Mapping
+from typing import TextIO
+
+PRIORITIES = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
 
 
 class Notifier:
@@ -37,3 +42,18 @@ class Notifier:
 
     def stopping(self) -> None:
         self._send("STOPPING=1")
+
+
+def to_journal(stream: TextIO, environment: Mapping[str, str]) -> bool:
+    """Whether journald reads what is written there; $JOURNAL_STREAM alone is inherited further."""
+    try:
+        stands = os.fstat(stream.fileno())
+    except (OSError, ValueError):
+        return False
+    return environment.get("JOURNAL_STREAM") == f"{stands.st_dev}:{stands.st_ino}"
+
+
+def prioritized(text: str, level: int) -> str:
+    """Each line of a record with its priority of syslog(3), which journald takes off again."""
+    priority = next((p for least, p in PRIORITIES if level >= least), 7)
+    return "\n".join(f"<{priority}>{line}" for line in text.splitlines() or [""])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import sys
 from typing import Annotated
 
 import typer
@@ -14,6 +15,7 @@ from prober.configfile import ConfigError
 from prober.daemon import Daemon
 from prober.resolve import Resolved
 from prober.startup import StartError
+from prober.systemd import prioritized, to_journal
 
 log = logging.getLogger(__name__)
 
@@ -29,19 +31,19 @@ def run(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log every canary.")] = False,
 ) -> None:
     """Run the daemon: probe, decide, keep the flag, alert."""
-    # journald adds the time itself.
-    stamp = "" if os.environ.get("JOURNAL_STREAM") else "%(asctime)s "
     daemon = Daemon(config_path(config))
     handler = logging.StreamHandler()
-    handler.setFormatter(_Scrubbed(f"{stamp}%(levelname)s %(name)s: %(message)s", daemon))
+    handler.setFormatter(_Scrubbed(daemon, journal=to_journal(sys.stderr, os.environ)))
     logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, handlers=[handler])
     for name in NOT_OURS:
         logging.getLogger(name).setLevel(logging.WARNING)
     try:
         asyncio.run(_serve(daemon))
     except (ConfigError, StartError) as error:
+        journal = to_journal(sys.stderr, os.environ)
         for problem in error.problems:
-            err.print(f"prober: {problem}", markup=False)
+            line = f"prober: {problem}"
+            err.print(prioritized(line, logging.ERROR) if journal else line, markup=False)
         raise typer.Exit(BAD_USAGE) from None
     except Exception:
         log.critical("the daemon was ended by an error of its own", exc_info=True)
@@ -51,14 +53,16 @@ def run(
 class _Scrubbed(logging.Formatter):
     """Whatever is logged, tracebacks too, leaves without a secret of the configuration."""
 
-    def __init__(self, words: str, daemon: Daemon) -> None:
-        super().__init__(words)
-        self._daemon = daemon
+    def __init__(self, daemon: Daemon, *, journal: bool) -> None:
+        # journald has the time and the level itself.
+        super().__init__(f"{'' if journal else '%(asctime)s %(levelname)s '}%(name)s: %(message)s")
+        self._daemon, self._journal = daemon, journal
 
     def format(self, record: logging.LogRecord) -> str:
         text = super().format(record)
         known: Resolved | None = getattr(self._daemon, "resolved", None)  # not before its start
-        return known.scrub(text) if known else text
+        text = known.scrub(text) if known else text
+        return prioritized(text, record.levelno) if self._journal else text
 
 
 async def _serve(daemon: Daemon) -> None:
