@@ -49,16 +49,25 @@ def drop_capabilities() -> None:
     must(libc.capset(header, nothing), "capset")
 
 
-def expanded(*names: str) -> set[str]:
-    """The system calls of systemd's own sets."""
+def known_sets() -> dict[str, set[str]]:
+    """systemd's own sets of system calls: "@chown" -> its names, other sets among them."""
+    command = ["systemd-analyze", "--no-pager", "syscall-filter"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    found: dict[str, set[str]] = {}
+    for line in said.splitlines():
+        if line.startswith("@"):
+            members = found.setdefault(line.strip(), set())
+        elif line.startswith("    ") and line.strip()[0] not in "#":
+            members.add(line.strip())
+    return found
+
+
+def expanded(known: dict[str, set[str]], *names: str) -> set[str]:
     found: set[str] = set()
     for name in names:
-        said = subprocess.run(
-            ["systemd-analyze", "syscall-filter", name], capture_output=True, text=True, check=True
-        )
-        words = [line.strip() for line in said.stdout.splitlines()[1:]]
-        sets = [word for word in words if word.startswith("@")]
-        found |= {word for word in words if word and word[0] not in "@#"} | expanded(*sets)
+        members = known[name]
+        found |= {m for m in members if m[0] != "@"}
+        found |= expanded(known, *(m for m in members if m[0] == "@"))
     return found
 
 
@@ -71,7 +80,9 @@ def filter_of(allowed: list[str], forbidden: list[str]) -> ctypes.CDLL:
                     ("a", ctypes.c_uint64), ("b", ctypes.c_uint64))  # fmt: skip
 
     context = ctypes.c_void_p(seccomp.seccomp_init(SCMP_EPERM))
-    for name in expanded(*allowed, "@default") - (expanded(*forbidden) - expanded("@default")):
+    known = known_sets()
+    default = expanded(known, "@default")  # systemd always allows these
+    for name in (expanded(known, *allowed) - expanded(known, *forbidden)) | default:
         number = seccomp.seccomp_syscall_resolve_name(name.encode())
         if number < 0:
             continue  # of another architecture

@@ -15,9 +15,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from alembic import command
 from stage import Hook, hear, notified, write_config
 
 from prober.emulator import Emulator
+from prober.store import schema
+from prober.store.schema import open_engine
 from prober.systemd import prioritized
 
 ROOT = Path(__file__).parents[2]
@@ -128,8 +131,8 @@ open(sys.argv[1] + "/may", "w")
 """
 
 
-def confined(state: Path, *command: str) -> list[str]:
-    return [sys.executable, str(ROOT / "tests/confined.py"), str(state), sys.executable, *command]
+def confined(state: Path, *line: str) -> list[str]:
+    return [sys.executable, str(ROOT / "tests/confined.py"), str(state), sys.executable, *line]
 
 
 def test_the_restrictions_that_a_test_can_set_do_restrict(tmp_path: Path) -> None:
@@ -149,7 +152,7 @@ def test_the_restrictions_that_a_test_can_set_do_restrict(tmp_path: Path) -> Non
 def test_what_the_unit_forbids_is_not_needed(
     tmp_path: Path, emulator: Emulator, oncall: Hook
 ) -> None:
-    """Embedded Redis, control socket, credentials, canaries, alerts, history, a restart."""
+    """Embedded Redis, control socket, credentials, canaries, alerts, history, backup."""
     state, credentials = tmp_path / "state", tmp_path / "credentials"
     for folder in (state, credentials):
         folder.mkdir()
@@ -161,9 +164,9 @@ def test_what_the_unit_forbids_is_not_needed(
     environment = {**os.environ, "CREDENTIALS_DIRECTORY": str(credentials)}
 
     def types(*words: str, within: bool = False) -> str:
-        command = ["-m", "prober", *words, "--config", str(path)]
+        line = ["-m", "prober", *words, "--config", str(path)]
         done = subprocess.run(
-            confined(state, *command) if within else [sys.executable, *command],
+            confined(state, *line) if within else [sys.executable, *line],
             env=environment, capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
@@ -191,6 +194,10 @@ def test_what_the_unit_forbids_is_not_needed(
                 assert "Traceback" not in said
         assert "failed back by hand" in types("history", within=True)
         types("alert", "test", within=True)
+        engine = open_engine(f"sqlite:///{state}/prober.db")
+        command.downgrade(schema._alembic(engine), "0001")
+        engine.dispose()
+        assert "in place of the database file" in types("db", "upgrade", within=True)
     finally:
         with contextlib.suppress(OSError, ValueError):
             os.kill(int((state / "redis/redis.pid").read_text()), signal.SIGTERM)
