@@ -65,6 +65,15 @@ healthy_for = "{healthy_for}"
 {alerts}
 """
 
+# One process that types one command after the other.
+SHELL = """
+import json, sys
+from typer.testing import CliRunner
+from prober.cli.app import app
+for words in json.loads(sys.argv[1]):
+    done = CliRunner().invoke(app, words)
+    print(json.dumps([done.exit_code, done.output + repr(done.exception or "")]))
+"""
 ALERT = """
 [[alert]]
 name = "oncall"

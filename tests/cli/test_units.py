@@ -12,11 +12,12 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from alembic import command
-from stage import Hook, hear, notified, write_config
+from stage import SHELL, Hook, hear, notified, write_config
 
 from prober.emulator import Emulator
 from prober.store import schema
@@ -163,41 +164,47 @@ def test_what_the_unit_forbids_is_not_needed(
     path.write_text(text.replace('url = "embedded"', f'url = "embedded"\nport = {a_port()}'))
     environment = {**os.environ, "CREDENTIALS_DIRECTORY": str(credentials)}
 
-    def types(*words: str, within: bool = False) -> str:
-        line = ["-m", "prober", *words, "--config", str(path)]
+    @contextlib.contextmanager
+    def running() -> Iterator[None]:
+        with notified() as (address, sock):
+            daemon = subprocess.Popen(
+                confined(state, "-m", "prober", "run", "--config", str(path)),
+                env={**environment, "NOTIFY_SOCKET": address},
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            try:
+                hear(sock, "STATUS=chat: a")
+                yield
+            finally:
+                daemon.send_signal(signal.SIGTERM)
+                _, said = daemon.communicate(timeout=20)
+            assert daemon.returncode == 0, said
+            assert "confined: " in said
+            assert "ERROR" not in said
+            assert "Traceback" not in said
+
+    def types(*commands: str) -> list[str]:
+        lines = json.dumps([[*c.split(), "--config", str(path)] for c in commands])
         done = subprocess.run(
-            confined(state, *line) if within else [sys.executable, *line],
-            env=environment, capture_output=True, text=True, check=False,
+            confined(state, "-c", SHELL, lines),
+            env=environment, capture_output=True, text=True, check=True,
         )  # fmt: skip
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        said = [json.loads(line) for line in done.stdout.splitlines()]
+        assert [code for code, _ in said] == [0] * len(commands), said
+        return [text for _, text in said]
 
     try:
-        for _ in ("from nothing", "attached to the orphan"):
-            with notified() as (address, sock):
-                daemon = subprocess.Popen(
-                    confined(state, "-m", "prober", "run", "--config", str(path)),
-                    env={**environment, "NOTIFY_SOCKET": address},
-                    stderr=subprocess.PIPE,
-                    text=True,
-                )
-                try:
-                    hear(sock, "STATUS=chat: a")
-                    types("failover", "b", within=True)
-                    types("failback", "chat")
-                finally:
-                    daemon.send_signal(signal.SIGTERM)
-                    _, said = daemon.communicate(timeout=20)
-                assert daemon.returncode == 0, said
-                assert "confined: " in said
-                assert "ERROR" not in said
-                assert "Traceback" not in said
-        assert "failed back by hand" in types("history", within=True)
-        types("alert", "test", within=True)
+        with running():
+            types("failover b", "failback", "alert test")
+        with running():  # attached to the embedded server that lived on
+            pass
         engine = open_engine(f"sqlite:///{state}/prober.db")
         command.downgrade(schema._alembic(engine), "0001")
         engine.dispose()
-        assert "in place of the database file" in types("db", "upgrade", within=True)
+        upgraded, history = types("db upgrade", "history")
+        assert "in place of the database file" in upgraded
+        assert "failed back by hand" in history
     finally:
         with contextlib.suppress(OSError, ValueError):
             os.kill(int((state / "redis/redis.pid").read_text()), signal.SIGTERM)

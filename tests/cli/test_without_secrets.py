@@ -15,19 +15,10 @@ from pathlib import Path
 
 import pytest
 from servers import Valkey
-from stage import Hook, hear, notified, write_config
+from stage import SHELL, Hook, hear, notified, write_config
 
 from prober.emulator import Emulator
 
-# One process that types one command after the other.
-SHELL = """
-import json, sys
-from typer.testing import CliRunner
-from prober.cli.app import app
-for words in json.loads(sys.argv[1]):
-    done = CliRunner().invoke(app, words)
-    print(json.dumps([done.exit_code, done.output + repr(done.exception or "")]))
-"""
 SECRETS = ("secret-key-of-a", "secret-key-of-b", "secret-word-of-redis")
 
 
