@@ -12,11 +12,16 @@ from pathlib import Path
 import pytest
 from stage import Hook
 
-from prober import credentials
+from prober import credentials, memento
 from prober.cli.probed import Asker, Probed
+from prober.clock import Clock
 from prober.config import Provider
+from prober.configfile import load
 from prober.emulator import Emulator
+from prober.precedent import Precedents
 from prober.probe import Plan
+from prober.resolve import resolve
+from prober.sample import Outcome, Sample
 
 from .conftest import Prober
 
@@ -283,3 +288,30 @@ async def test_the_help_says_what_it_costs_and_what_save_does(prober: Prober) ->
     said = " ".join((await prober("probe", "--help")).output.split())
     assert "It is a real request: it costs a few tokens" in said
     assert "stays as it is, and nothing is sent" in said
+
+
+async def test_a_canary_that_the_daemon_has_seen_answered_is_not_called_malformed(
+    config: Path,
+    prober: Prober,
+    emulator: Emulator,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By the daemon's own memory, on the same machine; of another canary it says nothing."""
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
+    now = Clock().now()
+    saved = await asyncio.to_thread(_answered, config, now)
+    await asyncio.to_thread(memento.save, tmp_path / "detectors.json", saved)
+    emulator.set_faults(error_share=1.0, status=413)
+    found = {}
+    for name in ("alpha", "beta"):
+        said = json.loads((await prober("probe", name, "--json")).stdout)
+        found[name] = said[0]["outcome"]
+    assert found == {"alpha": "refused", "beta": "bad_request"}
+
+
+def _answered(config: Path, now: float) -> memento.Saved:
+    plan = resolve(load(config)).plans["alpha"]
+    memory = Precedents()
+    memory.judge(Sample("x", "alpha", "local", "m", now, 0.0, Outcome.OK), plan.fingerprint)
+    return {**memento.dump([], 0.0), "precedents": memory.dump(now)}

@@ -12,7 +12,7 @@ from prober.emulator.apis import APIS as EMULATED
 from prober.emulator.wire import Api, Kind, Problem, Stamp
 from prober.providers import ADAPTERS
 from prober.providers.outcomes import Rule, by_status, name_in_stream
-from prober.sample import Outcome
+from prober.sample import Cause, Outcome
 
 APIS = list(ADAPTERS)
 
@@ -154,6 +154,15 @@ def test_a_row_of_the_configuration_names_errors_inside_a_stream_too() -> None:
     found = name_in_stream("openai", 200, [], "Warming up", rules)
     assert found.outcome is Outcome.OVERLOADED
     assert name_in_stream("openai", 200, [], "gone", rules).outcome is Outcome.STREAM_ERROR
+
+
+def test_a_refusal_that_the_configuration_names_is_not_unknown() -> None:
+    """So what was answered before never weighs it."""
+    body = b'{"error": {"message": "m"}}'
+    classify = ADAPTERS["openai"].classify
+    assert classify(413, body).cause is Cause.UNKNOWN
+    named = classify(413, body, rules=(Rule(Outcome.BAD_REQUEST, status=413),))
+    assert (named.outcome, named.cause) == (Outcome.BAD_REQUEST, Cause.NONE)
 
 
 FILE = """
