@@ -185,7 +185,7 @@ class RouteState:
 
     @property
     def stands_back(self) -> bool:
-        """Others may lead: this vantage does not see, or goes by other routes than most do."""
+        """Others may lead: this vantage does not see, or goes by other settings than most do."""
         said = self.tally
         return said is not None and bool(said.votes[said.own].blind or said.outvoted_by)
 

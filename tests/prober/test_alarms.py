@@ -211,6 +211,29 @@ async def test_what_makes_a_candidate_ineligible_is_a_fact_of_its_own(
     assert found.free_ms == (midnight * 1000 if what == "spent" else 0)
 
 
+async def test_a_judge_pages_with_each_candidates_way_and_says_once_that_one_is_back(
+    tmp_path: Path, redis_client: redis.asyncio.Redis
+) -> None:
+    async with bench(tmp_path, redis_client) as on:
+        on.found("a", count=4)
+        await on.judge.tick()
+        for name in ("b", "a"):
+            on.found(name, Outcome.OVERLOADED)
+        await on.judge.tick()
+        await on.told("chat FAILING, NO FAILOVER")
+        (page,) = (one.event for one in on.letters if one.event.kind == "no_candidate")
+        assert "Now: `prober failover b --route chat --force`" in page.body
+        assert "far: not allowed" in page.body
+        on.clock.at_s += 200
+        on.found("b", count=65)
+        on.found("a", Outcome.OVERLOADED)
+        # Clearly better, it would be taken: here nobody may write the flag.
+        on.judge.paused = True
+        for _ in range(3):
+            await on.judge.tick()
+        assert await on.told("chat: b can be had again, and a is still bad")
+
+
 async def test_observing_is_silent_and_so_is_a_decision_without_an_alarm(on: Bench) -> None:
     assert not told(on, alarms(on), Decision(Action.HOLD, "fine"))
     config = on.judge.config
