@@ -21,6 +21,7 @@ from prober.resolve import Resolved
 from prober.store.schema import Version, open_engine, version
 from prober.trouble import TROUBLE, translate
 from switch.connect import connect_async
+from switch.flag import installation_key
 
 TIMEOUT_S = 10.0
 MAX_BYTES = 8_000_000
@@ -77,14 +78,19 @@ async def _bounded(what: str, trying: Any) -> Tried:
 # -- Redis -----------------------------------------------------------------------------------------
 
 
-def _commands(key: str, channel: str) -> list[tuple[Any, ...]]:
-    """One harmless call of each command that the daemon needs; deploy/redis.acl lists them."""
+def _commands(namespace: str) -> list[tuple[Any, ...]]:
+    """One harmless call of each command that the daemon needs; deploy/redis.acl lists them.
+
+    A pair of braces, as around a route's name: the ACL covers such keys, and no route has these.
+    """
+    key, channel = f"{namespace}:{{check}}:tried", f"{namespace}:{{check}}:changed"
     hash, stream = f"{key}:hash", f"{key}:stream"
     return [
         ("TIME",),
         ("INFO", "replication"),
         ("SET", key, "1", "PX", 10_000),
         ("GET", key),
+        ("GET", installation_key(namespace)),
         ("PEXPIRE", key, 10_000),
         ("HSET", hash, "a", "1"),
         ("HSETNX", hash, "a", "1"),
@@ -112,15 +118,15 @@ async def redis(url: str, namespace: str, scrub: Callable[[str], str]) -> tuple[
         return None, "the embedded server is not running; `prober run` starts it"
     client = connect_async(url, timeout_s=2.0)
     lacking: list[str] = []
-    # A pair of braces, as around a route's name: the ACL covers it, and no route has this key.
-    key, channel = f"{namespace}:{{check}}:tried", f"{namespace}:{{check}}:changed"
     try:
-        for command in _commands(key, channel):
+        for command in _commands(namespace):
             try:
                 await client.execute_command(*command)  # type: ignore[no-untyped-call]
             except NoPermissionError:
                 sub = f"|{command[1].lower()}" if command[0] in ("SCRIPT", "XINFO") else ""
-                lacking.append(f"+{command[0].lower()}{sub}")
+                right = f"+{command[0].lower()}{sub}"
+                foreign = command[1:] == (installation_key(namespace),)
+                lacking.append(f"~{command[1]}" if foreign and "+get" not in lacking else right)
     except AuthenticationError:
         return False, "it refuses the user or the password that [redis].url points at"
     except (RedisError, OSError) as error:
@@ -128,7 +134,7 @@ async def redis(url: str, namespace: str, scrub: Callable[[str], str]) -> tuple[
     finally:
         await client.aclose()
     if lacking:
-        return False, f"its user lacks {' '.join(lacking)}; see deploy/redis.acl"
+        return False, f"its user lacks {' '.join(dict.fromkeys(lacking))}; see deploy/redis.acl"
     return True, "it can be written, and every command is allowed"
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +133,21 @@ async def test_online_redis_says_what_is_wrong_with_it(guarded: int) -> None:
     assert fine is False
     assert said.endswith("; see [redis].url")
     assert (await redis("", "prober", str))[0] is None
+
+
+async def test_online_the_shipped_user_of_the_daemon_may_all_that_is_tried(tmp_path: Path) -> None:
+    digest = hashlib.sha256(b"writer").hexdigest()
+    shipped = Path(__file__).parents[2] / "deploy/redis.acl"
+    text = re.sub("PUT-THE-SHA256-OF-THE-[A-Z]+-PASSWORD-HERE", digest, shipped.read_text())
+    (tmp_path / "users.acl").write_text(text)
+    port, acl = free_port(), str(tmp_path / "users.acl")
+    with running("--port", str(port), "--bind", "127.0.0.1", "--save", "", "--aclfile", acl):
+        await asyncio.to_thread(wait_up, port, password="writer")
+        url = f"redis://prober-writer:writer@127.0.0.1:{port}"
+        fine, said = await redis(url, "prober", str)
+        elsewhere = await redis(url, "other", str)
+    assert (fine, said) == (True, "it can be written, and every command is allowed")
+    assert elsewhere[0] is False
 
 
 async def test_online_redis_leaves_nothing_behind(valkey: Valkey, redis_client: Any) -> None:
