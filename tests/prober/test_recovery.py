@@ -195,7 +195,7 @@ async def test_a_newer_flag_is_adopted_as_it_stands_and_told(on: Bench) -> None:
     assert (after.provider, after.decision_id) == ("b", "hand0")
     assert (await on.dump())[KEYS.events] == before[KEYS.events], "nothing was written"
     assert [record["decision_id"] for record in await on.records("done")][-1] == "hand0"
-    assert await on.told("chat moved by ann desk: a → b")
+    assert await on.told("chat moved by ann@desk: a → b")
 
 
 async def test_without_the_lease_nothing_is_mended(on: Bench) -> None:
