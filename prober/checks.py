@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from prober.canary import Kind
 from prober.config import Canary, Config, Expected, Provider, Route
-from prober.objective import QUALITY_FACTOR, Objective, objectives_of
+from prober.objective import Objective, objectives_of
 from prober.providers import ADAPTERS
 from prober.sample import Outcome
 from switch.flag import Mode
@@ -218,12 +218,6 @@ def _objective(objective: Objective) -> Iterator[str]:
             f"objectives.{objective.name} allows {dials.p0:.2%} bad and flip_bad_share is "
             f"{dials.p1:.2%}; flip_bad_share must be at least twice the allowed share"
         )
-    if dials is not None and dials.p1 >= 1:
-        if objective.name == "quality":
-            least = 1 - 1 / QUALITY_FACTOR
-            yield f"objectives.quality must be more than {least:g}, or false to leave it out"
-        else:
-            yield f"objectives.{objective.name}: flip_bad_share must be below 1"
 
 
 # -- legal, but unwise -------------------------------------------------------------------

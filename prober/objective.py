@@ -178,7 +178,8 @@ def objectives_of(route: Route) -> tuple[Objective, ...]:
 
 def _quality_dials(config: DetectorConfig, allowed: float) -> Dials | None:
     """The dials of answers that are wrong: what `allowed` says, whatever the preset's floor."""
-    p1 = max(QUALITY_BAD_SHARE, QUALITY_FACTOR * allowed)
+    p1 = QUALITY_FACTOR * allowed
+    p1 = max(QUALITY_BAD_SHARE, p1 if p1 < 1 else (1 + allowed) / 2)
     dials = _dials(config, 1 - allowed, p1, p1)
     return None if dials is None else replace(dials, p0=allowed)
 
