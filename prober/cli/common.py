@@ -65,7 +65,7 @@ NO_CONFIG = "no prober.toml here nor in /etc/prober; give one with --config"
 def found_config(given: Path | None) -> Path | None:
     """The file that was named, or the first that is there."""
     usual = (Path("prober.toml"), Path("/etc/prober/prober.toml"))
-    return given or next((path for path in usual if path.is_file()), None)
+    return given or next((path for path in usual if os.path.isfile(path)), None)
 
 
 def config_path(given: Path | None) -> Path:
