@@ -26,6 +26,8 @@ from prober.sample import FAULT, Cause, Fault, Outcome
 
 # A 4xx in no table: whose fault it is, is for what was answered before to say.
 UNKNOWN = Outcome.BAD_REQUEST
+# What only the API itself can know, however plainly it says so.
+OF_THE_ACCOUNT = frozenset({Outcome.QUOTA_EXHAUSTED, Outcome.MODEL_NOT_FOUND})
 # Cut to what is shown only after secrets were taken out of it.
 MAX_DETAIL = 2_000
 MAX_REQUEST_ID = 200
@@ -131,10 +133,11 @@ class Adapter:
             codes = [named.partition(":")[0], *codes]
         words = " ".join([message, *codes, *_kinds(error)])
         kind = (headers or {}).get("content-type", "").lower()
-        if blocked := stranger.between(status, kind, body, codes):
+        found = outcomes.name(self.api, status, codes, words, rules)
+        blocked = stranger.between(status, kind, body, codes)
+        if blocked and not (found.outcome in OF_THE_ACCOUNT and stranger.words(message)):
             own = outcomes.first(rules, self.api, status, codes, f"{blocked} {words}")
             return Failure(own.outcome if own else Outcome.SERVER_ERROR, blocked)
-        found = outcomes.name(self.api, status, codes, words, rules)
         if stranger.lost(status, body, codes, message, known=found.known):
             said = f"HTTP {status}, {stranger.WRONG_PATH}"
             own = outcomes.first(rules, self.api, status, codes, f"{said} {words}")

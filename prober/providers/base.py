@@ -272,6 +272,8 @@ def _error_object(body: bytes) -> dict[str, Any]:
     parsed = parse_json(body)
     if isinstance(parsed, list) and parsed:
         parsed = parsed[0]
+    if isinstance(parsed, str):  # SiliconFlow says some of its own as one JSON string
+        return {"message": parsed[:MAX_PLAIN]}
     if not isinstance(parsed, dict):
         return {"message": body[:MAX_PLAIN].decode("utf-8", "replace")}
     inner = parsed.get("error") or parsed.get("errors") or parsed

@@ -26,6 +26,7 @@ from prober.providers.phrases import (
     CONTENT,
     COUNTRY,
     DEPRECATED,
+    FILTERED,
     FIREWALL,
     FOR_NOW,
     GONE,
@@ -135,6 +136,8 @@ RULES: tuple[Rule, ...] = (
     Rule(Outcome.QUOTA_EXHAUSTED, status=429, like=(A_DAY,)),
     Rule(Outcome.QUOTA_EXHAUSTED, says="limit: 0"),  # Google's free tier, where there is none
     Rule(Outcome.RATE_LIMITED, like=(LIMIT, A_MINUTE)),
+    # Cloudflare, whose page is titled "Access denied".
+    Rule(Outcome.RATE_LIMITED, status=429, like=(r"being rate limited|used cloudflare",)),
     # Google says "check your plan and billing details" of limits by the minute too.
     Rule(Outcome.RATE_LIMITED, GOOGLE, code=EXHAUSTED, like=("",), unlike=MONEY),
     Rule(Outcome.RATE_LIMITED, like=(r"resource (has been )?exhausted",), unlike=MONEY),
@@ -169,6 +172,8 @@ RULES: tuple[Rule, ...] = (
     Rule(Outcome.AUTH, like=(UNAUTHORIZED,), refusal=True),
     # A filter in front of the model declined.
     Rule(Outcome.REFUSAL, code="content_filter"),
+    Rule(Outcome.REFUSAL, code="data_inspection_failed"),  # DashScope
+    Rule(Outcome.REFUSAL, like=(FILTERED,), refusal=True),
     Rule(Outcome.REFUSAL, ("openai",), status=446),  # Portkey's guardrails
     # Busy now, fine later; or an outage, said as if it were ours.
     Rule(Outcome.OVERLOADED, code="overloaded_error"),

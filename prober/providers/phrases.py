@@ -53,7 +53,8 @@ UNPAID = (
     r"(enable|requires?|check your) billing|\brecharge|\btop ?up\b|"
     r"(purchase|add|buy) (more )?(credits|funds)|(no|not have) (enough |any )?(credits|funds)|"
     r"(plan|subscription|package|trial|credits) (has |have |is )?(expired|ended|lapsed)|"
-    r"usage limits?\b|spend(ing)? limit|欠费|余额不足|充值"
+    r"usage limits?\b|spend(ing)? limit|(out of|your|more) extra usage|extra usage is required|"
+    r"欠费|余额不足|充值"
 )
 
 # -- models ----------------------------------------------------------------------------------------
@@ -66,16 +67,17 @@ GONE = (
     r"not open|not supported by any provider|marked by provider as legacy|blocked at the"
 )
 NO_SUCH_MODEL = (
-    r"\b(unknown|no such|invalid|unsupported|unrecognized) (model|deployment)\b"
+    r"\b(unknown|no such|invalid|unsupported|unrecognized|unavailable) (model|deployment)\b"
     r"(?! (output|response|param|config|input|argument|option|setting|state))|"
     r"(could not|couldn't|cannot|can't|unable to) (find|locate) (the |requested )*model|"
     r"model could not be found|not a valid model|not found the model|"
     r"no endpoints? found|no allowed providers|"
     r"unable to access (\w+ ){0,3}model|model (access|identifier|id|name) is (denied|invalid)|"
-    r"model access denied|model (deprecated|retired|not (supported|available|open))|"
+    r"model access denied|model (deprecated|retired|disabled|not (supported|available|open))|"
     r"llm provider not provided|not work with the specified model|with on demand throughput|"
     r"requires terms acceptance|use case details have not been|"
-    r"function .{1,60}not found for account|access to the model"
+    r"function .{1,60}not found for account|access to the model|"
+    r"disallowed (\w+ ){0,2}model|模型不存在"
 )
 NO_ACCESS = (
     r"(not|n't) (yet )?(have|include|has) (access|permission)|"
@@ -104,14 +106,15 @@ VOID = (
 WHO = r"organi[sz]ation|account|project|workspace|team|tenant|subscription|consumer|api"
 BANNED = (
     r"disabled|deactivated|restricted|suspended|banned|blocked|locked|terminated|closed|inactive|"
-    r"not active|frozen"
+    r"not active|frozen|(must|needs to) be verified"
 )
 UNAUTHORIZED = (
     r"\bunauthori[sz]ed|not authori[sz]ed|\bunauthenticated|not authenticated|"
     r"(authentication|authorization) (failed|fails|failure|error|required)|"
     r"(access|permission)s? (is )?denied|insufficient (permission|scope|privilege)|login fail|"
     r"bad credentials|operation not allowed|no such organization|organization not found|"
-    r"\buser (is |was )?(not found|disabled)|invalid signature|signature (does not match|expired)"
+    r"\buser (is |was )?(not found|disabled)|invalid signature|signature (does not match|expired)|"
+    r"credential is only authorized for|身份验证|(令牌|密钥).{0,6}(过期|无效|不正确|错误)"
 )
 
 # -- places ----------------------------------------------------------------------------------------
@@ -130,12 +133,13 @@ FIREWALL = (
 # -- outages ---------------------------------------------------------------------------------------
 
 BUSY = (
-    r"overload|at capacity|capacity (is )?(temporarily )?(exceeded|reached)|"
+    r"overload|(at|over) capacity|capacity (is )?(temporarily )?(exceeded|reached)|"
     r"(out of|insufficient|no( \w+)?) capacity|too busy|queue (is )?(full|exceeded)|"
     r"high (demand|traffic|load)|(server|model|service|system|engine) is (currently |too |very )*"
     r"(busy|loading|starting)|(still|currently) loading|\bloading model|warming up|"
     r"no (available )?(workers?|instances?|replicas?|servers?)\b.{0,20}available|"
-    r"(model|endpoint|server) (is )?not (yet )?ready|no available (workers?|servers?|instances?)"
+    r"(model|endpoint|server) (is )?not (yet )?ready|no available (workers?|servers?|instances?)|"
+    r"(系统|服务器?|模型)繁忙|负载.{0,4}(高|饱和)"
 )
 BROKEN = (
     r"internal (server |service )?error|\bbackend ?error|"
@@ -144,12 +148,17 @@ BROKEN = (
     r"(request|gateway|read|upstream|connection|generation) time ?out|operation was cancell?ed|"
     r"upstream (connect|connection|service|server)? ?(error|fail|unavailable)|no healthy upstream|"
     r"connection (reset|refused|closed|aborted)|bad gateway|out of memory|\bcuda\b|"
-    r"(engine|server) (is )?(dead|died|shutting down)|request (was |has been )?aborted|"
+    r"(engine|server) (is )?(dead|died|shutting down)|request (was |is |has been )?aborted|"
     r"deadline (has )?(exceeded|elapsed)|because the upstream|failed to (connect|reach)|"
-    r"request failed during generation"
+    r"request failed during generation|(connection|network) error|engine core|has crashed|"
+    r"(model|endpoint|deployment|engine) is (unavailable|stopped|paused)|degraded function|"
+    r"no models? (is |are )?loaded|model (is )?not loaded|requires more (system |gpu )?memory|"
+    r"网络错误|内部错误"
 )
 # Not for what was asked: a firewall's words, in an API's shape.
 BLOCKED = r"request (was|has been) blocked"
+# What a filter in front of the model says of its own.
+FILTERED = r"inappropriate content|敏感内容"
 CONTENT = r"content|safety|policy|guardrail|moderation|filter"
 # A gateway has put all that it could ask aside, most often for what they answered before.
 NOBODY_LEFT = (

@@ -94,6 +94,11 @@ def unstreamed(content_type: str, body: bytes) -> str:
     return f"answered {kind}{_titled(body)}, not this API"
 
 
+def words(text: str) -> bool:
+    """Words, and no page."""
+    return bool(text.strip()) and _PAGE.match(text) is None
+
+
 def readable(text: str) -> str:
     """A text as it is; of an HTML page what its title or its first heading says."""
     if not _PAGE.match(text):

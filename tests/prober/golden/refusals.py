@@ -15,6 +15,7 @@ from prober.sample import Cause, Outcome
 SERVER = Outcome.SERVER_ERROR
 BUSY = Outcome.OVERLOADED
 LIMITED = Outcome.RATE_LIMITED
+FILTERED = Outcome.REFUSAL
 QUOTA = Outcome.QUOTA_EXHAUSTED
 AUTH = Outcome.AUTH
 GONE = Outcome.MODEL_NOT_FOUND
@@ -528,7 +529,56 @@ ROWS: list[Row] = [
                           "data": None}, GONE),
     ("SiliconFlow", 503, {"code": 50505, "message": "Model service overloaded. Please try again "
                           "later.", "data": None}, BUSY),
+    ("SiliconFlow", 403, '"Sorry, your account balance is insufficient"', QUOTA),
+    ("SiliconFlow", 403, "Sorry, your account balance is insufficient", QUOTA, "", "openai", PLAIN),
+    ("SiliconFlow", 403, {"code": 30003, "message": "Model disabled.", "data": None}, GONE),
+    ("Zhipu", 400, e("模型不存在，请检查模型代码。", None, "1211"), GONE),
+    ("Zhipu", 400, e("Header中未收到Authorization参数，无法进行身份验证。", None, "1001"), AUTH),
+    ("Zhipu", 400, e("输入可能包含不安全或敏感内容，感谢您的配合。", None, "1301"), FILTERED),
+    ("Zhipu", 400, e("网络错误，错误id：1，请稍后重试", None, "1234"), SERVER),
+    ("Zhipu", 400, e("Network error, error id: 1, please contact customer service", None, "1234"),
+     SERVER),
+    ("DashScope", 400, e("Output data may contain inappropriate content.",
+                         "data_inspection_failed", "data_inspection_failed"), FILTERED),
+    ("OpenAI", 400, e("Your organization must be verified to stream this model. Please go to your "
+                      "settings and click on Verify Organization.", INVALID, "unsupported_value"),
+     AUTH),
+    ("Azure", 400, {"error": {"code": "unavailable_model", "message": "Unavailable model: x"}},
+     GONE, "", "azure-openai"),
+    ("Vertex", 400, g(400, "Organization Policy constraint constraints/vertexai.allowedModels "
+                      "violated for projects/1 attempting to use a disallowed Gen AI model x.",
+                      "FAILED_PRECONDITION"), GONE, "", "vertex"),
+    ("Anthropic", 400, a("You're out of extra usage. Add more in your settings and keep going."),
+     QUOTA, "", "anthropic"),
+    ("Anthropic", 400, a("Third-party apps now draw from your extra usage, not your plan limits."),
+     QUOTA, "", "anthropic"),
+    ("Anthropic", 400, a("This credential is only authorized for use with another application."),
+     AUTH, "", "anthropic"),
+    ("Cloudflare", 429, page("Access denied | x used Cloudflare to restrict access"), LIMITED, "",
+     "openai", HTML),
     # Outages that look like ours
+    ("Groq", 400, e("x is currently over capacity. Please try again and back off exponentially.",
+                    "internal_server_error"), BUSY),
+    ("OpenCode", 400, e("Model is unavailable.", "ModelError"), SERVER),
+    ("NVIDIA", 400, {"status": 400, "title": "Bad Request", "detail": "Function id '1-2': DEGRADED "
+                     "function cannot be invoked"}, SERVER),
+    ("Databricks", 400, {"error_code": "BAD_REQUEST", "message": "Bad request: The endpoint is "
+                         "stopped. Please start it and try again."}, SERVER),
+    ("Hugging Face", 400, {"error": "Bad Request: The endpoint is paused, ask a maintainer to "
+                           "restart it"}, SERVER),
+    ("LiteLLM", 400, e("litellm.BadRequestError: OpenAIException - Connection error.", INVALID,
+                       "400"), SERVER),
+    ("vLLM", 400, {"object": "error", "message": "EngineCore encountered an issue. See stack trace "
+                   "(above) for the root cause.", "type": "BadRequestError", "code": 400}, SERVER),
+    ("SGLang", 400, {"object": "error", "message": "Request is aborted by a scheduled timeout",
+                     "type": "BadRequestError", "code": 400}, SERVER),
+    ("llama.cpp", 400, e("model is not loaded", INVALID, 400), SERVER),
+    ("LM Studio", 400, {"error": "No models loaded. Please load a model in the developer page."},
+     SERVER),
+    ("LM Studio", 400, {"error": "The model has crashed without additional information."}, SERVER),
+    ("Ollama", 400, {"error": "model requires more system memory (8.7 GiB) than is available"},
+     SERVER, "", "ollama"),
+    ("any", 400, {"code": 400, "msg": "系统繁忙，请稍后再试"}, BUSY),
     ("AWS balancer", 460, "", SERVER),
     ("nginx", 444, "", SERVER),
     ("Groq", 424, e("Dependent request failed", "x"), SERVER),
@@ -572,5 +622,9 @@ UNKNOWN_REFUSALS: list[Refused] = [
         "'key' is a required property",
         "Unknown field name 'thinkingConfig': cannot find field",
         "logit_bias keys must be token ids",
+        "Thinking is disabled for this model, and effort cannot be set",
+        "extra usage fields are not permitted",
+        "content must be a string, not a network address",
+        "Budget 0 is invalid. This model only works in thinking mode.",
     )
 ]
