@@ -319,5 +319,5 @@ async def test_a_bad_primary_that_nothing_moves_is_told(
     async with running(path):
         await until(lambda: get(valkey) == "a")
         emulator.set_faults(api="anthropic", wrong_answer_share=1.0)
-        await until(lambda: any("is failing, and nothing moves" in t for t in oncall.titles))
+        await until(lambda: any("serves chat, answers wrongly" in t for t in oncall.titles))
         assert get(valkey) == "a"

@@ -18,7 +18,7 @@ from prober.sample import Fault, Outcome, Phases, Sample
 from prober.simulate.virtual import move, show
 from prober.simulate.watched import EPOCH_S
 from prober.view import view_of
-from switch.decide import LATENCY, OUTAGE, Action, Alarm, Decision, decide
+from switch.decide import FAILOVERS, LATENCY, OUTAGE, Action, Alarm, Decision, decide
 from switch.flag import Flag, Flip, Health, Mode, Op, Origin, Pin
 from switch.lease import Lease
 from switch.target import View
@@ -253,18 +253,21 @@ class World:
         if pin and view.flag:
             assert (decision.kind, target) == ("pin", pin.provider), "a pin is overridden"
             return
-        self.fit(target)
+        self.fit(target, last_resort=decision.kind == "last_resort")
         if view.flag is None:
             assert decision.action is Action.SEED
             return
         assert self.setting.mode != "propose"
         self.grounds(view, decision, leaving)
 
-    def fit(self, target: str) -> None:
+    def fit(self, target: str, *, last_resort: bool) -> None:
         book, tracker = self.books[target], self.state.trackers[target]
-        assert not tracker.breached
         assert book.proven(self.at_s), "the target has not just answered"
-        assert self.at_s >= book.may_serve_s, "it must stay healthy for longer first"
+        if last_resort:
+            assert tracker.breach.returning or not tracker.breached
+        else:
+            assert not tracker.breached
+            assert self.at_s >= book.may_serve_s, "it must stay healthy for longer first"
         assert not self.muted(target)
         assert not self.drained(target)
         assert target not in self.shut
@@ -295,6 +298,18 @@ class World:
                     assert tracker.breached & OUTAGE, "frozen"
                     assert self.state.trackers[decision.target].good_in_a_row >= 20
                     assert rested or self.setting.mode == "observe"
+            case "last_resort":
+                assert tracker is not None
+                assert view.provider(leaving).health is not Health.UNKNOWN  # type: ignore[union-attr]
+                assert tracker.breached & OUTAGE, "only out of an outage"
+                assert self.books[leaving].failures() >= 3, "nothing spoke against it"
+                failed = [
+                    left.at_ms
+                    for taken, left in pairwise(moves)
+                    if taken.kind == "last_resort" and left.kind in FAILOVERS
+                ]
+                lately = any(view.now_ms - at_ms <= FREEZE_S * 1000 for at_ms in failed)
+                assert not (self.frozen() and lately), "frozen"
             case "failback":
                 assert rested or self.setting.mode == "observe", "the dwell is not over"
                 assert view.now_ms - view.flag.changed_at >= HEALTHY_FOR_S * 1000  # type: ignore[union-attr]
@@ -334,7 +349,9 @@ class World:
             and not self.drained(p.name)
         ]
         if outage and not fit:
-            assert (decision.action, decision.alarm) == (Action.HOLD, Alarm.NO_CANDIDATE)
+            if decision.kind != "last_resort":
+                assert decision.action is Action.HOLD
+                assert decision.alarm in (Alarm.NO_CANDIDATE, Alarm.FROZEN)
         elif outage and all(p.proven and p.good_in_a_row >= 20 for p in fit):
             moves = [flip.at_ms for flip in view.flips if flip.moved]
             if not moves or view.now_ms - max(moves) >= HEALTHY_FOR_S * 1000:

@@ -268,18 +268,19 @@ def test_flips_of_before_have_their_origin_from_op_and_signature(engine: Engine)
             connection.execute(
                 insert, {"id": f"d{epoch}", "op": op, "epoch": epoch, "actor": actor}
             )
-    upgrade(engine)
-    found = {row["epoch"]: row["origin"] for row in queries.flips(engine)}
+    upgrade(engine, "1" * 32)
+    mine = schema.of_installation(engine, "1" * 32)
+    found = {row["epoch"]: row["origin"] for row in queries.flips(mine)}
     assert [found[epoch] for epoch in range(len(wrote))] == [origin for *_, origin in wrote]
-    # A vantage that is not upgraded yet writes no origin, into the new schema too.
+    # A vantage of the version between writes no origin.
     late = text(
         "INSERT INTO flip (decision_id, route, op, epoch, parent, from_provider, "
-        "to_provider, reason, actor, at, evidence) VALUES "
-        "('d9', 'chat', 'auto', 9, '', 'a', 'b', 'why', 'prober@v', 2.0, '{}')"
+        "to_provider, reason, actor, at, evidence, installation_id) VALUES "
+        f"('d9', 'chat', 'auto', 9, '', 'a', 'b', 'why', 'prober@v', 2.0, '{{}}', '{'1' * 32}')"
     )
     with engine.begin() as connection:
         connection.execute(late)
-    newest = queries.newest_flip(engine, "chat")
+    newest = queries.newest_flip(mine, "chat")
     assert newest is not None
     assert newest.origin is Origin.AUTOMATIC
 
