@@ -47,6 +47,8 @@ class Alarms:
         """What to tell of a decision now: its alarm once, then reminders unless acknowledged."""
         if decision.alarm is None or state.route.mode is Mode.OBSERVE:
             return None
+        if decision.alarm is Alarm.NO_CANDIDATE and self._returning(state):
+            return None
         lasted_s = self._clock.mono() - state.alarmed_s
         if decision.alarm in PATIENT and lasted_s < state.route.detector.min_span.total_seconds():
             return None
@@ -61,6 +63,16 @@ class Alarms:
         if decision.alarm in STRANDED and not any(one.usable for one in decision.weighed):
             self._stranded[state.name] = _episode(state, incident)
         return self._event(state, decision, key, incident)
+
+    def _returning(self, state: RouteState) -> bool:
+        """The primary is still in breach, and answers: a last resort that was just taken, say.
+
+        Nobody is woken for it, unless the next canary is bad.
+        """
+        primary = state.trackers.get(state.primary)
+        return (
+            primary is not None and primary.breach.returning and primary.proven(self._clock.mono())
+        )
 
     def ready(self, state: RouteState, decision: Decision) -> Event | None:
         """After a page that had nobody to move to: once, that there is somebody now.

@@ -234,6 +234,24 @@ async def test_a_judge_pages_with_each_candidates_way_and_says_once_that_one_is_
         assert await on.told("chat: b can be had again, and a is still bad")
 
 
+async def test_a_last_resort_that_answers_is_not_paged_as_failing_until_a_canary_is_bad(
+    on: Bench,
+) -> None:
+    """It is in breach still, and just told as the way out: "nothing to do"."""
+    known = alarms(on)
+    on.found("b", Outcome.OVERLOADED, count=12)
+    on.clock.at_s += 60
+    on.found("b", Outcome.OVERLOADED)
+    assert on.state.trackers["b"].breach.latched
+    on.found("b", count=3)
+    assert not on.state.trackers["b"].proven(on.clock.mono())
+    on.found("b")
+    assert on.state.trackers["b"].breach.latched
+    assert not told(on, known, STUCK)
+    on.found("b", Outcome.OVERLOADED)
+    assert told(on, known, STUCK)
+
+
 async def test_observing_is_silent_and_so_is_a_decision_without_an_alarm(on: Bench) -> None:
     assert not told(on, alarms(on), Decision(Action.HOLD, "fine"))
     config = on.judge.config
