@@ -21,7 +21,7 @@ from prober.clock import Clock
 from prober.config import Price
 from prober.credentials import Authorize, CredentialsError
 from prober.network import Network, received, resolved
-from prober.providers import ADAPTERS, gateway, limits, stranger
+from prober.providers import ADAPTERS, gateway, limits
 from prober.providers.base import Request, Target
 from prober.providers.outcomes import Rule
 from prober.sample import Cause, Limits, Outcome, Phases, Sample, Tokens
@@ -254,10 +254,7 @@ class _Run:
         """Takes the stream in until it ends or a deadline strikes. Raises what httpx raises."""
         loop, transcript, plan = asyncio.get_running_loop(), self.transcript, self.plan
         reader, count = ADAPTERS[plan.api].reader(plan.rules), 0
-        pieces = received(response)
-        if not self._headers.get("content-type", "").startswith(stranger.STREAMS):
-            pieces = self._kept(pieces)
-        async for data in pieces:
+        async for data in self._kept(received(response)):
             at_s = self.now_s()
             count += len(data)
             if self._tape is not None:
@@ -287,10 +284,14 @@ class _Run:
 
     def _strange(self) -> tuple[Outcome, str] | None:
         """What an answer is that came with HTTP success, and is no stream of this API."""
-        if not self._body or self.transcript.terminal or self.transcript.first_text_s is not None:
+        transcript = self.transcript
+        if not self._body or transcript.terminal or transcript.first_text_s is not None:
             return None
         plan = self.plan
-        found = ADAPTERS[plan.api].unstreamed(bytes(self._body), self._headers, plan.rules)
+        adapter, body = ADAPTERS[plan.api], bytes(self._body)
+        found = adapter.unstreamed(body, self._headers, plan.rules)
+        if found is None and transcript.failure is None:
+            found = adapter.told(body, plan.rules)
         return (found.outcome, found.detail) if found is not None else None
 
     async def _kept(self, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

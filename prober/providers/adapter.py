@@ -80,12 +80,15 @@ class StreamReader:
         ]
 
     def _name(self, said: Problem) -> Failure:
-        words = " ".join([said.message, *said.codes])
-        found = outcomes.name_in_stream(
-            self._adapter.api, said.status, said.codes, words, self._rules
-        )
-        told = detail(said.status, said.codes, said.message)
-        return _refusal(found, told, gateway.upstream({}, said.message))
+        return in_stream(self._adapter.api, said, self._rules)
+
+
+def in_stream(api: str, said: Problem, rules: Sequence[Rule]) -> Failure:
+    """Names an error that came with HTTP success."""
+    words = " ".join([said.message, *said.codes])
+    found = outcomes.name_in_stream(api, said.status, said.codes, words, rules)
+    told = detail(said.status, said.codes, said.message)
+    return _refusal(found, told, gateway.upstream({}, said.message))
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +158,15 @@ class Adapter:
         words = f"{said} {body[:MAX_DETAIL].decode('utf-8', 'replace')}"
         own = outcomes.first(rules, self.api, 200, (), words)
         return Failure(own.outcome if own else Outcome.STREAM_ERROR, said)
+
+    def told(self, body: bytes, rules: Sequence[Rule] = ()) -> Failure | None:
+        """Names the whole JSON of a server that says with HTTP success what went wrong."""
+        error = error_object(body) if stranger.told(body) else {}
+        if not (message := text_of(error.get("message"))):
+            return None
+        code = str(error.get("code"))
+        status = int(code) if len(code) == 3 and code.isascii() and code.isdigit() else 200
+        return in_stream(self.api, Problem(tuple(self.codes(error)), message, status), rules)
 
     def request_id(self, headers: Mapping[str, str]) -> str | None:
         found = (headers[name] for name in self.request_id_headers if name in headers)

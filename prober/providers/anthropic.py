@@ -48,7 +48,7 @@ def _headers(target: Target) -> dict[str, str]:
     return {"anthropic-version": "2023-06-01", **key}
 
 
-SILENT = frozenset({"ping", "content_block_start", "content_block_stop"})
+SILENT = frozenset({"ping", "content_block_stop"})
 
 
 def events(message: Message) -> Iterator[Event]:
@@ -62,6 +62,11 @@ def events(message: Message) -> Iterator[Event]:
     match "error" if failed else said.get("type", message.event if parsed is not None else ""):
         case "content_block_delta":
             yield _delta(object_of(said.get("delta")))
+        case "content_block_start":
+            block = object_of(said.get("content_block"))
+            # Empty with Anthropic; other servers begin the text there.
+            text = text_of(block.get("text")) if block.get("type") == "text" else ""
+            yield Text(text) if text else Other()
         case "message_start":
             yield _usage(object_of(object_of(said.get("message")).get("usage")))
         case "message_delta":

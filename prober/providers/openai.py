@@ -66,7 +66,9 @@ def events(message: Message) -> Iterator[Event]:
         yield Other()
         return
     yield from _answer(chosen)
-    word = chosen.get("finish_reason") or said.get("finish_reason")
+    # Google's door for this API has said it in its own spelling.
+    words = (chosen.get("finish_reason"), chosen.get("finishReason"), said.get("finish_reason"))
+    word = next(filter(None, words), None)
     if ended := finish.stopped(word, chosen.get("native_finish_reason")):
         # The answer is whole; counts may follow, and text where each chunk says "stop".
         yield ended

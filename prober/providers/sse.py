@@ -20,6 +20,11 @@ BOM = b"\xef\xbb\xbf"
 _FIELDS = (b"data", b"event", b"id", b"retry")
 
 
+def _complete(line: bytes) -> bool:
+    """A message by itself: servers that end each by one line end only, and not by an empty line."""
+    return (line.startswith(b"{") and line.rstrip().endswith(b"}")) or line.strip() == b"[DONE]"
+
+
 class Messages:
     """Bytes in, messages out, split anywhere."""
 
@@ -75,7 +80,9 @@ class Messages:
 
     def _end(self, found: list[Message]) -> None:
         if self._data:
-            found.append(Message(self._event, b"\n".join(self._data)))
+            whole = len(self._data) > 1 and all(map(_complete, self._data))
+            parts = self._data if whole else [b"\n".join(self._data)]
+            found.extend(Message(self._event, part) for part in parts)
             self._data = []
         if self._bare:
             found.append(Message("", b"\n".join(self._bare), bare=True))

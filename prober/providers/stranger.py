@@ -90,8 +90,17 @@ def unstreamed(content_type: str, body: bytes) -> str:
         return "answered whole JSON: it does not stream"
     if start.startswith(_BEGINNINGS):
         return ""
+    if content_type.startswith(STREAMS) and not _titled(body):
+        return ""  # a page says so by its title, whatever it is announced as
     kind = content_type.partition(";")[0].strip() or "without a content type"
     return f"answered {kind}{_titled(body)}, not this API"
+
+
+def told(body: bytes) -> bool:
+    """Whole JSON that may say what went wrong: no answer, and no line of a stream."""
+    said = parse_json(body)
+    said = object_of(said[0] if isinstance(said, list) and said else said)
+    return bool(said) and not said.keys() & _ANSWERS
 
 
 def words(text: str) -> bool:

@@ -18,6 +18,7 @@ TAGS = {
     "[think]": "[/think]",  # Magistral
     "◁think▷": "◁/think▷",  # Kimi
     "<|channel|>analysis<|message|>": "<|channel|>final<|message|>",  # gpt-oss
+    "<|channel>thought": "<channel|>",  # Gemma 4
 }
 _STARTS = tuple({tag[0] for tag in TAGS})
 _LONGEST = max(map(len, TAGS.values()))

@@ -298,6 +298,7 @@ KINDS: dict[str, Kind] = {
         }
         | {
             "behind a gateway": chat(c("ab12"), c("", "stop", native_finish_reason="completed")),
+            "in Google's spelling": chat(c("ab12", finishReason="STOP")),
             "at the top": chat(c("ab12"), {"finish_reason": "stop", "usage": counted()}),
             "old ollama, none": llama(ollama.line("ab12"), {**ollama.line(), "done": True}),
             "anthropic's tools": claude(
@@ -355,6 +356,7 @@ KINDS: dict[str, Kind] = {
                 "<|channel|>analysis<|message|>zz<|end|>",
                 "<|start|>assistant<|channel|>final<|message|>ab12",
             ),
+            "gemma": spoken("<|channel>thought\nzz", "<channel|>ab12"),
             "ollama": llama(ollama.line("<think>zz</think>ab12"), ollama.end("stop")),
         },
     ),
@@ -428,6 +430,22 @@ KINDS: dict[str, Kind] = {
             ),
         },
     ),
+    "error_in_its_own_shape": Kind(
+        "whole JSON under 200 that says what went wrong, and no `error` in it; a page as a stream",
+        BROKEN,
+        {
+            "detail": raw('{"detail": "The service is down."}', detail="service is down"),
+            "code and msg": raw('{"code": 500, "msg": "busy"}', detail="HTTP 500 busy"),
+            "a list": raw('[{"error": {"code": 503, "message": "gone"}}]', detail="gone"),
+            "as JSON": raw(
+                '{"message": "Too much is broken"}',
+                api="anthropic",
+                content_type="application/json",
+                detail="Too much is broken",
+            ),
+            "a page": raw("<html><title>Maintenance</title></html>", detail='"Maintenance"'),
+        },
+    ),
     "error_keeps_its_class": Kind(
         "the same, of an error that is not the provider's fault",
         Outcome.QUOTA_EXHAUSTED,
@@ -435,6 +453,7 @@ KINDS: dict[str, Kind] = {
             "in the stream": chat({"error": {"message": "x", "code": "insufficient_quota"}}),
             "in the choice": chat(c("", error={"message": "x", "code": "insufficient_quota"})),
             "in a field": raw('error: {"message": "x", "type": "insufficient_quota"}\n\n'),
+            "flat": raw('{"code": "Arrearage", "message": "Your account is not in good standing"}'),
             "plain JSON": raw(
                 '{"error": {"message": "x", "code": "insufficient_quota"}}',
                 content_type="application/json",
@@ -496,6 +515,14 @@ KINDS: dict[str, Kind] = {
             "byte order mark": Reply(b"\xef\xbb\xbf" + WHOLE),
             "line ends of HTTP": Reply(WHOLE.replace(b"\n", b"\r\n")),
             "no blank after the colon": Reply(WHOLE.replace(b"data: ", b"data:")),
+            "no empty line after a chunk": Reply(WHOLE.replace(b"\n\n", b"\n") + DONE[:-1]),
+            "two chunks in one event": Reply(WHOLE.replace(b"\n\n", b"\n", 1) + DONE),
+            "text in the beginning of a block": claude(
+                {**anthropic.block(0, "text", text="ab")},
+                *anthropic.text()[3:],
+                anthropic.end("end_turn"),
+                anthropic.STOP,
+            ),
             "comments": Reply(b": PROCESSING\n\n" * 3 + WHOLE + b": bye\n\n"),
             "ids and names": Reply(WHOLE.replace(b"data: ", b"id: 1\nevent: message\ndata: ")),
         },
