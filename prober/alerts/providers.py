@@ -85,7 +85,9 @@ def recovery(
 _FIXES: dict[tuple[Outcome, Cause], str] = {
     (Outcome.QUOTA_EXHAUSTED, Cause.NONE): "add credit, or raise the spend limit of the account",
     (Outcome.AUTH, Cause.NONE): (
-        "put a valid key where [[provider]].key points, then `systemctl reload prober`"
+        # systemd hands variables and credentials to a process only when it starts.
+        "put a valid key where [[provider]].key points, then `systemctl restart prober`; for a "
+        "`{ file = … }`, `systemctl reload prober` will do"
     ),
     (Outcome.MODEL_NOT_FOUND, Cause.NONE): (
         "name a model the account can use in [[provider]].model"

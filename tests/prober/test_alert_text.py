@@ -456,7 +456,7 @@ def test_every_kind_that_can_be_configured_is_written_and_no_other() -> None:
 @pytest.mark.parametrize(
     ("outcome", "words"),
     [
-        ("auth", "put a valid key where"),
+        ("auth", "put a valid key where [[provider]].key points, then `systemctl restart prober`"),
         ("model_not_found", "name a model the account can use"),
     ],
 )
