@@ -54,7 +54,7 @@ UNPAID = (
     r"(purchase|add|buy) (more )?(credits|funds)|(no|not have) (enough |any )?(credits|funds)|"
     r"(plan|subscription|package|trial|credits) (has |have |is )?(expired|ended|lapsed)|"
     r"usage limits?\b|spend(ing)? limit|(out of|your|more) extra usage|extra usage is required|"
-    r"欠费|余额不足|充值"
+    r"no remaining credits|set up billing|欠费|充值|(额度|余额).{0,2}(不足|用尽|失败)"
 )
 
 # -- models ----------------------------------------------------------------------------------------
@@ -63,8 +63,9 @@ MODEL = r"models?|deployment|endpoint|inference profile"
 GONE = (
     r"not (be )?found|(does|did|do)( not|n't) exist|not exist|no longer (supported|available|"
     r"offered|served|exists|active|accessible|hosted)|decommissioned|retired|sunset|discontinued|"
-    r"end of (its )?life|(been|was) removed|not deployed|(not|n't) activated( the model)?|"
-    r"not open|not supported by any provider|marked by provider as legacy|blocked at the"
+    r"end of (its )?life|(been|was) (removed|shut down)|not deployed|"
+    r"(not|n't) activated( the model)?|not open|not supported by any provider|"
+    r"marked by provider as legacy|blocked at the"
 )
 NO_SUCH_MODEL = (
     r"\b(unknown|no such|invalid|unsupported|unrecognized|unavailable) (model|deployment)\b"
@@ -77,7 +78,7 @@ NO_SUCH_MODEL = (
     r"llm provider not provided|not work with the specified model|with on demand throughput|"
     r"requires terms acceptance|use case details have not been|"
     r"function .{1,60}not found for account|access to the model|"
-    r"disallowed (\w+ ){0,2}model|模型不存在"
+    r"disallowed (\w+ ){0,2}model|not a serverless model|模型.{0,2}(不存在|下线|停用)"
 )
 NO_ACCESS = (
     r"(not|n't) (yet )?(have|include|has) (access|permission)|"
@@ -114,7 +115,8 @@ UNAUTHORIZED = (
     r"(access|permission)s? (is )?denied|insufficient (permission|scope|privilege)|login fail|"
     r"bad credentials|operation not allowed|no such organization|organization not found|"
     r"\buser (is |was )?(not found|disabled)|invalid signature|signature (does not match|expired)|"
-    r"credential is only authorized for|身份验证|(令牌|密钥).{0,6}(过期|无效|不正确|错误)"
+    r"credential is only authorized for|\btoken (has |is )?(revoked|(invalid or )?expired)|"
+    r"身份验证|无效的(令牌|密钥)|账[户号].{0,4}(冻结|停用|封禁)|(令牌|密钥).{0,6}(过期|无效|不正确|错误)"
 )
 
 # -- places ----------------------------------------------------------------------------------------
@@ -134,7 +136,8 @@ FIREWALL = (
 
 BUSY = (
     r"overload|(at|over) capacity|capacity (is )?(temporarily )?(exceeded|reached)|"
-    r"(out of|insufficient|no( \w+)?) capacity|too busy|queue (is )?(full|exceeded)|"
+    r"(out of|insufficient|no( \w+)?) capacity|no gpus? available|"
+    r"too busy|queue (is )?(full|exceeded)|"
     r"high (demand|traffic|load)|(server|model|service|system|engine) is (currently |too |very )*"
     r"(busy|loading|starting)|(still|currently) loading|\bloading model|warming up|"
     r"no (available )?(workers?|instances?|replicas?|servers?)\b.{0,20}available|"
@@ -146,14 +149,16 @@ BROKEN = (
     r"service (is )?(temporarily |currently )*unavailable|"
     r"(temporarily|currently) (unavailable|not available|offline|down)|\btimed out|"
     r"(request|gateway|read|upstream|connection|generation) time ?out|operation was cancell?ed|"
-    r"upstream (connect|connection|service|server)? ?(error|fail|unavailable)|no healthy upstream|"
+    r"upstream (connect|connection|service|server|request)? ?(error|fail|unavailable)|"
+    r"no healthy (upstream|backend)|"
     r"connection (reset|refused|closed|aborted)|bad gateway|out of memory|\bcuda\b|"
     r"(engine|server) (is )?(dead|died|shutting down)|request (was |is |has been )?aborted|"
     r"deadline (has )?(exceeded|elapsed)|because the upstream|failed to (connect|reach)|"
     r"request failed during generation|(connection|network) error|engine core|has crashed|"
     r"(model|endpoint|deployment|engine) is (unavailable|stopped|paused)|degraded function|"
     r"no models? (is |are )?loaded|model (is )?not loaded|requires more (system |gpu )?memory|"
-    r"网络错误|内部错误"
+    r"error (occurred )?while processing your request|something went wrong|"
+    r"bad response status code 5\d\d|网络错误|内部错误|请求超时"
 )
 # Not for what was asked: a firewall's words, in an API's shape.
 BLOCKED = r"request (was|has been) blocked"
