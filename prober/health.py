@@ -436,6 +436,15 @@ class Tracker:
         starts = (ended.started_s for ended in reversed(self._lately) if not ended.good)
         return now_s - next(islice(starts, 1, None), -math.inf)
 
+    def good_for_s(self, now_s: float) -> float:
+        """How long ago the first of its newest good canaries in a row was started.
+
+        Of those since its recovery began; 0 without any.
+        """
+        run = takewhile(lambda ended: ended.good, reversed(self._lately))
+        first_s = min((ended.started_s for ended in run), default=now_s)
+        return now_s - max(first_s, self.breach.recovering_s)
+
     def recent_bad(self) -> bool:
         """One of the newest canaries was not good, whoever's fault that was."""
         last_bad = self.last is not None and not self.last.ok

@@ -94,6 +94,7 @@ def _provider(state: RouteState, provider: Provider, standing: Standing) -> Prov
         else NO_COUNTS,
         failed_ago_s=tracker.failed_ago_s(standing.now_s) if is_primary else math.inf,
         recovering_for_s=standing.now_s - tracker.breach.recovering_s,
+        good_for_s=tracker.good_for_s(standing.now_s) if health in UNWELL else math.inf,
         good_in_a_row=tracker.good_in_a_row,
         residency=frozenset(provider.residency),
         domains=domains_of(provider),

@@ -59,6 +59,8 @@ class ProviderView:
             recovering one those of its recovery.
         failed_ago_s: since the last canary but one that failed was started.
         recovering_for_s: since the first good canary of its recovery was started.
+        good_for_s: since the first of its newest good canaries in a row was started, of those of
+            its recovery.
         good_in_a_row: good canaries since the last bad one.
         domains: failure domains, its key's and account's included.
         latency_s: typical time to first text; quality: share of right answers.
@@ -80,6 +82,7 @@ class ProviderView:
     lately: Counts = NO_COUNTS
     failed_ago_s: float = math.inf
     recovering_for_s: float = math.inf
+    good_for_s: float = math.inf
     good_in_a_row: int = 0
     residency: frozenset[str] = frozenset()
     domains: frozenset[str] = frozenset()
@@ -242,10 +245,10 @@ def last_resort(view: View, policy: Policy, leaving: ProviderView) -> ProviderVi
 def clearly_better(resort: ProviderView, primary: ProviderView) -> bool:
     """Whether a recovering candidate does better than a failing primary, beyond doubt.
 
-    One that failed no more since the other recovered has come back with it: what ailed both is
+    One that failed no more since the other last did has come back with it: what ailed both is
     over (our own network, a gateway), and nobody has to move.
     """
-    still = primary.failed_ago_s < resort.recovering_for_s
+    still = primary.failed_ago_s < resort.good_for_s
     return still and better_by(resort.lately, primary.lately) >= CLEARLY_BETTER
 
 

@@ -253,6 +253,27 @@ def test_one_failure_alone_is_none_since_when_it_fails() -> None:
     assert track.failed_ago_s(10) == 10
 
 
+def test_a_failure_during_its_dwell_begins_its_newest_good_ones_anew() -> None:
+    track = tracker(count=2, healthy_for_s=600)
+    for start_s in (0, 3):
+        track.ended(sample(Outcome.OVERLOADED, start_s))
+    end_s = recover(track, 6)
+    assert track.good_for_s(end_s) == end_s - 6
+    track.ended(sample(Outcome.OVERLOADED, end_s + 30))
+    assert track.good_for_s(end_s + 40) == 0
+    good(track, 4, end_s + 60)
+    assert track.good_for_s(end_s + 90) == 30
+    assert track.health(end_s + 90)[0] is Health.RECOVERING
+
+
+def test_after_a_restart_nothing_is_known_to_have_been_good_for_long() -> None:
+    track = breached()
+    good(track, 40, 100)
+    again = tracker()
+    again.load(track.dump(), fresh=True)
+    assert again.good_for_s(1000) == 0
+
+
 def test_a_bad_canary_ends_the_return_of_one_that_had_hardly_begun() -> None:
     track = breached()
     good(track, 10, 100)

@@ -64,6 +64,16 @@ def test_two_that_fail_and_come_back_together_move_no_flag(seed: int, how: dict[
     assert found.flips == ()
 
 
+@pytest.mark.parametrize("how", [{}, {"outcome": "connect"}])
+def test_one_in_its_dwell_that_fails_and_comes_back_with_the_primary_is_no_way_out(
+    how: dict[str, Any],
+) -> None:
+    both = [outage(name, 2500, 2560) | how for name in ("a", "b")]
+    found = run(outage("a", 2000, 2120), *both, duration_s=4000)
+    assert found.flips[0].kind == "failover", "so that the other is in its dwell"
+    assert "last_resort" not in [flip.kind for flip in found.flips]
+
+
 @pytest.mark.parametrize("seed", range(2))
 def test_between_two_half_broken_ones_the_flag_does_not_swing_faster_than_its_bound(
     seed: int,

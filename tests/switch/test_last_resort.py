@@ -25,7 +25,13 @@ from switch.target import CLEARLY_BETTER, Counts, ProviderView, better_by
 
 DEAD = bad("a", lately=Counts(good=0, bad=16), failed_ago_s=4.0)
 BACK = replace(
-    proven("b", why="may serve in 9 min", lately=Counts(65, 0), recovering_for_s=200.0),
+    proven(
+        "b",
+        why="may serve in 9 min",
+        lately=Counts(65, 0),
+        recovering_for_s=200.0,
+        good_for_s=200.0,
+    ),
     health=Health.RECOVERING,
 )
 

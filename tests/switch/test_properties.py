@@ -41,6 +41,7 @@ def a_provider(chance: Random, name: str) -> ProviderView:
         proof="4 of 4",
         failed_ago_s=chance.choice((3.0, 900.0)),
         recovering_for_s=chance.choice((30.0, 300.0)),
+        good_for_s=chance.choice((0.0, 30.0, 300.0)),
         lately=Counts(chance.choice((0, 4, 65)), chance.choice((0, 0, 4, 40))),
         good_in_a_row=chance.choice((0, 4, 19, 20, 90)),
         residency=some(chance, "eu", "us"),
@@ -189,7 +190,7 @@ def test_only_the_last_resort_is_recovering_and_only_out_of_an_outage(
     assert primary is not None
     assert primary.health in (Health.BREACHED, Health.INELIGIBLE)
     assert primary.breached & policy.flip_on & OUTAGE
-    assert primary.failed_ago_s < target.recovering_for_s
+    assert primary.failed_ago_s < target.good_for_s
     assert better_by(target.lately, primary.lately) >= CLEARLY_BETTER
     healthy = (
         p
