@@ -21,7 +21,7 @@ run: install ## run the daemon with ./prober.toml
 # Whatever this shell says: byte code is kept, or each worker compiles every test in every run.
 test soak: export PYTHONDONTWRITEBYTECODE =
 test: install ## all tests, on all cores
-	@$(bin)/pytest -n $(workers)
+	@$(bin)/pytest -n $(workers) --dist worksteal
 
 check: install ## lint, types, import arrows
 	@$(bin)/ruff check .

@@ -26,8 +26,15 @@ LONGEST = (
 )
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Each worker begins with its share of the longest."""
+    workers = getattr(config, "workerinput", {}).get("workercount", 1)
+    long = [item for item in items if item.nodeid.startswith(LONGEST)]
+    short = [item for item in items if not item.nodeid.startswith(LONGEST)]
+    items.clear()
+    for place in range(workers):
+        begin, end = (len(short) * turn // workers for turn in (place, place + 1))
+        items += long[place::workers] + short[begin:end]
 
 
 @pytest.fixture(scope="session")

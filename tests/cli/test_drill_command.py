@@ -18,10 +18,7 @@ from .conftest import Prober
 
 @pytest.fixture
 def config(tmp_path: Path, emulator: Emulator, valkey: Valkey, oncall: Hook) -> Path:
-    path = write_config(tmp_path / "prober.toml", emulator=emulator.url, redis=valkey.url)
-    # One slow answer ends a drill, so a busy machine must not make one.
-    path.write_text(path.read_text().replace('"400ms"', '"4s"').replace('"800ms"', '"8s"'))
-    return path
+    return write_config(tmp_path / "prober.toml", emulator=emulator.url, redis=valkey.url)
 
 
 async def well(daemon: Daemon) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from servers import Valkey
-from stage import SHELL, Hook, hear, notified, patient, write_config
+from stage import SHELL, Hook, hear, notified, write_config
 
 from prober.emulator import Emulator
 
@@ -32,7 +32,6 @@ class Host:
         text = text.replace('"sqlite:///prober.db"', '{ env = "DATABASE_URL" }')
         text = text.replace('key = { env = "KEY_B" }', 'key = { credential = "key-b" }')
         (folder / "prober.toml").write_text(text)
-        patient(folder / "prober.toml")
         self.given = {
             "REDIS_URL": valkey.url,
             "DATABASE_URL": f"sqlite:///{folder}/history.db",

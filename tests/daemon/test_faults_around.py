@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from servers import Valkey
-from stage import Hook, running, until, write_config
+from stage import Hook, hasty, running, until, write_config
 
 from prober.emulator import Emulator
 from prober.operators import Operators
@@ -128,6 +128,8 @@ async def test_a_misbehaving_provider_is_an_outcome_and_disturbs_nobody(
     )
     async with running(path) as daemon:
         await until(lambda: get(valkey) == "a")
+        hasty(path)
+        assert await daemon.reload()
         tracker = daemon.judge.states["chat"].trackers["a"]
         emulator.set_faults(api="anthropic", **faults)
         await until(lambda: get(valkey) == "b", "it is left")

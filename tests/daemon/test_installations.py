@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 from redis.exceptions import NoPermissionError
 from servers import Postgres, Valkey
-from stage import Hook, patient, running, until, write_config
+from stage import Hook, running, until, write_config
 from typer.testing import CliRunner
 
 from prober import identity
@@ -34,7 +34,7 @@ def get(valkey: Valkey, key: str = KEYS.primary) -> str | None:
 def written(folder: Path, emulator: Emulator, redis: str, **more: str) -> Path:
     folder.mkdir(exist_ok=True)
     path = folder / "prober.toml"
-    return patient(write_config(path, emulator=emulator.url, redis=redis, **more))
+    return write_config(path, emulator=emulator.url, redis=redis, **more)
 
 
 async def adopt(*words: str) -> str:

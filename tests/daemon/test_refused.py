@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 
 from servers import Valkey
-from stage import Hook, patient, running, until, write_config
+from stage import Hook, running, until, write_config
 
 from prober.daemon import Daemon
 from prober.emulator import Emulator
@@ -37,7 +37,7 @@ async def outcomes(daemon: Daemon, provider: str) -> set[str]:
 async def test_a_provider_that_answered_and_then_refuses_is_left_and_quoted(
     tmp_path: Path, valkey: Valkey, emulator: Emulator, oncall: Hook
 ) -> None:
-    path = patient(write_config(tmp_path / "prober.toml", emulator=emulator.url, redis=valkey.url))
+    path = write_config(tmp_path / "prober.toml", emulator=emulator.url, redis=valkey.url)
     async with running(path) as daemon:
         await until(lambda: get(valkey) == "a")
         emulator.set_faults(api="anthropic", **UNKNOWN)
@@ -60,7 +60,7 @@ async def test_one_that_never_answered_is_a_misconfigured_canary_and_its_end_is_
 ) -> None:
     """Told once, however long it lasts and whatever restarts; and once when it is mended."""
     emulator.set_faults(api="openai", **UNKNOWN)
-    path = patient(write_config(tmp_path / "prober.toml", emulator=emulator.url, redis=valkey.url))
+    path = write_config(tmp_path / "prober.toml", emulator=emulator.url, redis=valkey.url)
     async with running(path):
         await until(lambda: told(oncall, MISCONFIGURED), "the alert")
     async with running(path) as daemon:

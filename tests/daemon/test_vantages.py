@@ -75,10 +75,9 @@ def config(
         failback="manual",
         more=more,
     )
-    text = path.read_text("utf-8").replace('"400ms"', '"4s"').replace('"800ms"', '"8s"')
-    path.write_text(text, "utf-8")
     if wait:
-        path.write_text(text.replace('min_span = "1s"', f'min_span = "{wait}"'), "utf-8")
+        text = path.read_text("utf-8").replace('min_span = "1s"', f'min_span = "{wait}"')
+        path.write_text(text, "utf-8")
     return path
 
 

@@ -17,7 +17,7 @@ from uuid import uuid4
 import redis
 import victim
 from ledger import Ledger, Line, faults, load
-from stage import patient, until, write_config
+from stage import until, write_config
 
 from prober.emulator import Emulator
 from prober.store import queries
@@ -98,7 +98,7 @@ async def daemons(ledger: Path) -> AsyncIterator[Daemons]:
 def staying(folder: Path, emulator: Emulator, redis_url: str) -> Path:
     """The configuration of a daemon that flips once and does not fail back."""
     path = folder / "prober.toml"
-    return patient(write_config(path, emulator=emulator.url, redis=redis_url, failback="manual"))
+    return write_config(path, emulator=emulator.url, redis=redis_url, failback="manual")
 
 
 async def about_to_flip(

@@ -33,7 +33,7 @@ from scene import (
 )
 from servers import Postgres, Valkey
 from sqlalchemy import make_url
-from stage import Hook, patient, write_config
+from stage import Hook, write_config
 
 from prober.emulator import Emulator
 from switch import AsyncReader
@@ -240,7 +240,7 @@ def config(world: World, plan: Schedule, who: int) -> Path:
         assert slow in text
         text = text.replace(slow, fast)
     path.write_text(text, "utf-8")
-    return patient(path)
+    return path
 
 
 @pytest.fixture

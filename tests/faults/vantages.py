@@ -8,7 +8,7 @@ from pathlib import Path
 
 from scene import KEYS, Daemons
 from servers import Valkey
-from stage import patient, until, write_config
+from stage import until, write_config
 
 from prober.emulator import Emulator
 from switch.votes import claim_of, decode_votes
@@ -23,7 +23,7 @@ def configured(folder: Path, emulator: Emulator, redis: Mapping[str, str]) -> di
     found = {}
     for name in NAMES:
         (folder / name).mkdir()
-        path = write_config(
+        found[name] = write_config(
             folder / name / "prober.toml",
             emulator=emulator.url,
             redis=redis[name],
@@ -31,7 +31,6 @@ def configured(folder: Path, emulator: Emulator, redis: Mapping[str, str]) -> di
             daemon=f'vantage = "{name}"\nvantages = {json.dumps(NAMES)}',
             failback="manual",
         )
-        found[name] = patient(path)
     return found
 
 
