@@ -26,7 +26,13 @@ class Postgres:
         return make_url(self.url).set(database=name).render_as_string(hide_password=False)
 
     def create(self, name: str) -> None:
-        self._do(f"CREATE DATABASE {name}")
+        # Copied as files: a quarter of the work, for a server that writes in no hurry.
+        self._do(f"CREATE DATABASE {name} STRATEGY file_copy")
+
+    def hurry(self) -> None:
+        """No machine fails under a test: what is written may reach the disk later."""
+        self._do("ALTER SYSTEM SET fsync = off")
+        self._do("SELECT pg_reload_conf()")
 
     def admit(self, name: str, on: bool) -> None:
         """Whether a database takes connections; those there are end at once when not."""

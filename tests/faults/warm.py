@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import apprise
 import psycopg
 import uvicorn.protocols.http.h11_impl
@@ -11,3 +13,7 @@ LATE = (psycopg, uvicorn.protocols.http.h11_impl, _asyncio)
 
 # The first address makes it look through all the services it knows.
 apprise.Apprise().add("json://127.0.0.1")
+
+# What the daemons share is neither looked through nor copied by each of them.
+gc.collect()
+gc.freeze()
