@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from prober import __version__, configfile, embedded, identity, inforce, memento, startup
-from prober.alerts.channel import apprise_sender
-from prober.alerts.outbox import Outbox
+from prober.alerts.channel import apprise_sender, complain
+from prober.alerts.outbox import Outbox, Send
 from prober.budget import Budget
 from prober.catalogues import Catalogues, Look
 from prober.clock import Clock
@@ -188,7 +188,7 @@ class Daemon:
         self.journal.heard = self.incidents.heard
         self.outbox = Outbox(
             self.config.alert,
-            apprise_sender(self.resolved.alert_urls, self.config.network.ca_file),
+            self._sender(),
             self.journal,
             self.store,
             self.clock,
@@ -295,6 +295,11 @@ class Daemon:
             ) from error
         await network.wake()
         return network
+
+    def _sender(self) -> Send:
+        urls = self.resolved.alert_urls
+        asyncio.get_running_loop().run_in_executor(None, complain, urls)
+        return apprise_sender(urls, self.config.network.ca_file)
 
     async def _embedded_url(self) -> str:
         port = self.config.redis.port
@@ -474,8 +479,7 @@ class Daemon:
         self.judge.voting.configure(self.config)
         self.judge.shut = resolved.shut
         self.crier.configure(self.config)
-        sender = apprise_sender(resolved.alert_urls, self.config.network.ca_file)
-        self.outbox.configure(self.config.alert, sender)
+        self.outbox.configure(self.config.alert, self._sender())
         self._budget.configure(self._limits())
         self.schedule.configure(self._targets())
         self.catalogues.configure(resolved.plans, resolved.scrub)

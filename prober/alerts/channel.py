@@ -15,6 +15,8 @@ import apprise
 from prober.alerts.event import Letter, Severity
 from prober.alerts.outbox import Send
 
+log = logging.getLogger(__name__)
+
 TIMEOUT_S = 20
 THREADS = 8
 
@@ -64,6 +66,17 @@ def apprise_sender(urls: Mapping[str, str], ca_file: str = "") -> Send:
         return await loop.run_in_executor(threads, _notify, url, item, ca_file)
 
     return send
+
+
+def complain(urls: Mapping[str, str]) -> None:
+    """Tells of each channel that cannot be, before an alert is lost in it. Blocks for seconds."""
+    for name, url in urls.items():
+        if url and not valid(url):
+            log.error(
+                '[[alert]] "%s": apprise can do nothing with its url, so nobody is told through '
+                "it; `prober check` says what to write",
+                name,
+            )
 
 
 def _notify(url: str, item: Letter, ca_file: str) -> str:

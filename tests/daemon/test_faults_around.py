@@ -91,6 +91,29 @@ async def test_a_dead_alert_channel_delays_no_flip_and_gets_its_alert_later(
         await until(lambda: any("failed over" in t for t in oncall.titles), "it arrives")
 
 
+async def test_a_channel_that_cannot_be_is_told_at_the_start_and_at_a_reload(
+    tmp_path: Path,
+    valkey: Valkey,
+    emulator: Emulator,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv("ODD", "slak://T1/secret-token")
+    odd = '[[alert]]\nname = "odd"\nurl = { env = "ODD" }'
+    path = write_config(
+        tmp_path / "prober.toml", emulator=emulator.url, redis=valkey.url, alerts=odd
+    )
+
+    def told(name: str) -> bool:
+        return any(f'[[alert]] "{name}": apprise can do' in said for said in caplog.messages)
+
+    async with running(path) as daemon:
+        await until(lambda: told("odd"))
+        path.write_text(path.read_text().replace('"odd"', '"odder"'))
+        assert await daemon.reload()
+        await until(lambda: told("odder"))
+
+
 async def test_undelivered_alerts_outlive_a_restart(
     tmp_path: Path, valkey: Valkey, emulator: Emulator, oncall: Hook
 ) -> None:

@@ -17,7 +17,7 @@ import pytest
 from aiosmtpd.smtp import SMTP
 from network_servers import Authority, proxying
 
-from prober.alerts.channel import apprise_sender, valid
+from prober.alerts.channel import apprise_sender, complain, valid
 from prober.alerts.event import Event, Letter, Severity, letter
 
 TITLE = "chat failed over: anthropic → openai"
@@ -96,6 +96,15 @@ async def test_a_channel_without_a_url_or_with_a_strange_one_says_so() -> None:
     assert await send(item()) == "no [[alert]] is named 'oncall'"
     failure = await send(item(channel="odd"))
     assert failure == "apprise does not know this kind of URL"
+
+
+def test_a_channel_that_cannot_be_is_told_without_its_secret(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    complain({"oncall": "json://127.0.0.1/x", "unset": "", "odd": "slak://T1/secret-token"})
+    (said,) = caplog.messages
+    assert said.startswith('[[alert]] "odd": apprise can do nothing with its url')
+    assert "prober check" in said
 
 
 def test_a_url_can_be_tried_without_sending() -> None:
