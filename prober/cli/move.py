@@ -173,6 +173,28 @@ def _check_target(found: Setup, route: Route, provider: str, force: bool) -> Non
         )
 
 
+async def _serving(found: Setup, route: Route) -> str:
+    """Who serves; empty when Redis does not say: the move itself will tell why."""
+    client = connect_async(found.redis_url, timeout_s=2.0)
+    try:
+        seen = await Writer(client).observe(Keys(route.name, found.config.redis.namespace))
+    except (RedisError, OSError, MalformedFlagError):
+        return ""
+    finally:
+        await client.aclose()
+    return seen.flag.provider if seen.flag else ""
+
+
+def _move_to(
+    found: Setup, route: Route, provider: str, because: str, sentence: str, force: bool, json: bool
+) -> None:
+    """Has the target proven, if it does not serve already, and moves the flag there."""
+    _check_target(found, route, provider, force)
+    if not force and run_async(_serving(found, route)) != provider:
+        because = f"{because}; {_prove(found, route, provider)}"
+    _done(found, route, _Move(provider, because), sentence, json)
+
+
 def _prove(found: Setup, route: Route, provider: str) -> str:
     """Has the daemon prove a target; leaves with its reason when it cannot."""
     try:
@@ -240,11 +262,8 @@ def failover(
 ) -> None:
     """Move a route to a provider now, after it has proven itself."""
     found, chosen = _open(config, route)
-    _check_target(found, chosen, provider, force)
-    proof = "" if force else _prove(found, chosen, provider)
-    because = reason or "moved by hand"
-    move = _Move(provider, f"{because}; {proof}" if proof else because)
-    _done(found, chosen, move, f"{chosen.name} is on {provider} now.", as_json)
+    sentence = f"{chosen.name} is on {provider} now."
+    _move_to(found, chosen, provider, reason or "moved by hand", sentence, force, as_json)
 
 
 def failback(
@@ -257,11 +276,8 @@ def failback(
     """Move a route back to its first candidate, after that has proven itself."""
     found, chosen = _open(config, route)
     home = chosen.candidates[0]
-    _check_target(found, chosen, home, force)
-    proof = "" if force else _prove(found, chosen, home)
-    because = reason or "failed back by hand"
-    move = _Move(home, f"{because}; {proof}" if proof else because)
-    _done(found, chosen, move, f"{chosen.name} is back on {home}.", as_json)
+    sentence = f"{chosen.name} is back on {home}."
+    _move_to(found, chosen, home, reason or "failed back by hand", sentence, force, as_json)
 
 
 def _tell(config: Any, path: str, **said: str) -> Any:

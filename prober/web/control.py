@@ -137,7 +137,10 @@ def ask(
 ) -> Any:
     """Asks the daemon of this machine. Raises NotRunningError or RefusedError."""
     door = socket_path(folder, SOCKET)
-    nobody = f"no daemon answers on this machine ({door})"
+    nobody = (
+        f"no daemon answers on this machine ({door}); start it (`systemctl start prober`, or "
+        "`prober run`)"
+    )
     if not os.path.exists(door):
         raise NotRunningError(closed_to_us(folder) or nobody)
     transport = httpx.HTTPTransport(uds=str(door))

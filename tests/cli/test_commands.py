@@ -199,6 +199,23 @@ async def test_failover_proves_its_target_first(
         assert primary(valkey) == "b"
 
 
+async def test_who_serves_already_is_neither_proven_nor_moved(
+    config: Path, valkey: Valkey, emulator: Emulator, prober: Prober
+) -> None:
+    """A failing primary that cannot be proven is no reason to name --force."""
+    async with running(config):
+        await until(lambda: primary(valkey) == "a")
+        emulator.set_faults(error_share=1.0, status=503)
+        for words in (("failover", "a"), ("failback",)):
+            said = await prober(*words)
+            assert said.exit_code == 0, said.output
+            assert said.output == "chat is on a already; nothing to do.\n"
+    said = await prober("failover", "b")
+    assert said.exit_code == 1
+    assert "b cannot be proven: no daemon answers on this machine" in said.output
+    assert "systemctl start prober" in said.output
+
+
 async def test_residency_binds_people_too_unless_they_force_it(
     tmp_path: Path, valkey: Valkey, emulator: Emulator, oncall: Hook, prober: Prober
 ) -> None:
