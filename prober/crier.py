@@ -145,6 +145,7 @@ class Crier:
             told=told,
             failback=state.route.failover.failback,
             incident=incident,
+            home=flip.to_provider == _home(state),
             planned=kind in ("planned", "pin"),
             account=bool(evidence.get("account")),
             last_resort=kind == "last_resort",
@@ -409,6 +410,14 @@ class Crier:
         await self._post(
             self._text.daemon(f"{key}/{int(now)}", severity, now, title=title, lines=[*lines])
         )
+
+
+def _home(state: RouteState) -> str:
+    """The candidate that by configuration comes before all others."""
+    enabled = [provider for provider in state.candidates if provider.enabled]
+    if state.policy.prefer == "cost":
+        enabled.sort(key=lambda provider: provider.price.input + provider.price.output)
+    return enabled[0].name if enabled else ""
 
 
 def _writer(config: Config) -> Writer:

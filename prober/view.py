@@ -75,8 +75,9 @@ def _provider(state: RouteState, provider: Provider, standing: Standing) -> Prov
     elif provider.name in standing.spent and not tracker.grave:
         health = Health.UNKNOWN if is_primary else Health.INELIGIBLE
         why = "its canary budget is spent for today"
-    elif health is Health.BREACHED and not is_primary and tracker.breach.returning:
-        health = Health.RECOVERING
+    elif health is Health.BREACHED and tracker.breach.returning:
+        if not is_primary:
+            health = Health.RECOVERING
         why = f"{tracker.good_in_a_row} good in a row now, after {why}"
     if health is Health.RECOVERING and is_primary:
         why = f"good again: {tracker.proof()}"  # its dwell is for coming, not for staying

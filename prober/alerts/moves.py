@@ -17,16 +17,18 @@ def failed_over(
     told: int,
     failback: str,
     incident: int | None,
+    home: bool = False,
     planned: bool = False,
     account: bool = False,
     last_resort: bool = False,
 ) -> Event:
     at = flip.at_ms / 1000
-    stays = (
-        "I fail back by myself when it has been healthy long enough."
-        if failback == "auto"
-        else f"Stays here until you fail back; I'll say when {flip.from_provider} is ready."
-    )
+    if home:
+        stays = f"Stays here: {flip.to_provider} comes first."
+    elif failback == "auto":
+        stays = "I fail back by myself when it has been healthy long enough."
+    else:
+        stays = f"Stays here until you fail back; I'll say when {flip.from_provider} is ready."
     begun = f", since {write.clock(since)}" if since is not None else ""
     force = (
         f'`prober pin {flip.from_provider} --route {flip.route} --for 1h --reason "…"`'

@@ -156,6 +156,7 @@ async def test_a_dead_primary_is_left_for_one_that_has_only_just_recovered(
         await until(lambda: any("chat failed over: b → a" in t for t in oncall.titles))
     letter = next(one for one in oncall.letters if "b → a" in one["title"])
     assert "a is the last resort" in letter["message"]
+    assert "Stays here: a comes first." in letter["message"]
 
 
 async def test_mode_observe_writes_nothing_at_all(

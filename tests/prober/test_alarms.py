@@ -19,7 +19,7 @@ from prober.view import view_of
 from prober.web import answers
 from switch.decide import Action, Alarm, Decision
 from switch.flag import Health, Mode
-from switch.target import Bar, Weighed
+from switch.target import Bar, ProviderView, Weighed
 
 HOUR_S = 3600.0
 READY = Decision(Action.HOLD, "b is ok; a is healthy again", "a", alarm=Alarm.FAILBACK_READY)
@@ -196,6 +196,22 @@ async def test_a_primary_in_its_dwell_is_good_again_and_is_not_said_to_wait(on: 
     (chance,) = (one for one in answers.why(on.judge, on.state)["candidates"] if one["name"] == "a")
     assert chance["bar"] == "dwell"
     assert chance["command"] == "prober failover a --route chat"
+
+
+async def test_a_primary_in_breach_that_answers_again_is_said_to(on: Bench) -> None:
+    """A last resort is one for minutes, and must not read like the outage before."""
+    on.found("b", Outcome.OVERLOADED, count=24)
+    assert "24 of 24" in primary_of(on).why
+    on.found("b", count=5)
+    serving = primary_of(on)
+    assert serving.health is Health.BREACHED
+    assert serving.why.startswith("5 good in a row now, after 24 of 24 canaries failed")
+
+
+def primary_of(on: Bench) -> ProviderView:
+    found = view_of(on.state, on.judge.standing()).provider("b")
+    assert found is not None
+    return found
 
 
 @pytest.mark.parametrize(("what", "bar"), [("shut", Bar.UNPROBED), ("spent", Bar.BUDGET)])

@@ -111,6 +111,12 @@ def test_a_last_resort_says_that_it_is_one() -> None:
     )
 
 
+def test_nobody_fails_back_from_home() -> None:
+    for failback in ("auto", "manual"):
+        lines = failed_over(failback=failback, home=True).body.splitlines()
+        assert lines[2] == "**Nothing to do.** Stays here: openai comes first."
+
+
 def test_a_planned_move_has_no_lever_and_no_onset() -> None:
     event = failed_over(planned=True, since=None, told=1, incident=None, failback="auto")
     assert event.body.splitlines() == [
