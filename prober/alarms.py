@@ -179,6 +179,7 @@ class Alarms:
                     now,
                     primary=state.primary,
                     why=why,
+                    weighed=decision.weighed,
                     paused=decision.alarm is Alarm.PAUSED_WHILE_BAD,
                     incident=number,
                     answered=_last_answer(state),

@@ -7,17 +7,17 @@ configured, never before.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import import_module
 from pathlib import Path
 from tempfile import mkstemp
 from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
-from weakref import finalize
 
 from prober.aside import Aside
 from prober.config import Provider
@@ -174,11 +174,7 @@ class Amazon:
 
         usual = Path(certifi.where()).read_text("ascii")
         own = Path(self.ca_file).expanduser().read_text("utf-8")
-        file, name = mkstemp(prefix="prober-ca-", suffix=".pem")
-        with os.fdopen(file, "w", encoding="utf-8") as opened:
-            opened.write(f"{usual}\n{own}")
-        finalize(self, Path(name).unlink, missing_ok=True)
-        return name
+        return _file_of(f"{usual}\n{own}")
 
     def _sign(self, request: Request, frozen: Any) -> Request:
         from botocore.auth import SigV4Auth
@@ -188,6 +184,16 @@ class Amazon:
         SigV4Auth(frozen, "bedrock", self.region).add_auth(signed)
         headers = {name.lower(): str(value) for name, value in signed.headers.items()}
         return Request(request.method, request.url, headers, request.body)
+
+
+@cache
+def _file_of(text: str) -> str:
+    """A file that holds `text` until this process ends."""
+    file, name = mkstemp(prefix="prober-ca-", suffix=".pem")
+    with os.fdopen(file, "w", encoding="utf-8") as opened:
+        opened.write(text)
+    atexit.register(Path(name).unlink, missing_ok=True)
+    return name
 
 
 def _amazon(error: Exception) -> CredentialsError:

@@ -191,6 +191,7 @@ def stays(
     *,
     primary: str,
     why: str,
+    weighed: tuple[Weighed, ...],
     paused: bool,
     incident: int | None,
     answered: str = "",
@@ -200,6 +201,8 @@ def stays(
 
     `answered` and `advice`: its answers are wrong, and nothing else is.
     """
+    free = sorted((one for one in weighed if one.bar is None or one.usable), key=_unproven)
+    move = takes(route, free[0]) if free else f"prober failover PROVIDER --route {route}"
     if advice:
         return write.event(
             "breach",
@@ -213,15 +216,14 @@ def stays(
                 f"{plain(why, 400)}.",
                 f"The last one: {plain(answered)}." if answered else "",
                 f"**You:** {advice}; `prober probe {primary}` shows an answer. If its answers "
-                f"are broken for your application too: `prober failover PROVIDER --route {route}`",
+                f"are broken for your application too: `{move}`",
             ],
             incident,
         )
     lever = (
         "`prober resume` lets me act."
         if paused
-        else f"move it by hand (`prober failover PROVIDER --route {route}`), or name this "
-        "objective in [route.failover].flip_on."
+        else f"move it by hand (`{move}`), or name this objective in [route.failover].flip_on."
     )
     return write.event(
         "breach",
@@ -233,6 +235,10 @@ def stays(
         [write.when(at), f"{plain(why, 400)}.", f"**You:** {lever}"],
         incident,
     )
+
+
+def _unproven(one: Weighed) -> bool:
+    return not one.proven
 
 
 def refused(write: Writer, route: str, key: str, at: float, *, why: str) -> Event:

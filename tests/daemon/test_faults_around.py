@@ -345,4 +345,6 @@ async def test_a_bad_primary_that_nothing_moves_is_told(
         await until(lambda: get(valkey) == "a")
         emulator.set_faults(api="anthropic", wrong_answer_share=1.0)
         await until(lambda: any("serves chat, answers wrongly" in t for t in oncall.titles))
+        (letter,) = (one for one in oncall.letters if "answers wrongly" in one["title"])
+        assert "prober failover b --route chat" in letter["message"]
         assert get(valkey) == "a"

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import ssl
+import subprocess
+import sys
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -297,3 +300,23 @@ async def test_amazon_s_token_service_is_reached_by_our_proxy_and_our_certificat
         signed = await Amazon("eu-west-1", str, ca_file=str(authority.file))(request)
     assert "Credential=AKIAEXAMPLE/" in signed.headers["authorization"]
     assert proxy.requests[0].startswith(f"CONNECT sts.test:{service.port} ".encode())
+
+
+def test_the_certificates_for_amazon_are_in_one_file_that_goes_with_the_process(
+    tmp_path: Path,
+) -> None:
+    ours = tmp_path / "ours.pem"
+    ours.write_text("our authority\n")
+    script = (
+        "import sys; from prober.credentials import Amazon\n"
+        "first, again = (Amazon('eu-west-1', str, ca_file=sys.argv[1])._bundle for _ in range(2))\n"
+        "assert first == again\n"
+        "assert open(first).read().endswith('our authority\\n')\n"
+        "print(first)"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", script, str(ours)],
+        env={**os.environ, "TMPDIR": str(tmp_path)}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert Path(said.stdout.strip()).parent == tmp_path
+    assert list(tmp_path.iterdir()) == [ours]
