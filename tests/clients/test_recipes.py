@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import openai
 import pytest
+from late import late
 from openfeature import api
 from servers import Valkey
 
@@ -19,6 +19,8 @@ from prober.emulator import Emulator, started
 from switch import Reader
 from switch.flag import Candidate, Keys, encode_candidate
 from switch.testing import FakeAsyncReader, Reported
+
+openai = late("openai")
 
 TEXT = (Path(__file__).parent.parent.parent / "docs/applications.md").read_text()
 KEYS = Keys("chat")

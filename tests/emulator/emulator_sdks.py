@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from pkgutil import resolve_name
 from typing import Any, ClassVar
 
 import pytest
@@ -41,12 +42,21 @@ class Said:
 
 @dataclass(frozen=True)
 class Fails:
-    """Under these faults a call raises this, which `status` (None: whatever) and words tell."""
+    """Under these faults a call raises `error`, which `status` (None: whatever) and words tell.
 
-    raised: type[Exception]
+    An error by its name, "anthropic:APIError", is imported when it is asked for.
+    """
+
+    error: type[Exception] | str
     status: int | None = None
     words: str = ""
     faults: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def raised(self) -> type[Exception]:
+        found = resolve_name(self.error) if isinstance(self.error, str) else self.error
+        assert issubclass(found, Exception)
+        return found
 
     @property
     def name(self) -> str:
@@ -54,10 +64,10 @@ class Fails:
 
 
 def fails(
-    raised: type[Exception], status: int | None = None, words: str = "", /, **faults: Any
+    error: type[Exception] | str, status: int | None = None, words: str = "", /, **faults: Any
 ) -> Fails:
     """As a line of a table."""
-    return Fails(raised, status, words, faults)
+    return Fails(error, status, words, faults)
 
 
 class Contract:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import anthropic
 import httpx2
 import pytest
 from emulator_sdks import PROMPT, Contract, Said, fails
+from late import late
 
 from prober.emulator import Emulator
+
+anthropic = late("anthropic")
 
 
 def ask(client: Any, stream: bool) -> Said:
@@ -40,18 +42,18 @@ class TestAnthropic(Contract):
     api = "anthropic"
     stops = ("end_turn", "max_tokens", "refusal")
     failures = (
-        fails(anthropic.OverloadedError, 529, error_share=1),
-        fails(anthropic.ServiceUnavailableError, 503, error_share=1, status=503),
-        fails(anthropic.InternalServerError, 500, error_share=1, status=500),
-        fails(anthropic.RateLimitError, 429, error_share=1, status=429),
-        fails(anthropic.BadRequestError, 400, error_share=1, status=400),
-        fails(anthropic.AuthenticationError, 401, auth_share=1),
-        fails(anthropic.NotFoundError, 404, model_not_found_share=1),
-        fails(anthropic.EnforcedSpendLimitReachedError, 429, quota_share=1),
+        fails("anthropic:OverloadedError", 529, error_share=1),
+        fails("anthropic:ServiceUnavailableError", 503, error_share=1, status=503),
+        fails("anthropic:InternalServerError", 500, error_share=1, status=500),
+        fails("anthropic:RateLimitError", 429, error_share=1, status=429),
+        fails("anthropic:BadRequestError", 400, error_share=1, status=400),
+        fails("anthropic:AuthenticationError", 401, auth_share=1),
+        fails("anthropic:NotFoundError", 404, model_not_found_share=1),
+        fails("anthropic:EnforcedSpendLimitReachedError", 429, quota_share=1),
     )
     # The HTTP status of the stream was 200, and so the error's own is not known.
     in_stream = (
-        fails(anthropic.APIStatusError, None, "overloaded_error", in_stream_error_share=1),
+        fails("anthropic:APIStatusError", None, "overloaded_error", in_stream_error_share=1),
     )
 
     ask = staticmethod(ask)
@@ -109,19 +111,23 @@ class TestClaudeOnVertex(Contract):
     api = "vertex"
     stops = ("end_turn", "max_tokens", "refusal")
     failures = (
-        fails(anthropic.OverloadedError, 529, error_share=1),
-        fails(anthropic.InternalServerError, 500, error_share=1, status=500),
-        fails(anthropic.RateLimitError, 429, "Resource exhausted", error_share=1, status=429),
-        fails(anthropic.BadRequestError, 400, error_share=1, status=400),
-        fails(anthropic.AuthenticationError, 401, "OAuth 2", auth_share=1),
-        fails(anthropic.NotFoundError, 404, "Publisher Model", model_not_found_share=1),
-        fails(anthropic.PermissionDeniedError, 403, "BILLING_DISABLED", quota_share=1),
+        fails("anthropic:OverloadedError", 529, error_share=1),
+        fails("anthropic:InternalServerError", 500, error_share=1, status=500),
+        fails("anthropic:RateLimitError", 429, "Resource exhausted", error_share=1, status=429),
+        fails("anthropic:BadRequestError", 400, error_share=1, status=400),
+        fails("anthropic:AuthenticationError", 401, "OAuth 2", auth_share=1),
+        fails("anthropic:NotFoundError", 404, "Publisher Model", model_not_found_share=1),
+        fails("anthropic:PermissionDeniedError", 403, "BILLING_DISABLED", quota_share=1),
     )
     # Once the model speaks, its errors are Anthropic's own.
     in_stream = (
-        fails(anthropic.APIStatusError, None, "overloaded_error", in_stream_error_share=1),
+        fails("anthropic:APIStatusError", None, "overloaded_error", in_stream_error_share=1),
         fails(
-            anthropic.APIStatusError, None, "rate_limit_error", in_stream_error_share=1, status=429
+            "anthropic:APIStatusError",
+            None,
+            "rate_limit_error",
+            in_stream_error_share=1,
+            status=429,
         ),
     )
     ask = staticmethod(ask)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import httpx2
-import openai
 import pytest
 from emulator_sdks import PROMPT, Contract, Said, fails
+from late import late
 
 from prober.emulator import Emulator, base_url
+
+openai = late("openai")
 
 
 def ask_chat(client: openai.OpenAI, stream: bool) -> Said:
@@ -40,13 +42,13 @@ class Family(Contract):
     # A refusal has a place of its own and ends like any answer.
     stops = ("stop", "length", "stop")
     failures = (
-        fails(openai.InternalServerError, 503, error_share=1),
-        fails(openai.InternalServerError, 500, error_share=1, status=500),
-        fails(openai.RateLimitError, 429, "rate_limit_exceeded", error_share=1, status=429),
-        fails(openai.BadRequestError, 400, error_share=1, status=400),
-        fails(openai.AuthenticationError, 401, "invalid_api_key", auth_share=1),
-        fails(openai.NotFoundError, 404, "model_not_found", model_not_found_share=1),
-        fails(openai.RateLimitError, 429, "insufficient_quota", quota_share=1),
+        fails("openai:InternalServerError", 503, error_share=1),
+        fails("openai:InternalServerError", 500, error_share=1, status=500),
+        fails("openai:RateLimitError", 429, "rate_limit_exceeded", error_share=1, status=429),
+        fails("openai:BadRequestError", 400, error_share=1, status=400),
+        fails("openai:AuthenticationError", 401, "invalid_api_key", auth_share=1),
+        fails("openai:NotFoundError", 404, "model_not_found", model_not_found_share=1),
+        fails("openai:RateLimitError", 429, "insufficient_quota", quota_share=1),
     )
 
     @staticmethod
@@ -56,7 +58,7 @@ class Family(Contract):
 
 class TestOpenAI(Family):
     api = "openai"
-    in_stream = (fails(openai.APIError, None, "overloaded", in_stream_error_share=1),)
+    in_stream = (fails("openai:APIError", None, "overloaded", in_stream_error_share=1),)
     ask = staticmethod(ask_chat)
 
     @classmethod
@@ -202,15 +204,15 @@ class TestAzure(Family):
     stops = ("stop", "length", "content_filter")
     refusal = ("", "")
     failures = (
-        fails(openai.InternalServerError, 503, "ServiceUnavailable", error_share=1),
-        fails(openai.InternalServerError, 500, error_share=1, status=500),
-        fails(openai.RateLimitError, 429, "429", error_share=1, status=429),
-        fails(openai.BadRequestError, 400, "content_filter", error_share=1, status=400),
-        fails(openai.AuthenticationError, 401, "subscription key", auth_share=1),
-        fails(openai.NotFoundError, 404, "DeploymentNotFound", model_not_found_share=1),
-        fails(openai.RateLimitError, 429, "insufficient_quota", quota_share=1),
+        fails("openai:InternalServerError", 503, "ServiceUnavailable", error_share=1),
+        fails("openai:InternalServerError", 500, error_share=1, status=500),
+        fails("openai:RateLimitError", 429, "429", error_share=1, status=429),
+        fails("openai:BadRequestError", 400, "content_filter", error_share=1, status=400),
+        fails("openai:AuthenticationError", 401, "subscription key", auth_share=1),
+        fails("openai:NotFoundError", 404, "DeploymentNotFound", model_not_found_share=1),
+        fails("openai:RateLimitError", 429, "insufficient_quota", quota_share=1),
     )
-    in_stream = (fails(openai.APIError, None, "unable to process", in_stream_error_share=1),)
+    in_stream = (fails("openai:APIError", None, "unable to process", in_stream_error_share=1),)
     ask = staticmethod(ask_chat)
 
     @classmethod
