@@ -204,8 +204,17 @@ async def play(world: World, plan: Schedule) -> None:
 
 
 def untold(ledger: Path, oncall: Hook) -> list[str]:
-    """Flips by themselves, in any journal, of which nobody has heard. (Titles name no decision.)"""
+    """Flips by themselves, in any journal, of which nobody has heard. (Titles name no decision.)
+
+    Where Redis was emptied before it could answer, what is told is that nobody knows what became of
+    the flip; other vantages may have seen it.
+    """
     lines = load(ledger)
+
+    def told(move: str) -> int:
+        doubt = f"the flip to {move.rpartition(' ')[2]} got no answer"
+        return sum(move in one["title"] or doubt in one["message"] for one in oncall.letters)
+
     flips = {
         line["decision"]: f"{line['leaves']} → {line['provider']}"
         for line in lines
@@ -214,7 +223,7 @@ def untold(ledger: Path, oncall: Hook) -> list[str]:
     return [
         f"{move}: {times} flips"
         for move, times in Counter(flips.values()).items()
-        if sum(move in title for title in oncall.titles) < times
+        if told(move) < times
     ]
 
 

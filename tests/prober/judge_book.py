@@ -73,6 +73,7 @@ class Book:
     entries: list[tuple[float, float, Outcome, bool]] = field(default_factory=list)
     witnessed_s: float = float("-inf")
     may_serve_s: float = float("-inf")
+    grave: bool = False
 
     def note(self, sample: Sample) -> None:
         slow = sample.ok and (sample.phases.first_text_s or 0.0) > LIMIT_S

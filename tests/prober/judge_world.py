@@ -199,10 +199,14 @@ class World:
                 self.books[name].entries.clear()
         for name, tracker in state.trackers.items():
             tracker.tick(self.at_s)
+            book = self.books[name]
             if Change.RECOVERED in tracker.changes:
-                self.books[name].entries = self.books[name].entries[-4:]
+                book.entries = book.entries[-4:]
                 ended_s = tracker.last.ended_s if tracker.last else self.at_s
-                self.books[name].may_serve_s = ended_s + HEALTHY_FOR_S
+                # Who was never to be left has nothing to wait for.
+                book.may_serve_s = ended_s + HEALTHY_FOR_S if book.grave else book.may_serve_s
+                book.grave = False
+            book.grave = book.grave or bool(tracker.breach.latched & state.policy.flip_on)
             tracker.changes.clear()
         self.observe()
         state.leased = self.readable and self.leader and state.route.mode is not Mode.OBSERVE
