@@ -59,6 +59,8 @@ async def test_staging_and_production_on_one_postgresql_see_nothing_of_each_othe
         async with running(staging) as two:
             await until(lambda: get(own_valkey) == "b")
             for daemon, served in ((one, "a"), (two, "b")):
+                told = f"first flag set to {served}"
+                await until(lambda told=told: any(told in t for t in oncall.titles), told)
                 assert await asyncio.to_thread(daemon.store.wait_written, 20)
                 flips = await asyncio.to_thread(queries.flips, daemon.store.engine)
                 assert {row["to_provider"] for row in flips} == {served}
