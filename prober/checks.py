@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from ipaddress import ip_address
 from typing import Any
@@ -321,6 +321,17 @@ def domains_of(provider: Provider) -> frozenset[str]:
     """What fails together with the provider: what it names itself, and its key."""
     key = {f"key:{provider.key}"} if provider.key else set()
     return frozenset({*provider.failure_domains, *key})
+
+
+def by_choice(providers: Iterable[Provider], prefer: str) -> list[Provider]:
+    """A route's candidates as its configuration ranks them: the first is the flag's home.
+
+    Latency and quality drift, so that they rank no home.
+    """
+    enabled = [provider for provider in providers if provider.enabled]
+    if prefer == "cost":
+        enabled.sort(key=lambda provider: provider.price.input + provider.price.output)
+    return enabled
 
 
 def on_loopback(provider: Provider) -> bool:

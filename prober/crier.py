@@ -12,6 +12,7 @@ from prober.alerts.outbox import Outbox
 from prober.alerts.text import Writer
 from prober.canary import advice
 from prober.certificates import Validity
+from prober.checks import by_choice
 from prober.clock import Clock
 from prober.config import Config
 from prober.drill import Drill
@@ -134,6 +135,7 @@ class Crier:
     def _moved(self, state: RouteState, flip: Flip, kind: str, told: int) -> Event:
         evidence = flip.evidence
         proof, incident = str(evidence.get("proof", "")), evidence.get("incident")
+        homes = by_choice(state.candidates, state.policy.prefer)
         if kind == "failback":
             return moves.failed_back(self._text, flip, proof=proof, told=told, incident=incident)
         return moves.failed_over(
@@ -145,7 +147,7 @@ class Crier:
             told=told,
             failback=state.route.failover.failback,
             incident=incident,
-            home=flip.to_provider == _home(state),
+            home=bool(homes) and flip.to_provider == homes[0].name,
             planned=kind in ("planned", "pin"),
             account=bool(evidence.get("account")),
             last_resort=kind == "last_resort",
@@ -410,14 +412,6 @@ class Crier:
         await self._post(
             self._text.daemon(f"{key}/{int(now)}", severity, now, title=title, lines=[*lines])
         )
-
-
-def _home(state: RouteState) -> str:
-    """The candidate that by configuration comes before all others."""
-    enabled = [provider for provider in state.candidates if provider.enabled]
-    if state.policy.prefer == "cost":
-        enabled.sort(key=lambda provider: provider.price.input + provider.price.output)
-    return enabled[0].name if enabled else ""
 
 
 def _writer(config: Config) -> Writer:

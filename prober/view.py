@@ -78,7 +78,8 @@ def _provider(state: RouteState, provider: Provider, standing: Standing) -> Prov
     elif health is Health.BREACHED and tracker.breach.returning:
         if not is_primary:
             health = Health.RECOVERING
-        why = f"{tracker.good_in_a_row} good in a row now, after {why}"
+        if tracker.proven(standing.now_s):
+            why = f"good again: {tracker.proof()}, after {why}"
     if health is Health.RECOVERING and is_primary:
         why = f"good again: {tracker.proof()}"  # its dwell is for coming, not for staying
     return ProviderView(

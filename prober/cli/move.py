@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 from redis.exceptions import RedisError
 
+from prober.checks import by_choice
 from prober.cli.common import (
     BAD_STATE,
     BAD_USAGE,
@@ -273,9 +274,13 @@ def failback(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Move a route back to its first candidate, after that has proven itself."""
+    """Move a route back to its first candidate (or cheapest, by `prefer`), once that is proven."""
     found, chosen = _open(config, route)
-    home = chosen.candidates[0]
+    known = (found.config.find_provider(name) for name in chosen.candidates)
+    homes = by_choice(filter(None, known), chosen.failover.prefer)
+    if not homes:
+        fail(f"{chosen.name} has no candidate that is enabled", BAD_USAGE)
+    home = homes[0].name
     sentence = f"{chosen.name} is back on {home}."
     _move_to(found, chosen, home, reason or "failed back by hand", sentence, force, as_json)
 

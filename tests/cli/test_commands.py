@@ -199,6 +199,31 @@ async def test_failover_proves_its_target_first(
         assert primary(valkey) == "b"
 
 
+async def test_the_way_back_is_to_the_cheapest_where_that_is_preferred(
+    tmp_path: Path, valkey: Valkey, emulator: Emulator, oncall: Hook, prober: Prober
+) -> None:
+    path = write_config(
+        tmp_path / "prober.toml", emulator=emulator.url, redis=valkey.url, failback="manual"
+    )
+    text = path.read_text("utf-8").replace("[route.failover]", '[route.failover]\nprefer = "cost"')
+    for name, usd in (("a", 9.0), ("b", 1.0)):
+        domain = f'failure_domains = ["{name}"]\n'
+        text = text.replace(domain, f"{domain}price = {{ input = {usd}, output = {usd} }}\n")
+    path.write_text(text, "utf-8")
+    async with running(path):
+        await until(lambda: primary(valkey) == "b")
+        assert (await prober("failover", "a")).exit_code == 0
+        assert primary(valkey) == "a"
+        said = await prober("failback")
+        assert "chat is back on b." in said.output
+        assert primary(valkey) == "b"
+        emulator.set_faults(api="openai", error_share=1.0, status=503)
+        await until(lambda: primary(valkey) == "a")
+        await until(lambda: any("failed over: b → a" in t for t in oncall.titles))
+    (letter,) = (one for one in oncall.letters if "failed over: b → a" in one["title"])
+    assert "Stays here until you fail back" in letter["message"]
+
+
 async def test_who_serves_already_is_neither_proven_nor_moved(
     config: Path, valkey: Valkey, emulator: Emulator, prober: Prober
 ) -> None:

@@ -206,24 +206,22 @@ async def play(world: World, plan: Schedule) -> None:
 def untold(ledger: Path, oncall: Hook) -> list[str]:
     """Flips by themselves, in any journal, of which nobody has heard. (Titles name no decision.)
 
-    Where Redis was emptied before it could answer, what is told is that nobody knows what became of
-    the flip; other vantages may have seen it.
+    A flip that got no answer from a Redis that was emptied then may have been seen by others; what
+    is told is that nobody knows its fate.
     """
     lines = load(ledger)
-
-    def told(move: str) -> int:
-        doubt = f"the flip to {move.rpartition(' ')[2]} got no answer"
-        return sum(move in one["title"] or doubt in one["message"] for one in oncall.letters)
-
+    unresolved = {line["decision"] for line in lines if line["kind"] == "unresolved"}
     flips = {
-        line["decision"]: f"{line['leaves']} → {line['provider']}"
+        line["decision"]: ("message", f"the flip to {line['provider']} got no answer")
+        if line["decision"] in unresolved
+        else ("title", f"{line['leaves']} → {line['provider']}")
         for line in lines
         if line["kind"] == "done" and line["op"] == "auto"
     }
     return [
-        f"{move}: {times} flips"
-        for move, times in Counter(flips.values()).items()
-        if told(move) < times
+        f"{words}: {times} flips"
+        for (part, words), times in Counter(flips.values()).items()
+        if sum(words in one[part] for one in oncall.letters) < times
     ]
 
 

@@ -138,6 +138,8 @@ def write_down(ledger: Ledger) -> None:
                 leaves=fields["from"],
                 op=fields["op"],
             )
+        if kind == "unresolved":
+            ledger.note("unresolved", decision=fields["decision_id"])
 
     async def observing(self: Writer, *args: Any, **said: Any) -> Observed:
         found = await observe(self, *args, **said)

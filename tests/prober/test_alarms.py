@@ -205,7 +205,20 @@ async def test_a_primary_in_breach_that_answers_again_is_said_to(on: Bench) -> N
     on.found("b", count=5)
     serving = primary_of(on)
     assert serving.health is Health.BREACHED
-    assert serving.why.startswith("5 good in a row now, after 24 of 24 canaries failed")
+    assert serving.why.startswith(
+        "good again: 4 of 4, slowest first text 0.5 s, after 24 of 24 canaries failed"
+    )
+
+
+async def test_a_primary_whose_newest_answer_is_wrong_is_not_said_to_be_good_again(
+    on: Bench,
+) -> None:
+    on.found("b", Outcome.WRONG_ANSWER, count=12)
+    on.found("b", count=20)
+    assert "good again" in primary_of(on).why
+    on.found("b", Outcome.WRONG_ANSWER)
+    assert on.state.trackers["b"].breach.returning
+    assert "good again" not in primary_of(on).why
 
 
 def primary_of(on: Bench) -> ProviderView:

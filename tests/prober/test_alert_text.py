@@ -132,6 +132,28 @@ def test_a_move_from_nowhere_offers_no_way_back() -> None:
     assert "prober pin" not in event.body
 
 
+@pytest.mark.parametrize(
+    ("weighed", "command"),
+    [
+        ((), "prober failover PROVIDER --route chat"),
+        ((Weighed("c", False, "breached", Bar.BREACH),), "prober failover PROVIDER --route chat"),
+        (
+            (Weighed("c", True, "ok"), Weighed("d", True, "ok", proven=True)),
+            "prober failover d --route chat",
+        ),
+    ],
+)
+def test_what_nothing_moves_for_names_who_could_take_it(
+    weighed: tuple[Weighed, ...], command: str
+) -> None:
+    for advice in ("", "compare its answers"):
+        event = alarms.stays(
+            BERLIN, "chat", "k", AT, primary="a", why="slow", weighed=weighed, paused=False,
+            incident=3, advice=advice,
+        )  # fmt: skip
+        assert f"`{command}`" in event.body
+
+
 DWELL_MS = round((AT + 960) * 1000)
 
 
