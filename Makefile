@@ -1,6 +1,6 @@
 # Every target installs first by itself; nothing but python3 and make has to be there.
 .DEFAULT_GOAL := help
-.PHONY: help install demo run test check format bench bench-detect soak clean
+.PHONY: help install demo run test check format bench bench-detect soak house clean
 
 bin := .venv/bin
 # Much of a daemon's test is waiting: two workers more than cores.
@@ -41,6 +41,9 @@ bench: install ## measurements, as ratios against a bare baseline
 
 soak: install ## long randomised runs, with printed seeds
 	@$(bin)/pytest -n auto -m soak --timeout 1800
+
+house: install ## the shape of the code in figures: chains, circles, names, lines
+	@$(bin)/python -m tools.house
 
 clean: ## remove what install and the tests made
 	@rm -rf .venv .mypy_cache .ruff_cache .import_linter_cache .hypothesis dist
