@@ -23,6 +23,7 @@ LONGEST = (
     "tests/test_secrets.py",
     "tests/tune/",
     "tests/simulate/test_same_flips.py",
+    "tests/unchanged/",
     "tests/prober/test_judge_machine.py",
 )
 
