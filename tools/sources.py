@@ -51,6 +51,10 @@ class Source:
         return ".".join(part for part in self.parts if part != "__init__")
 
     @property
+    def package(self) -> str:
+        return ".".join(self.parts[:-1])
+
+    @property
     def room(self) -> str:
         return ".".join(self.parts[:2]) if len(self.parts) > 2 else f"{self.parts[0]}.*"
 
