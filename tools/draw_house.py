@@ -23,7 +23,7 @@ from tools.sources import Source, read_sources
 Arrows = Mapping[tuple[str, str], int]  # (room, room below): imports of a module by a module
 
 MARGIN, GAP = 16, 14  # around the drawing, and between boxes
-WIDTH, LINE = 450, 18  # of a box, and of a line of text in it
+WIDTH, LINE = 460, 18  # of a box, and of a line of text in it
 PORT = 6  # from one arrow to the next along a box
 ROUND = 5  # where an arrow turns
 FEW, MANY = 2, 10  # imports: up to here thin, from here thick

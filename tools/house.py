@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -165,14 +165,16 @@ def _modules(chain: Sequence[Sequence[str]]) -> int:
     return sum(map(len, chain))
 
 
-def _listed(parts: Iterator[str] | Sequence[str], separator: str) -> list[str]:
-    return textwrap.wrap(
-        separator.join(parts),
+def _listed(parts: Iterable[str], separator: str) -> list[str]:
+    """In lines that break between the parts and not in them."""
+    lines = textwrap.wrap(
+        separator.join(part.replace(" ", "\xa0") for part in parts),
         width=100,
         initial_indent="  ",
         subsequent_indent="    ",
         break_on_hyphens=False,
     )
+    return [line.replace("\xa0", " ") for line in lines]
 
 
 def _rarer(imports: Mapping[tuple[str, str], Sequence[object]], room: str, to: str) -> bool:
