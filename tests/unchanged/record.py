@@ -71,6 +71,7 @@ HERE = Path(__file__).parent
 ROOT = TESTS.parent
 SCENARIOS = sorted(path.stem for path in (HERE / "scenarios").glob("*.json"))
 CANARY = Canary("ab12")
+STATUSES = range(300, 600)
 
 Found = dict[str, Any]
 
@@ -108,8 +109,28 @@ def streams() -> Found:
     for number, row in enumerate([*REFUSALS, *UNKNOWN_REFUSALS]):
         name = f"refusal {number}: {row.api} {row.vendor} {row.status}"
         found[name] = _refused(row.api, row.status, row.sent, row.headers)
+    for api, adapter in ADAPTERS.items():
+        for body in (b"", b"<html>", b"{}", b'{"error": "busy"}'):
+            by_status = {status: adapter.classify(status, body).outcome for status in STATUSES}
+            name = f"{api}: each status with {body.decode() or 'nothing'}"
+            found[name] = [
+                f"{outcome} {_runs(by_status, outcome)}"
+                for outcome in Outcome
+                if outcome in by_status.values()
+            ]
     found["faults"] = {outcome.value: FAULT[outcome].value for outcome in Outcome}
     return found
+
+
+def _runs(said: Mapping[int, Outcome], outcome: Outcome) -> str:
+    """ "300-399 500": the statuses that have an outcome."""
+    runs: list[list[int]] = []
+    for status in (status for status, one in said.items() if one is outcome):
+        if runs and runs[-1][-1] == status - 1:
+            runs[-1].append(status)
+        else:
+            runs.append([status])
+    return " ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs)
 
 
 def _read(api: str, body: bytes) -> list[Any]:
