@@ -20,9 +20,9 @@ from typing import Any
 from bench.row import Row, SkippedError
 from prober.canary import Canary
 from prober.emulator.apis import APIS
-from prober.emulator.wire import Answer, Call, Stamp, Stop
+from prober.emulator.wire import ApiCall, ModelAnswer, Stamp, StopReason
+from prober.probing.response import Transcript
 from prober.providers import ADAPTERS
-from prober.transcript import Transcript
 
 WORDS = 200
 NONCE = "beefcafe"
@@ -43,10 +43,10 @@ class Recording:
 def record(api: str) -> Recording:
     """A stream as the emulator sends it."""
     said = next(known for known in APIS if known.name == api)
-    call = Call("bench", "", stream=True)
+    call = ApiCall("bench", "", stream=True)
     texts = (f"{NONCE} ", *(f"word{n} " for n in range(WORDS - 1)))
     stamp = Stamp("0" * 24, datetime(2026, 1, 1, tzinfo=UTC))
-    answer = Answer(call, stamp, texts, Stop.END, 9, 300)
+    answer = ModelAnswer(call, stamp, texts, StopReason.END, 9, 300)
     stream = said.stream(answer)
     whole = b"".join([*stream.opening, *stream.texts, *stream.closing])
     pieces = tuple(whole[at : at + PIECE] for at in range(0, len(whole), PIECE))

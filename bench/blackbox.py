@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx
 
@@ -26,8 +27,10 @@ from bench import canaries
 from bench.row import Row, SkippedError
 from bench.servers import emulator, exporter
 from prober.clock import Clock
-from prober.network import Network
-from prober.probe import Plan
+from prober.probing.network import Network
+
+if TYPE_CHECKING:
+    from prober.probing.plans import Plan
 
 NAME = "prometheus-blackbox-exporter"
 API = "anthropic"

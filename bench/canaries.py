@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import httpx
 
 from prober.canary import Canary
-from prober.clock import Clock
 from prober.emulator import base_url
-from prober.network import Network
-from prober.probe import Plan, probe
+from prober.probing.plans import Plan
+from prober.probing.probe import probe
 from prober.providers import ADAPTERS
-from prober.providers.base import Request, Target
-from prober.sample import Sample
+from prober.providers.events import Endpoint, HttpRequest
+
+if TYPE_CHECKING:
+    from prober.clock import Clock
+    from prober.probing.network import Network
+    from prober.sample import Sample
 
 
 def plan(api: str, emulator_url: str) -> Plan:
     url = base_url(emulator_url, api)
-    target = Target(url, "bench", key="bench", project="p", location="l", region="r")
+    target = Endpoint(url, "bench", key="bench", project="p", location="l", region="r")
     return Plan(api, api, target)
 
 
-def request(what: Plan) -> Request:
+def request(what: Plan) -> HttpRequest:
     return ADAPTERS[what.api].build(what.target, Canary("beefcafe").prompt, what.max_tokens)
 
 
@@ -32,7 +37,7 @@ async def canary(what: Plan, network: Network, clock: Clock) -> Sample:
     return sample
 
 
-async def bare(asked: Request, client: httpx.AsyncClient) -> None:
+async def bare(asked: HttpRequest, client: httpx.AsyncClient) -> None:
     """The same exchange by httpx alone: every byte is received, none is looked at."""
     async with client.stream(
         asked.method, asked.url, headers=asked.headers, content=asked.body

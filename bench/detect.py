@@ -25,10 +25,11 @@ from rich.progress import Progress
 from rich.table import Table
 
 from bench import oracle
-from prober.config import Config
-from prober.configfile import fill_in
-from prober.simulate.report import YEAR_S, simulate
-from prober.simulate.scenario import Scenario
+from prober.config.loader import fill_in
+from prober.config.schema import Config
+from prober.simulation.simulate.engine import simulate
+from prober.simulation.simulate.report import YEAR_S
+from prober.simulation.simulate.scenario import Scenario
 
 OURS = ("calm", "normal", "eager")
 PEERS = ("consecutive-3", "for-5m", "half-of-minute", "burn-14.4")

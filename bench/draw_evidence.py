@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from prober.config import Config
-from prober.configfile import fill_in
-from prober.detector import Fresh
-from prober.simulate.engine import Engine
-from prober.simulate.scenario import Scenario
+from prober.config.loader import fill_in
+from prober.config.schema import Config
+from prober.detection.detector import Fresh
+from prober.simulation.simulate.engine import Engine
+from prober.simulation.simulate.scenario import Scenario
 
 CHART = Path(__file__).resolve().parent.parent / "docs" / "evidence.svg"
 # Long after the first flag, and half an interval after a canary, as happens on average.

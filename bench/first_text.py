@@ -14,15 +14,18 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from statistics import median, quantiles
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from bench import canaries
 from bench.row import Row
 from bench.servers import emulator
 from prober.clock import Clock
-from prober.network import Network
-from prober.probe import Plan
-from prober.providers.base import Request
+from prober.probing.network import Network
+
+if TYPE_CHECKING:
+    from prober.probing.plans import Plan
+    from prober.providers.events import HttpRequest
 
 API = "anthropic"
 TEXT = b"text_delta"
@@ -92,7 +95,7 @@ async def _result(work: Callable[[], Awaitable[float]]) -> float:
 class _Plain:
     """The same request over kept sockets, as bytes."""
 
-    def __init__(self, asked: Request) -> None:
+    def __init__(self, asked: HttpRequest) -> None:
         url = urlsplit(asked.url)
         self._address = url.hostname, url.port
         headers = {

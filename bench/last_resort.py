@@ -14,14 +14,17 @@ from itertools import pairwise
 from multiprocessing import get_context
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
-from prober.simulate.report import Result, simulate
-from prober.simulate.scenario import Incident, Scenario, configured, parse
-from switch import target
+from prober.simulation.simulate.engine import simulate
+from prober.simulation.simulate.scenario import Outage, Scenario, configured, parse
+from switch.control import target
+
+if TYPE_CHECKING:
+    from prober.simulation.simulate.report import SimulationResult
 
 # Share that fails, and how often it is that.
 SHARES = ((1.0, 0.18), (0.5, 0.27), (0.3, 0.35), (0.1, 0.20))
@@ -61,7 +64,7 @@ def _outage(chance: Random, provider: str, start_s: float) -> dict[str, Any]:
     }
 
 
-def hours(scenario: Scenario, result: Result) -> tuple[float, float, float]:
+def hours(scenario: Scenario, result: SimulationResult) -> tuple[float, float, float]:
     """(served, best possible, always the first): hours weighted by the share that failed."""
     turns = [(0.0, "a"), *((flip.at_s, flip.target) for flip in result.flips)]
     served = best = stayed = 0.0
@@ -75,13 +78,13 @@ def hours(scenario: Scenario, result: Result) -> tuple[float, float, float]:
     return served, best, stayed
 
 
-def _failing(live: Sequence[Incident], name: str) -> float:
+def _failing(live: Sequence[Outage], name: str) -> float:
     return max((i.failing for i in live if i.provider == name), default=0.0)
 
 
 def _spans(
-    incidents: Sequence[Incident], turns: Sequence[float]
-) -> Iterator[tuple[float, float, list[Incident]]]:
+    incidents: Sequence[Outage], turns: Sequence[float]
+) -> Iterator[tuple[float, float, list[Outage]]]:
     """The times in which nothing changes and something fails: (from, to, what fails)."""
     edges = sorted({*turns, *(i.start_s for i in incidents), *(i.end_s for i in incidents)})
     for begin_s, end_s in pairwise(edges):

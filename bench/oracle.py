@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from random import Random
 
-from prober.pace import FastBucket, Purpose
+from prober.probing.pacing import FastBucket, Purpose
 
 BASE_S, FAST_S = 30.0, 3.0
 MONTH_S = 30 * 86_400.0

@@ -18,7 +18,7 @@ from bench import canaries
 from bench.row import Row
 from bench.servers import emulator
 from prober.clock import Clock
-from prober.network import Network
+from prober.probing.network import Network
 from prober.providers import ADAPTERS
 
 LIMIT = 1.25

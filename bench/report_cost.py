@@ -17,7 +17,7 @@ from bench.row import Row
 from bench.servers import valkey
 from switch.flag import Keys
 from switch.reader import Reader
-from switch.reports import Tally
+from switch.reports import ReportTally
 
 METHOD_LIMIT = 3.0
 BATCHES = 50
@@ -33,7 +33,7 @@ class Bare:
 
 
 def measure() -> list[Row]:
-    tally = Tally([Keys("chat")])
+    tally = ReportTally([Keys("chat")])
 
     def counted() -> None:
         tally.note((None, "anthropic", True, 0.4))

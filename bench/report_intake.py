@@ -18,12 +18,12 @@ import redis
 from bench.row import Row
 from bench.servers import valkey
 from prober.clock import Clock
-from prober.config import Config
-from prober.configfile import fill_in
-from prober.flips import Memory
-from prober.intake import Intake
-from prober.route import RouteState
-from prober.simulate.virtual import move, show
+from prober.config.loader import fill_in
+from prober.config.schema import Config
+from prober.failover.memory import Memory
+from prober.failover.report_consumer import Intake
+from prober.failover.route_state import RouteState
+from prober.simulation.simulate.virtual_flag import move, show
 from switch.connect import connect_async
 from switch.reports import Count, Report, encode_report
 

@@ -1,4 +1,4 @@
-"""Alembic's entry: it gets its engine from prober.store.schema, never from a file."""
+"""Alembic's entry: it gets its engine from prober.history.store.schema, never from a file."""
 
 from __future__ import annotations
 

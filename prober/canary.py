@@ -50,7 +50,7 @@ MOST_WORDS = 16
 MISSING = object()
 
 
-class Kind(StrEnum):
+class CanaryKind(StrEnum):
     """What is asked. More than `echo` needs a model that can do it."""
 
     ECHO = "echo"
@@ -60,7 +60,12 @@ class Kind(StrEnum):
 
 
 # The visible tokens that an answer may need.
-TOKENS = {Kind.ECHO: 16, Kind.ARITHMETIC: 16, Kind.JSON: 64, Kind.CUSTOM: 64}
+TOKENS = {
+    CanaryKind.ECHO: 16,
+    CanaryKind.ARITHMETIC: 16,
+    CanaryKind.JSON: 64,
+    CanaryKind.CUSTOM: 64,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +102,7 @@ class Canary:
     """One canary's prompt. The nonce comes first, so that no prompt or prefix cache can answer."""
 
     nonce: str
-    kind: Kind = Kind.ECHO
+    kind: CanaryKind = CanaryKind.ECHO
     a: int = 0
     b: int = 0
     text: str = ""
@@ -110,27 +115,27 @@ class Canary:
     @property
     def _task(self) -> str:
         match self.kind:
-            case Kind.ECHO:
+            case CanaryKind.ECHO:
                 return "Reply with exactly the first word of this message and nothing else."
-            case Kind.ARITHMETIC:
+            case CanaryKind.ARITHMETIC:
                 return f"What is {self.a} + {self.b}? Reply with the number alone, in digits."
-            case Kind.JSON:
+            case CanaryKind.JSON:
                 return (
                     'Reply with only a JSON object with two keys: "word", the first word of this '
                     f'message as a string, and "sum", the number {self.a} + {self.b}.'
                 )
-            case Kind.CUSTOM:
+            case CanaryKind.CUSTOM:
                 return self.text
 
     def right(self, answer: str) -> bool:
         match self.kind:
-            case Kind.ECHO:
+            case CanaryKind.ECHO:
                 return self._echoes(answer)
-            case Kind.ARITHMETIC:
+            case CanaryKind.ARITHMETIC:
                 return self._sums_up(answer)
-            case Kind.JSON:
+            case CanaryKind.JSON:
                 return self._tabulates(answer)
-            case Kind.CUSTOM:
+            case CanaryKind.CUSTOM:
                 return self.expect.met(answer)
 
     def cut_short(self, answer: str) -> bool:
@@ -140,7 +145,7 @@ class Canary:
         """
         said, wanted = _plain(answer), _plain(self.nonce)
         half = bool(said) and said != wanted and wanted.startswith(said)
-        return half and self.kind is Kind.ECHO
+        return half and self.kind is CanaryKind.ECHO
 
     def _echoes(self, answer: str) -> bool:
         """The nonce is said, as a word of its own, and little else."""
@@ -167,9 +172,9 @@ class Canary:
         return _hands_over(_NUMBER.sub(" ", rest), TABLES)
 
 
-def advice(kind: Kind) -> str:
+def advice(kind: CanaryKind) -> str:
     """What to do about answers that are always wrong."""
-    if kind is Kind.CUSTOM:
+    if kind is CanaryKind.CUSTOM:
         return "see whether canary.expect fits what the model answers to canary.prompt"
     return f'a model that fails at "{kind}" wants a question it can answer: canary.kind = "custom"'
 
@@ -178,7 +183,7 @@ def advice(kind: Kind) -> str:
 class Asking:
     """How a provider's canaries are made, from the configuration."""
 
-    kind: Kind = Kind.ECHO
+    kind: CanaryKind = CanaryKind.ECHO
     text: str = ""
     expect: Expect = Expect()
 

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from switch.async_reader import AsyncReader
-    from switch.belief import Reading, Source
+    from switch.cached_flag import Reading, Source
     from switch.flag import Candidate
+    from switch.flag_cache import NotReadyError, UnknownRouteError
     from switch.protocols import AsyncFlagReader, FlagReader, FlagView
     from switch.reader import Reader
-    from switch.routes import NotReadyError, UnknownRouteError
 
 __all__ = [
     "AsyncFlagReader",
@@ -37,11 +37,11 @@ _WHERE = {
     "Candidate": "flag",
     "FlagReader": "protocols",
     "FlagView": "protocols",
-    "NotReadyError": "routes",
+    "NotReadyError": "flag_cache",
     "Reader": "reader",
-    "Reading": "belief",
-    "Source": "belief",
-    "UnknownRouteError": "routes",
+    "Reading": "cached_flag",
+    "Source": "cached_flag",
+    "UnknownRouteError": "flag_cache",
 }
 
 

@@ -12,15 +12,15 @@ from typing import Self
 
 from redis.exceptions import RedisError
 
-from switch.agenda import POLL_S
-from switch.belief import STALE_POLLS
-from switch.complaints import UNSENT, Complaints
-from switch.face import Face
+from switch.cached_flag import STALE_POLLS
 from switch.flag import DEFAULT_NAMESPACE
-from switch.hub import Hub, cancelled
-from switch.link import AsyncLink
-from switch.reports import FLUSH_S, STREAM_LENGTH, Tally, encode_report
-from switch.routes import OnChange, OnUnsupported, Routes, guarded, warn
+from switch.flag_cache import OnChange, OnUnsupported, Routes, guarded, warn
+from switch.log_once import UNSENT, Complaints
+from switch.poll_schedule import POLL_S
+from switch.reader_base import Face
+from switch.redis_source import AsyncLink
+from switch.reports import FLUSH_S, STREAM_LENGTH, ReportTally, encode_report
+from switch.shared_connection import Hub, cancelled
 
 log = logging.getLogger("switch")
 
@@ -55,7 +55,7 @@ class AsyncReader(Face):
         for each in (url, report_url) if report_url else (url,):
             AsyncLink(each)  # a URL that nobody can read is refused here, not in the worker
         self._url, self._report_url = url, report_url
-        self._tally = Tally(self._routes.keys.values(), clock) if report_url else None
+        self._tally = ReportTally(self._routes.keys.values(), clock) if report_url else None
         self._unsent = Complaints(UNSENT, report_url, STALE_POLLS * poll_s)
         self._ready = asyncio.Event()
         self._routes.on_ready = self._ready.set

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from openfeature.evaluation_context import EvaluationContext
 from openfeature.event import ProviderEventDetails
@@ -27,9 +27,11 @@ from openfeature.exception import FlagNotFoundError, TypeMismatchError
 from openfeature.flag_evaluation import FlagResolutionDetails, FlagValueType, Reason
 from openfeature.provider import AbstractProvider, Metadata
 
-from switch.belief import Reading, Source
-from switch.protocols import FlagView
-from switch.routes import UnknownRouteError
+from switch.cached_flag import Reading, Source
+from switch.flag_cache import UnknownRouteError
+
+if TYPE_CHECKING:
+    from switch.protocols import FlagView
 
 LOOK_S = 0.25
 READY_WITHIN_S = 2.0

@@ -9,8 +9,9 @@ from __future__ import annotations
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
-from switch.belief import Reading
-from switch.flag import Candidate
+if TYPE_CHECKING:
+    from switch.cached_flag import Reading
+    from switch.flag import Candidate
 
 
 class FlagView(Protocol):

@@ -19,21 +19,14 @@ from typing import Any, Self
 
 from redis.exceptions import RedisError
 
-from switch.agenda import POLL_S, Agenda, Ear
-from switch.belief import STALE_POLLS
-from switch.complaints import DEAF, REFUSALS, UNREAD, UNSENT, Complaints
-from switch.face import Face
+from switch.cached_flag import STALE_POLLS
 from switch.flag import DEFAULT_NAMESPACE, decode_changed
-from switch.link import LOST, Link
-from switch.reports import FLUSH_S, STREAM_LENGTH, Tally, encode_report
-from switch.routes import (
-    Call,
-    OnChange,
-    OnUnsupported,
-    Routes,
-    guarded,
-    warn,
-)
+from switch.flag_cache import OnChange, OnUnsupported, PendingCall, Routes, guarded, warn
+from switch.log_once import DEAF, REFUSALS, UNREAD, UNSENT, Complaints
+from switch.poll_schedule import POLL_S, Agenda, Ear
+from switch.reader_base import Face
+from switch.redis_source import LOST, Link
+from switch.reports import FLUSH_S, STREAM_LENGTH, ReportTally, encode_report
 
 log = logging.getLogger("switch")
 
@@ -85,7 +78,7 @@ class Reader(Face):
         )  # fmt: skip
         self._by_channel = {keys.changed: keys for keys in self._routes.keys.values()}
         self._url, self._report_url = url, report_url
-        self._tally = Tally(self._routes.keys.values(), clock) if report_url else None
+        self._tally = ReportTally(self._routes.keys.values(), clock) if report_url else None
         self._closed = False
         self._start()
         _survive_forks(self)
@@ -102,7 +95,7 @@ class Reader(Face):
         self._stopping = threading.Event()
         self._ready = threading.Event()
         self._routes.on_ready = self._ready.set
-        self._calls: queue.Queue[Call | None] = queue.Queue(_CALLS)
+        self._calls: queue.Queue[PendingCall | None] = queue.Queue(_CALLS)
         self._calling = threading.Lock()
         self._caller: threading.Thread | None = None
         self._workers = [threading.Thread(target=self._run, name="prober-reader", daemon=True)]
@@ -237,7 +230,7 @@ class Reader(Face):
 
     # -- callbacks ----------------------------------------------------------------------
 
-    def _dispatch(self, call: Call) -> None:
+    def _dispatch(self, call: PendingCall) -> None:
         with self._calling:
             if self._caller is None:
                 self._caller = threading.Thread(
@@ -285,7 +278,7 @@ class Reader(Face):
         self._start()
 
 
-def _run_calls(calls: queue.Queue[Call | None]) -> None:
+def _run_calls(calls: queue.Queue[PendingCall | None]) -> None:
     while (call := calls.get()) is not None:
         guarded(call)
 

@@ -30,7 +30,7 @@ MAX_PROVIDERS = 64
 # Drained every second: more than this in one second is no application calling models.
 MAX_WAITING = 32_768
 
-Note = tuple[Any, Any, Any, Any]
+CallOutcome = tuple[Any, Any, Any, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +171,7 @@ class _Sum:
         )  # fmt: skip
 
 
-class Tally:
+class ReportTally:
     """The reports of one process. `note` may be called from any thread.
 
     Args:
@@ -193,7 +193,7 @@ class Tally:
 
     def restart(self) -> None:
         """In a forked child: the parent sends its own counts."""
-        self._waiting: deque[Note] = deque(maxlen=MAX_WAITING)
+        self._waiting: deque[CallOutcome] = deque(maxlen=MAX_WAITING)
         self.note = self._waiting.append
         self.process = secrets.token_hex(8)
         self._seq = dict.fromkeys(self._keys, 0)
@@ -234,7 +234,9 @@ class Tally:
             )
         return found
 
-    def _count(self, note: Note, sums: dict[str, dict[str, _Sum]], dropped: dict[str, int]) -> None:
+    def _count(
+        self, note: CallOutcome, sums: dict[str, dict[str, _Sum]], dropped: dict[str, int]
+    ) -> None:
         route, provider, ok, ttft_s = note
         route = self._only if route is None else route
         if not isinstance(route, str) or route not in self._keys:

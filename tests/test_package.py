@@ -15,11 +15,12 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
-from prober import __version__, configfile
-from prober.checks import warnings
-from prober.resolve import resolve
-from prober.store.schema import open_engine, upgrade
-from prober.store.tables import metadata
+from prober import __version__
+from prober.config import loader
+from prober.config.checks import warnings
+from prober.history.store.schema import open_engine, upgrade
+from prober.history.store.tables import metadata
+from prober.probing.plans import resolve
 
 ROOT = Path(__file__).parent.parent
 
@@ -42,7 +43,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_carries_the_script_the_types_and_the_migrations(wheel: Path) -> None:
     names = {str(path.relative_to(wheel)) for path in wheel.rglob("*") if path.is_file()}
     assert {
-        "switch/flip.lua",
+        "switch/control/flip.lua",
         "switch/py.typed",
         "prober/py.typed",
         "prober/migrations/env.py",
@@ -135,7 +136,7 @@ def test_the_shipped_configuration_starts_on_a_machine_without_any_key(
 ) -> None:
     for name in ("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GEMINI_API_KEY"):
         monkeypatch.delenv(name, raising=False)
-    config = configfile.load(ROOT / "prober.toml")
+    config = loader.load(ROOT / "prober.toml")
     resolved = resolve(config)
     assert resolved.problems == []
     assert sorted(resolved.shut) == ["anthropic", "gemini", "openai"]

@@ -19,23 +19,23 @@ from urllib.parse import quote
 
 import pytest
 import redis
-from planted import CONFIG, PARROT, PARROTS, core, leaks, parrot
-from servers import Valkey
-from stage import Hook, hook
 from typer.testing import CliRunner
 
-from prober import configfile
 from prober.cli.app import app
 from prober.cli.run import _Scrubbed
 from prober.clock import Clock
-from prober.embedded import Embedded
+from prober.config import loader
+from prober.config.redact import Scrubber
+from prober.daemon.embedded_redis import Embedded
 from prober.emulator import started
-from prober.network import Network
-from prober.probe import probe
+from prober.probing.capture import Tape
+from prober.probing.network import Network
+from prober.probing.plans import resolve
+from prober.probing.probe import probe
 from prober.providers import ADAPTERS
-from prober.resolve import resolve
-from prober.scrub import Scrubber
-from prober.tape import Tape
+from tests.support.planted import CONFIG, PARROT, PARROTS, core, leaks, parrot
+from tests.support.servers import Valkey
+from tests.support.stage import Hook, hook
 
 
 @pytest.fixture
@@ -210,10 +210,10 @@ def test_the_spool_and_the_log_hold_no_secret_while_sql_is_away(
 async def test_no_repr_holds_a_secret(configs: Callable[[str], Path]) -> None:
     """What a debugger or an error report would show."""
     path = configs('{ env = "DATABASE_URL" }')
-    config = await asyncio.to_thread(configfile.load, path)
+    config = await asyncio.to_thread(loader.load, path)
     resolved = await asyncio.to_thread(resolve, config)
     assert resolved.problems == []
-    shown = [repr(config), repr(resolved), str(resolved), configfile.effective(config)]
+    shown = [repr(config), repr(resolved), str(resolved), loader.effective(config)]
     async with Network() as network:
         for plan in resolved.plans.values():
             request = ADAPTERS[plan.api].build(plan.target, "x", 1)
@@ -231,7 +231,7 @@ async def test_no_repr_holds_a_secret(configs: Callable[[str], Path]) -> None:
 
 def test_what_is_logged_is_scrubbed_tracebacks_too(configs: Callable[[str], Path]) -> None:
     class Half:
-        resolved = resolve(configfile.load(configs('{ env = "DATABASE_URL" }')))
+        resolved = resolve(loader.load(configs('{ env = "DATABASE_URL" }')))
 
     formatter = _Scrubbed(Half(), journal=False)  # type: ignore[arg-type]
     try:
@@ -321,7 +321,7 @@ def test_a_password_that_breaks_its_url_is_not_quoted(
 
 async def test_a_key_fetched_while_running_is_scrubbed(configs: Callable[[str], Path]) -> None:
     """Amazon's secret and token are known from the first signature on."""
-    config = await asyncio.to_thread(configfile.load, configs('"sqlite:///prober.db"'))
+    config = await asyncio.to_thread(loader.load, configs('"sqlite:///prober.db"'))
     resolved = await asyncio.to_thread(resolve, config)
     assert resolved.scrub(core("aws-token")) == core("aws-token")
     async with Network() as network:

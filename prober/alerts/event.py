@@ -23,7 +23,7 @@ MARKS = {Severity.PAGE: "🔴", Severity.WARNING: "🟠", Severity.INFO: "🟢"}
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class AlertEvent:
     """One thing that happened.
 
     Attributes:
@@ -53,10 +53,10 @@ class Letter:
 
     id: str
     channel: str
-    event: Event
+    event: AlertEvent
 
 
-def letter(event: Event, channel: str) -> Letter:
+def letter(event: AlertEvent, channel: str) -> Letter:
     """The id is the same whenever and wherever the same event meets the same channel."""
     return Letter(
         str(uuid.uuid5(_NAMESPACE, f"{event.kind}/{event.key}/{channel}")), channel, event
@@ -81,7 +81,7 @@ def to_record(item: Letter) -> dict[str, Any]:
 
 def from_record(record: Mapping[str, Any]) -> Letter:
     """Raises KeyError or ValueError for what is no letter."""
-    event = Event(
+    event = AlertEvent(
         key=record.get("key", record["id"]),
         kind=record["event"],
         route=record["route"],

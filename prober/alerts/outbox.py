@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from prober.alerts.event import Event, Letter, Severity, from_record, letter, to_record
-from prober.clock import Clock
-from prober.config import Alert
-from prober.journal import Journal, Record
-from prober.store.writer import Row, Store
+from prober.alerts.event import AlertEvent, Letter, Severity, from_record, letter, to_record
+from prober.history.store.writer import Row, Store
+
+if TYPE_CHECKING:
+    from prober.clock import Clock
+    from prober.config.schema import Alert
+    from prober.history.journal import Journal, Record
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +73,7 @@ class Outbox:
             self._workers.append(task)
         return self._queues[channel]
 
-    async def post(self, event: Event) -> None:
+    async def post(self, event: AlertEvent) -> None:
         """Records the event for every channel that wants it, and returns."""
         wanted = [c for c in self._channels.values() if c.wants(event.kind, event.route)]
         letters = [letter(event, channel.name) for channel in wanted]
@@ -161,7 +163,7 @@ class Outbox:
     async def _tell_others(self, channel: str, failure: str) -> None:
         now = self._clock.now()
         hour = int(now // 3600)
-        event = Event(
+        event = AlertEvent(
             key=f"channel-{channel}-{hour}",
             kind="daemon",
             route="",

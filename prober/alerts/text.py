@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo
 
-from prober.alerts.event import Event, Severity
+from prober.alerts.event import AlertEvent, Severity
+from switch.control.target import Bar, Weighed
 from switch.flag import say_duration
-from switch.target import Bar, Weighed
 
 # Markup, control characters, and what calls people: "@channel". Within a word "_" and "@" are
 # neither: model_not_found, root@vm.
@@ -62,7 +62,7 @@ def by_itself(one: Weighed, now: float, clock: Callable[[float], str]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Writer:
+class Wording:
     """Writes events. `zone` is whose clock people read; `runbooks` is by route."""
 
     zone: ZoneInfo
@@ -97,14 +97,14 @@ class Writer:
         title: str,
         lines: list[str],
         incident: int | None = None,
-    ) -> Event:
+    ) -> AlertEvent:
         """Lines that are empty are left out; incident and runbook come last."""
         body = "\n".join(line for line in [*lines, self._foot(route, incident)] if line)
-        return Event(key, kind, route, severity, title, body, at, incident)
+        return AlertEvent(key, kind, route, severity, title, body, at, incident)
 
     def flag(
         self, route: str, key: str, severity: Severity, at: float, *, title: str, why: str
-    ) -> Event:
+    ) -> AlertEvent:
         """Seeds, repairs, Redis lost and found: the flag's own story."""
         return self.event(
             "flag",
@@ -118,5 +118,5 @@ class Writer:
 
     def daemon(
         self, key: str, severity: Severity, at: float, *, title: str, lines: list[str]
-    ) -> Event:
+    ) -> AlertEvent:
         return self.event("daemon", key, "", severity, at, title, [self.when(at), *lines])

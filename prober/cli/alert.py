@@ -10,9 +10,9 @@ from typing import Annotated
 
 import typer
 
-from prober.alerts.channel import apprise_sender
-from prober.alerts.event import Event, Severity, letter
-from prober.cli.common import (
+from prober.alerts.apprise_channel import apprise_sender
+from prober.alerts.event import AlertEvent, Severity, letter
+from prober.cli.console import (
     BAD_STATE,
     BAD_USAGE,
     OK,
@@ -22,8 +22,8 @@ from prober.cli.common import (
     operator,
     out,
     print_json,
-    setup_in_force,
 )
+from prober.cli.setup import setup_in_force
 
 app = typer.Typer(help="The people's side.", no_args_is_help=True)
 
@@ -72,7 +72,7 @@ def _send(
         fail("no [[alert]] is configured; nobody would be told of a failover", BAD_USAGE)
     wanted = [name for name in names if channel in (None, name)]
     found.need(*(f'[[alert]] "{name}": ' for name in wanted))
-    event = Event(uuid.uuid4().hex, "test", "", severity, title, body, time.time())
+    event = AlertEvent(uuid.uuid4().hex, "test", "", severity, title, body, time.time())
     sender = apprise_sender(found.resolved.alert_urls, found.config.network.ca_file)
 
     async def send_all() -> dict[str, str]:

@@ -14,19 +14,19 @@ from prober.cli import (
     check,
     cost,
     db,
-    demo,
     drill,
     embedded_redis,
+    flag,
     incident,
     installation,
-    look,
-    move,
     probe,
     run,
     simulate,
+    status,
     tune,
     vantages,
 )
+from prober.cli.demo import command
 
 app = typer.Typer(
     name="prober",
@@ -56,8 +56,8 @@ def _root(
 
 RUN, LOOK, ACT, TRY = "Run it", "Look", "Act", "Try"
 
-app.command(rich_help_panel=TRY)(demo.demo)
-app.command(rich_help_panel=TRY)(demo.emulate)
+app.command(rich_help_panel=TRY)(command.demo)
+app.command(rich_help_panel=TRY)(command.emulate)
 app.command(rich_help_panel=TRY)(simulate.simulate)
 app.command("backtest", rich_help_panel=TRY)(backtest.replay)
 app.command(rich_help_panel=TRY)(tune.tune)
@@ -68,20 +68,20 @@ app.command(rich_help_panel=RUN)(installation.adopt)
 app.command(rich_help_panel=RUN)(installation.uninstall)
 app.add_typer(embedded_redis.app, name="embedded", rich_help_panel=RUN)
 app.add_typer(alert.app, name="alert", rich_help_panel=RUN)
-app.command(rich_help_panel=LOOK)(look.status)
-app.command(rich_help_panel=LOOK)(look.why)
-app.command(rich_help_panel=LOOK)(look.history)
+app.command(rich_help_panel=LOOK)(status.status)
+app.command(rich_help_panel=LOOK)(status.why)
+app.command(rich_help_panel=LOOK)(status.history)
 app.command(rich_help_panel=LOOK)(vantages.vantages)
 app.command(rich_help_panel=LOOK)(cost.cost)
 app.add_typer(incident.app, name="incident", rich_help_panel=LOOK)
-app.command(rich_help_panel=LOOK)(look.contract)
+app.command(rich_help_panel=LOOK)(status.contract)
 app.command("redis-url", rich_help_panel=LOOK)(embedded_redis.redis_url)
 app.command(rich_help_panel=LOOK)(probe.probe)
-app.command(rich_help_panel=ACT)(move.pin)
-app.command(rich_help_panel=ACT)(move.unpin)
-app.command(rich_help_panel=ACT)(move.failover)
-app.command(rich_help_panel=ACT)(move.failback)
+app.command(rich_help_panel=ACT)(flag.pin)
+app.command(rich_help_panel=ACT)(flag.unpin)
+app.command(rich_help_panel=ACT)(flag.failover)
+app.command(rich_help_panel=ACT)(flag.failback)
 app.command(rich_help_panel=ACT)(drill.drill)
-app.command(rich_help_panel=ACT)(move.pause)
-app.command(rich_help_panel=ACT)(move.resume)
-app.command(rich_help_panel=ACT)(move.ack)
+app.command(rich_help_panel=ACT)(flag.pause)
+app.command(rich_help_panel=ACT)(flag.resume)
+app.command(rich_help_panel=ACT)(flag.ack)

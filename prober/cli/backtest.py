@@ -3,40 +3,33 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 from rich.markup import escape
-from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
 from rich.table import Table
-from sqlalchemy.exc import SQLAlchemyError
 
-from prober import configfile, configset
-from prober.backtest.history import Found, NoHistoryError, Progress, backtest
-from prober.cli.common import (
+from prober.cli.console import (
     BAD_USAGE,
     ConfigOption,
     JsonOption,
     RouteOption,
-    Setup,
     err,
     fail,
-    history_of,
     out,
     print_json,
     say_time,
-    setup,
 )
-from prober.config import Config, parse_duration
-from prober.configfile import ConfigError
+from prober.cli.recorded import SinceOption, history, reading, since_s
+from prober.cli.setup import Setup, history_of, setup
+from prober.config import loader, overrides
+from prober.config.loader import ConfigError
+from prober.config.schema import Config
+from prober.simulation.backtest.history import BacktestResult, backtest
 from switch.flag import say_duration
 
 IN_FORCE, TRIED = "in_force", "tried"
 SHOWN = {IN_FORCE: "in force", TRIED: "tried"}
-SinceOption = Annotated[str, typer.Option("--since", help='How far back, like "30d" or "12h".')]
 
 
 def replay(
@@ -78,18 +71,10 @@ def replay(
     _show(found.config, result, [SHOWN[n] for n in names], told)
 
 
-def since_s(text: str) -> float:
-    """Seconds of a --since, or out."""
-    try:
-        return parse_duration(text).total_seconds()
-    except ValueError as error:
-        fail(f"--since {text}: {error}", BAD_USAGE)
-
-
 def _tried(found: Setup, route: str, detector: str | None, sets: list[str]) -> Config:
     try:
-        config = configset.changed(
-            configfile.read(found.path),
+        config = overrides.changed(
+            loader.read(found.path),
             route,
             detector=detector,
             sets=sets,
@@ -104,41 +89,10 @@ def _tried(found: Setup, route: str, detector: str | None, sets: list[str]) -> C
         raise typer.Exit(BAD_USAGE) from None
 
 
-@contextmanager
-def history(found: Setup) -> Iterator[None]:
-    """What can be wrong with history, as one line."""
-    found.need("[database]")
-    try:
-        yield
-    except NoHistoryError as error:
-        fail(str(error))
-    except SQLAlchemyError as error:
-        _away(error)
-
-
-def _away(error: SQLAlchemyError) -> NoReturn:
-    reason = str(getattr(error, "orig", None) or error).splitlines()[0]
-    if any(sign in reason for sign in ("no such table", "unable to open", 'relation "sample"')):
-        fail("there is no history yet; it begins with: prober run")
-    fail(f"history cannot be read: {reason}")
-
-
-@contextmanager
-def reading(since: float, until: float, silent: bool) -> Iterator[Progress | None]:
-    """A bar over the time that is read."""
-    if silent:
-        yield None
-        return
-    columns = TextColumn("reading history"), BarColumn(), TextColumn("{task.percentage:.0f} %")
-    with Bar(*columns, TimeRemainingColumn(), console=err, transient=True) as bar:
-        task = bar.add_task("", total=until - since)
-        yield lambda at: bar.update(task, completed=at - since)
-
-
 # -- what is said -------------------------------------------------------------------------------
 
 
-def limits(config: Config, found: Found) -> list[str]:
+def limits(config: Config, found: BacktestResult) -> list[str]:
     """What such a replay cannot know, one sentence each."""
     told = [
         "An incident of history is what the daemon recorded, or a stretch of five-minute windows "
@@ -169,7 +123,7 @@ def limits(config: Config, found: Found) -> list[str]:
     return told
 
 
-def _show(config: Config, found: Found, names: list[str], told: list[str]) -> None:
+def _show(config: Config, found: BacktestResult, names: list[str], told: list[str]) -> None:
     canaries = ", ".join(f"{count} of {name}" for name, count in sorted(found.samples.items()))
     out.print(
         f"{found.route}, {say_time(config, found.since)} to {say_time(config, found.until)}: "
@@ -201,7 +155,7 @@ def _show(config: Config, found: Found, names: list[str], told: list[str]) -> No
         out.print(f"[dim]{escape(line)}[/]")
 
 
-def _figures(found: Found, names: list[str]) -> Table:
+def _figures(found: BacktestResult, names: list[str]) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column("")
     for name in names:
@@ -227,7 +181,7 @@ def _figures(found: Found, names: list[str]) -> Table:
     return table
 
 
-def _incidents(config: Config, found: Found, names: list[str]) -> Table:
+def _incidents(config: Config, found: BacktestResult, names: list[str]) -> Table:
     table = Table(box=None, pad_edge=False)
     for heading in ("incident of", "from", "lasted", "known by"):
         table.add_column(heading, no_wrap=True)

@@ -9,30 +9,29 @@ from typing import Annotated, Any
 
 import typer
 
-from prober import configfile, embedded, offline, online
-from prober.checks import warnings
-from prober.cli.common import (
+from prober.cli import check_offline, check_online
+from prober.cli.check_online import Tried
+from prober.cli.console import (
     BAD_STATE,
     BAD_USAGE,
-    NO_CONFIG,
     OK,
     ConfigOption,
     JsonOption,
-    Setup,
     err,
-    found_config,
     out,
     print_json,
-    set_up,
 )
 from prober.cli.given import given as given_to
-from prober.configfile import ConfigError, effective
-from prober.online import Tried
-from prober.proxy import proxy_warnings
+from prober.cli.setup import NO_CONFIG, Setup, found_config, set_up
+from prober.config import loader
+from prober.config.checks import warnings
+from prober.config.loader import ConfigError, effective
+from prober.daemon import embedded_redis
+from prober.probing.proxy import proxy_warnings
 
 
 @dataclass
-class Report:
+class CheckReport:
     """What there is to say, whichever way it ends."""
 
     errors: list[str] = field(default_factory=list)
@@ -75,10 +74,12 @@ def check(
     Leaves with 0 if all is fine, 2 if the configuration is not, 1 if something that --online
     tried is not.
     """
-    report = Report()
+    report = CheckReport()
     found = _read(found_config(config), report)
     if found is not None and for_real and not report.errors:
-        report.tried = asyncio.run(online.tried(found.config, found.resolved, _redis_url(found)))
+        report.tried = asyncio.run(
+            check_online.tried(found.config, found.resolved, _redis_url(found))
+        )
     if as_json:
         print_json(report.plain())
     elif found is not None and show_effective:
@@ -90,21 +91,21 @@ def check(
     raise typer.Exit(report.code)
 
 
-def _read(path: Path | None, report: Report) -> Setup | None:
+def _read(path: Path | None, report: CheckReport) -> Setup | None:
     """None: the file is not there, or refused."""
     if path is None:
         report.errors = [NO_CONFIG]
         return None
     given = given_to(path)
     try:
-        config = configfile.load(path, given.environment)
+        config = loader.load(path, given.environment)
     except ConfigError as error:
         report.errors = error.problems
         return None
     found = set_up(path, config, given)
     problems = [
         *found.resolved.problems,
-        *offline.problems(config, found.resolved, found.folder),
+        *check_offline.problems(config, found.resolved, found.folder),
     ]
     report.errors = [f"{path}: {problem}" for problem in problems]
     report.warnings = [*warnings(config), *proxy_warnings(given.environment)]
@@ -115,11 +116,11 @@ def _read(path: Path | None, report: Report) -> Setup | None:
 def _redis_url(found: Setup) -> str:
     if found.resolved.redis_url:
         return found.resolved.redis_url
-    server = embedded.find(found.folder / "redis")
+    server = embedded_redis.find(found.folder / "redis")
     return server.url if server else ""
 
 
-def _say(found: Setup, report: Report) -> None:
+def _say(found: Setup, report: CheckReport) -> None:
     for line in report.warnings:
         out.print(f"warning: {line}", markup=False)
     for name, reason in report.not_probed.items():

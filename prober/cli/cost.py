@@ -8,11 +8,12 @@ from typing import Any
 
 from rich.table import Table
 
-from prober.cli.common import ConfigOption, JsonOption, out, past, print_json, setup_in_force
+from prober.cli.console import ConfigOption, JsonOption, out, print_json
+from prober.cli.setup import past, setup_in_force
 from prober.clock import Clock
-from prober.config import Config
-from prober.store import queries
-from prober.store.queries import Spending
+from prober.config.schema import Config
+from prober.history.store import queries
+from prober.history.store.queries import Spending
 from switch.flag import say_duration
 
 HOUR_S = 3600.0

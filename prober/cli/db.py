@@ -5,26 +5,17 @@ from __future__ import annotations
 import typer
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from prober import identity
-from prober.cli.common import (
-    BAD_USAGE,
-    ConfigOption,
-    JsonOption,
-    Setup,
-    fail,
-    out,
-    print_json,
-    run_async,
-    setup,
-)
-from prober.identity import Identity
-from prober.installation import Folder, place_of
-from prober.journal import decode
-from prober.store.schema import NewerSchemaError, Version, open_engine, version
-from prober.store.schema import upgrade as upgrade_schema
+from prober.cli.console import BAD_USAGE, ConfigOption, JsonOption, fail, out, print_json, run_async
+from prober.cli.setup import Setup, setup
+from prober.failover import identity
+from prober.failover.identity import Identity
+from prober.history.installation import Folder, place_of
+from prober.history.journal import decode
+from prober.history.store.schema import NewerSchemaError, Version, open_engine, version
+from prober.history.store.schema import upgrade as upgrade_schema
 from switch.connect import connect_async
+from switch.control.writer import FlagWriter
 from switch.flag import Keys, Mode
-from switch.writer import Writer
 
 app = typer.Typer(help="The history's database.", no_args_is_help=True)
 
@@ -87,7 +78,7 @@ async def _settle(found: Setup, folder: Folder, redis_url: str) -> Identity:
     ours = Identity(
         folder,
         place_of(found.resolved.redis_url, space),
-        Writer(client),
+        FlagWriter(client),
         space,
         lambda: [Keys(route.name, space) for route in routes],
         writes=any(route.mode is not Mode.OBSERVE for route in routes),

@@ -8,23 +8,22 @@ from typing import Annotated, Any
 
 import typer
 
-from prober.cli.common import (
+from prober.cli.console import (
     BAD_STATE,
     BAD_USAGE,
     OK,
     ConfigOption,
     JsonOption,
-    Setup,
     err,
     fail,
     operator,
     out,
     print_json,
-    setup_in_force,
 )
-from prober.config import HOURS, format_duration, parse_duration
-from prober.drill import LONGEST, USUAL, Result
-from prober.web.control import NotRunningError, RefusedError, ask
+from prober.cli.setup import Setup, setup_in_force
+from prober.config.schema import HOURS, format_duration, parse_duration
+from prober.failover.drill import LONGEST, USUAL, DrillResult
+from prober.web.control_socket import NotRunningError, RefusedError, ask
 
 ASK_S = 120.0
 LOOK_EVERY_S = 0.5
@@ -80,7 +79,7 @@ def drill(
         print_json({**begun, "ended": ended})
     else:
         out.print(_say_ended(chosen.name, ended), markup=False)
-    raise typer.Exit(OK if ended["result"] == Result.CARRIED else BAD_STATE)
+    raise typer.Exit(OK if ended["result"] == DrillResult.CARRIED else BAD_STATE)
 
 
 def _for_ms(text: str) -> int:

@@ -6,8 +6,9 @@ from contextlib import closing
 
 import typer
 
-from prober import embedded, startup
-from prober.cli.common import BAD_STATE, ConfigOption, Setup, fail, out, setup, setup_in_force
+from prober.cli.console import BAD_STATE, ConfigOption, fail, out
+from prober.cli.setup import Setup, setup, setup_in_force
+from prober.daemon import embedded_redis, recovery
 
 app = typer.Typer(help="The embedded Redis.", no_args_is_help=True)
 
@@ -31,17 +32,18 @@ def print_address(url: str) -> None:
     typer.echo(url)
 
 
-def _server(found: Setup) -> embedded.Embedded:
+def _server(found: Setup) -> embedded_redis.Embedded:
     folder = found.folder / "redis"
     try:
-        (folder / embedded.STATE).read_bytes()
+        (folder / embedded_redis.STATE).read_bytes()
     except PermissionError:
         fail(f"{folder} is its owner's alone; run this as that user: sudo -u prober prober …")
     except FileNotFoundError:
         fail(f"no embedded Redis was started in {folder}; run: prober run")
-    server = embedded.find(folder)
+    server = embedded_redis.find(folder)
     if server is None:
-        fail(f"{folder / embedded.STATE} cannot be read as JSON; it holds the port and password")
+        state = folder / embedded_redis.STATE
+        fail(f"{state} cannot be read as JSON; it holds the port and password")
     return server
 
 
@@ -53,15 +55,15 @@ def stop(config: ConfigOption = None) -> None:
         fail("[redis].url names a Redis of your own; it is not ours to end")
     server = _server(found)
     try:
-        held = startup.lock(found.folder)
-    except startup.StartError:
+        held = recovery.lock(found.folder)
+    except recovery.StartError:
         fail("the daemon runs, and would start it again; first: systemctl stop prober")
     with closing(held):
-        if not embedded.answers(server):
+        if not embedded_redis.answers(server):
             out.print("The embedded Redis does not run.")
             return
-        embedded.stop(server)
-        if embedded.answers(server):
+        embedded_redis.stop(server)
+        if embedded_redis.answers(server):
             fail(f"the embedded Redis did not end; see {found.folder / 'redis/redis.log'}",
                  BAD_STATE)  # fmt: skip
     out.print(f"The embedded Redis has ended; its data stay in {found.folder / 'redis'}.",

@@ -9,10 +9,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from prober import inforce, unit
-from prober.secret import Given, SecretRef
-from prober.unit import NOTHING, Handed, Unit
-from prober.web.control import NotRunningError, RefusedError, ask
+from prober.config import last_good, systemd_unit
+from prober.config.secrets import Given, SecretRef
+from prober.config.systemd_unit import NOTHING, Handed, Unit
+from prober.web.control_socket import NotRunningError, RefusedError, ask
 
 # A daemon that answers does so in milliseconds; a frozen one must not hold up an emergency.
 ASK_S = 1.0
@@ -20,10 +20,10 @@ ASK_S = 1.0
 
 def given(path: Path) -> Given:
     """This process's own environment first, then the running daemon's, then the unit's files."""
-    service = unit.find(path, os.environ)
-    files = unit.handed(service) if service else NOTHING
+    service = systemd_unit.find(path, os.environ)
+    files = systemd_unit.handed(service) if service else NOTHING
     environment = {**files.environment, **os.environ}
-    daemon = _of_daemon(path, inforce.folder_of(path, environment))
+    daemon = _of_daemon(path, last_good.folder_of(path, environment))
     return Given(
         environment={**files.environment, **daemon.environment, **os.environ},
         credentials={**files.credentials, **daemon.credentials},

@@ -9,22 +9,20 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy import Engine
 
-from prober.cli import telling
-from prober.cli.common import (
+from prober.cli import incident_text
+from prober.cli.console import (
     BAD_USAGE,
     ConfigOption,
     JsonOption,
     RouteOption,
-    Setup,
     fail,
     out,
-    past,
     print_json,
-    setup_in_force,
 )
-from prober.config import parse_duration
-from prober.store import queries
-from prober.timeline import Kind
+from prober.cli.setup import Setup, past, setup_in_force
+from prober.config.schema import parse_duration
+from prober.history.store import queries
+from prober.history.timeline import EntryKind
 
 app = typer.Typer(help="Incidents, and the story of each.", no_args_is_help=True)
 
@@ -62,7 +60,7 @@ def list_incidents(
         drills = {
             event["incident_id"]
             for event in queries.incident_events(engine, rows)
-            if event["kind"] == Kind.DRILL
+            if event["kind"] == EntryKind.DRILL
         }
     incidents = sorted(rows.values(), key=lambda row: row["opened_at"])
     if as_json:
@@ -72,7 +70,7 @@ def list_incidents(
         out.print(f"No incident in the last {since}.", markup=False)
     now, zone = time.time(), found.config.daemon.zone
     for row in incidents:
-        for line in telling.listed(row, now, zone, out.width, drill=row["id"] in drills):
+        for line in incident_text.listed(row, now, zone, out.width, drill=row["id"] in drills):
             out.print(line, markup=False)
 
 
@@ -99,17 +97,17 @@ def show(
 
 
 def _story(engine: Engine, incident: dict[str, Any], now: float) -> dict[str, Any]:
-    since, until = incident["opened_at"], telling.end_of(incident, now)
-    events = telling.in_order(queries.incident_events(engine, [incident["id"]]))
+    since, until = incident["opened_at"], incident_text.end_of(incident, now)
+    events = incident_text.in_order(queries.incident_events(engine, [incident["id"]]))
     flips = queries.served(engine, incident["route"], since, until)
     return {
         "incident": incident,
-        "in_short": telling.in_short(incident, events, now),
+        "in_short": incident_text.in_short(incident, events, now),
         "events": events,
         "outcomes": queries.outcomes(engine, incident["provider"], since, until),
         "served": [
             {"provider": name, "seconds": round(seconds, 3)}
-            for name, seconds in telling.spans(flips, since, until)
+            for name, seconds in incident_text.spans(flips, since, until)
         ],
     }
 
@@ -121,11 +119,11 @@ def _print(found: Setup, story: dict[str, Any], now: float) -> None:
     served = [(span["provider"], span["seconds"]) for span in story["served"]]
     for sentence in (
         story["in_short"],
-        telling.say_outcomes(incident["provider"], story["outcomes"]),
-        telling.say_served(incident["route"], served),
+        incident_text.say_outcomes(incident["provider"], story["outcomes"]),
+        incident_text.say_served(incident["route"], served),
     ):
         if sentence:
             out.print(sentence, markup=False, soft_wrap=False)
     out.print()
-    for line in telling.lines(incident, story["events"], found.config.daemon.zone, out.width):
+    for line in incident_text.lines(incident, story["events"], found.config.daemon.zone, out.width):
         out.print(line, markup=False)

@@ -13,23 +13,15 @@ import redis
 import typer
 from redis.exceptions import RedisError
 
-from prober import embedded, identity, startup
-from prober.cli.common import (
-    BAD_USAGE,
-    ConfigOption,
-    Setup,
-    fail,
-    installation_of,
-    out,
-    past,
-    run_async,
-    setup,
-)
-from prober.installation import place_of, short
-from prober.store import adoption, queries
+from prober.cli.console import BAD_USAGE, ConfigOption, fail, out, run_async
+from prober.cli.setup import Setup, installation_of, past, setup
+from prober.daemon import embedded_redis, recovery
+from prober.failover import identity
+from prober.history.installation import place_of, short
+from prober.history.store import adoption, queries
 from switch.connect import connect, connect_async
+from switch.control.writer import FlagWriter
 from switch.flag import Keys, installation_key
-from switch.writer import Writer
 
 # What a folder knows of an installation. The budget is the machine's, the database has its own.
 RECORDS = (
@@ -93,7 +85,7 @@ def _give(found: Setup, id: str, instead_of: str) -> None:
     async def claim() -> str:
         client = connect_async(url, timeout_s=2.0)
         try:
-            return await Writer(client).claim(found.config.redis.namespace, id, instead_of)
+            return await FlagWriter(client).claim(found.config.redis.namespace, id, instead_of)
         except (RedisError, OSError) as error:
             fail(f"{_place(found)} takes no name: {error}")
         finally:
@@ -180,8 +172,8 @@ def _adopt_history(found: Setup, whose: str, yes: bool) -> None:
 def _stopped(found: Setup) -> TextIO:
     """The folder's lock, so that no daemon uses what is changed."""
     try:
-        return startup.lock(found.folder)
-    except startup.StartError as error:
+        return recovery.lock(found.folder)
+    except recovery.StartError as error:
         fail(f"{error}; first: systemctl stop prober")
 
 
@@ -202,8 +194,10 @@ def uninstall(yes: Yes = False, config: ConfigOption = None) -> None:
     found = setup(config)
     with closing(_stopped(found)):
         own = identity.read(found.folder, ()).id
-        server = embedded.find(found.folder / "redis") if found.config.redis.embedded else None
-        unused = server is not None and not embedded.answers(server)
+        server = (
+            embedded_redis.find(found.folder / "redis") if found.config.redis.embedded else None
+        )
+        unused = server is not None and not embedded_redis.answers(server)
         if not unused and (borne := _borne(found)) != own:
             fail(f"{_place(found)} belongs to {_named(borne)}, {found.folder} to {_named(own)}: "
                  "nothing was removed")  # fmt: skip
@@ -218,7 +212,7 @@ def uninstall(yes: Yes = False, config: ConfigOption = None) -> None:
             with past(found) as engine:
                 adoption.remove(engine, own)
         if server is not None:
-            embedded.stop(server)
+            embedded_redis.stop(server)
         shutil.rmtree(found.folder)
     out.print("Removed. Left: the package, prober.toml and the systemd units.")
 

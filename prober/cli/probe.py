@@ -13,30 +13,29 @@ from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from prober import memento
-from prober.cli.common import (
+from prober.cli.console import (
     BAD_STATE,
     BAD_USAGE,
     OK,
     ConfigOption,
     JsonOption,
-    Setup,
     err,
     fail,
     out,
     print_json,
     say_time,
-    setup,
 )
 from prober.cli.probe_rows import Rows, notes, summary
+from prober.cli.probe_run import Asker, Probed
 from prober.cli.probe_screen import screen
-from prober.cli.probed import Asker, Probed
+from prober.cli.setup import Setup, setup
 from prober.clock import Clock
-from prober.config import Provider
-from prober.network import Network
-from prober.precedent import Precedents
-from prober.resolve import state_dir
-from prober.tape import save
+from prober.config.paths import state_dir
+from prober.config.schema import Provider
+from prober.daemon import detector_state
+from prober.detection.precedent import Precedents
+from prober.probing.capture import save
+from prober.probing.network import Network
 
 # More at a time would time this machine, and not the providers.
 AT_ONCE = 4
@@ -149,7 +148,9 @@ def _lacks(found: Setup, name: str) -> str:
 def _precedents(found: Setup) -> Precedents:
     """What the daemon of this machine knows; nothing where its records cannot be read."""
     precedents = Precedents()
-    precedents.load(memento.read(state_dir(found.config) / "detectors.json").get("precedents"))
+    precedents.load(
+        detector_state.read(state_dir(found.config) / "detectors.json").get("precedents")
+    )
     return precedents
 
 

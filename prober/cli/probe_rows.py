@@ -8,15 +8,18 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from prober.cli.common import say_retried
+from prober.cli.console import say_retried
 from prober.cli.probe_screen import WIDEST, contradicted, count, say_usd, too_long
-from prober.cli.probed import Probed
 from prober.cli.waterfall import say_ms
-from prober.sample import Sample
-from prober.tape import printable
+from prober.probing.capture import printable
+
+if TYPE_CHECKING:
+    from prober.cli.probe_run import Probed
+    from prober.sample import Sample
 
 # Wide enough for every column, and for most; on less only what matters most is shown.
 WIDE, NARROW = 100, 72
@@ -25,7 +28,7 @@ NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class RowColumn:
     heading: str
     width: int
     say: Callable[[Sample], str]
@@ -48,14 +51,14 @@ def _paid(sample: Sample) -> str:
 
 
 COLUMNS = (
-    Column("outcome", -18, lambda sample: sample.outcome.value, least=0),
-    Column("connect", 8, _connected),
-    Column("first byte", 10, lambda sample: say_ms(sample.phases.first_byte_s), least=WIDE),
-    Column("first text", 10, lambda sample: say_ms(sample.phases.first_text_s)),
-    Column("total", 8, lambda sample: say_ms(sample.phases.total_s), least=0),
-    Column("out", 5, lambda sample: count(sample.tokens.output)),
-    Column("tokens/s", 8, _speed, least=WIDE),
-    Column("USD", 9, _paid),
+    RowColumn("outcome", -18, lambda sample: sample.outcome.value, least=0),
+    RowColumn("connect", 8, _connected),
+    RowColumn("first byte", 10, lambda sample: say_ms(sample.phases.first_byte_s), least=WIDE),
+    RowColumn("first text", 10, lambda sample: say_ms(sample.phases.first_text_s)),
+    RowColumn("total", 8, lambda sample: say_ms(sample.phases.total_s), least=0),
+    RowColumn("out", 5, lambda sample: count(sample.tokens.output)),
+    RowColumn("tokens/s", 8, _speed, least=WIDE),
+    RowColumn("USD", 9, _paid),
 )
 
 

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 
 from prober.cli import waterfall
-from prober.cli.common import cut, say_retried
-from prober.cli.probed import Probed
+from prober.cli.console import cut, say_retried
 from prober.cli.waterfall import say_ms
+from prober.probing.capture import printable
 from prober.sample import Fault, Limits, Outcome, Room, Sample
-from prober.tape import printable
 from switch.flag import say_duration
+
+if TYPE_CHECKING:
+    from prober.cli.probe_run import Probed
 
 WIDEST = 100
 HEADER = 100

@@ -10,12 +10,13 @@ from typing import Annotated
 
 import typer
 
-from prober.cli.common import BAD_STATE, BAD_USAGE, ConfigOption, config_path, err
-from prober.configfile import ConfigError
-from prober.daemon import Daemon
-from prober.resolve import Resolved
-from prober.startup import StartError
-from prober.systemd import prioritized, to_journal
+from prober.cli.console import BAD_STATE, BAD_USAGE, ConfigOption, err
+from prober.cli.setup import config_path
+from prober.config.loader import ConfigError
+from prober.daemon.daemon import Daemon
+from prober.daemon.recovery import StartError
+from prober.daemon.systemd import prioritized, to_journal
+from prober.probing.plans import Resolved
 
 log = logging.getLogger(__name__)
 

@@ -9,11 +9,11 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from prober.cli.common import BAD_USAGE, JsonOption, err, fail, out, print_json
-from prober.config import Config
-from prober.simulate.report import Result, is_false
-from prober.simulate.report import simulate as play
-from prober.simulate.scenario import Scenario, ScenarioError, load
+from prober.cli.console import BAD_USAGE, JsonOption, err, fail, out, print_json
+from prober.config.schema import Config
+from prober.simulation.simulate.engine import simulate as play
+from prober.simulation.simulate.report import SimulationResult, is_false
+from prober.simulation.simulate.scenario import Scenario, ScenarioError, load
 from switch.flag import say_duration
 
 
@@ -42,14 +42,14 @@ def simulate(
     )
 
 
-def _with_bar(scenario: Scenario, config: Config) -> Result:
+def _with_bar(scenario: Scenario, config: Config) -> SimulationResult:
     columns = TextColumn("simulating"), BarColumn(), TextColumn("{task.percentage:.0f} %")
     with Progress(*columns, TimeRemainingColumn(), console=err, transient=True) as bar:
         task = bar.add_task("", total=scenario.duration_s)
         return play(scenario, config, lambda at_s: bar.update(task, completed=at_s))
 
 
-def _flips(scenario: Scenario, found: Result) -> Table:
+def _flips(scenario: Scenario, found: SimulationResult) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column("after", justify="right", no_wrap=True)
     for heading in ("route", "flip", "", "why"):
@@ -61,7 +61,7 @@ def _flips(scenario: Scenario, found: Result) -> Table:
     return table
 
 
-def _incidents(found: Result) -> Table:
+def _incidents(found: SimulationResult) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column("incident")
     for heading in ("began after", "lasted", "detected in", "flipped in", "covered"):

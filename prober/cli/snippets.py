@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from prober.config import Config, Route
-from prober.secret import SecretRef
+from prober.config.schema import Config, Route
+from prober.config.secrets import SecretRef
 from switch.flag import Keys
 
 

@@ -16,29 +16,22 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 from sqlalchemy import Engine
 
-from prober.backtest.compare import Column, column
-from prober.backtest.history import NoHistoryError, Progress, primary_at, read
-from prober.backtest.replay import Replay
-from prober.backtest.truth import Announced, Past, Truth
-from prober.cli.backtest import SinceOption, history, reading, since_s
-from prober.cli.common import (
-    ConfigOption,
-    JsonOption,
-    RouteOption,
-    err,
-    history_of,
-    out,
-    print_json,
-    setup,
-)
-from prober.config import Config, Route
-from prober.store import queries
-from prober.tune.profile import LEAST, Profile, Recorder
-from prober.tune.search import (
+from prober.cli.console import ConfigOption, JsonOption, RouteOption, err, out, print_json
+from prober.cli.recorded import SinceOption, history, reading, since_s
+from prober.cli.setup import history_of, setup
+from prober.config.schema import Config, Route
+from prober.history.store import queries
+from prober.history.store.queries import NoHistoryError
+from prober.simulation.backtest.compare import Column, column
+from prober.simulation.backtest.history import Progress, primary_at, read
+from prober.simulation.backtest.replay import Replay
+from prober.simulation.backtest.truth import Announced, RecordedIncident, Truth
+from prober.simulation.tune.profile import LEAST, Profile, Recorder
+from prober.simulation.tune.search import (
     OUTAGES,
-    Done,
     Job,
-    Row,
+    OnTrial,
+    SettingCost,
     frontier,
     jobs,
     nearest_preset,
@@ -58,11 +51,11 @@ class Tuned:
 
     route: Route
     profiles: tuple[Profile, ...]
-    incidents: tuple[Past, ...]
-    rows: tuple[Row, ...]
-    shown: tuple[Row, ...]
+    incidents: tuple[RecordedIncident, ...]
+    rows: tuple[SettingCost, ...]
+    shown: tuple[SettingCost, ...]
     record: tuple[Column, ...]
-    best: Row
+    best: SettingCost
     nearest: str
 
     def plain(self) -> dict[str, Any]:
@@ -151,7 +144,7 @@ def _profiles(
     since: float,
     until: float,
     progress: Progress | None,
-) -> tuple[tuple[Profile, ...], tuple[Past, ...]]:
+) -> tuple[tuple[Profile, ...], tuple[RecordedIncident, ...]]:
     recorder, truth = Recorder(Announced(config, route)), Truth(config, route)
     read(engine, config, [recorder, truth], since, until, progress)
     past = truth.incidents(queries.incidents_between(engine, route.name, since, until), until)
@@ -167,11 +160,11 @@ def _profiles(
     return tuple(known), past
 
 
-def _done(todo: Sequence[Job], *, silent: bool) -> list[Done]:
+def _done(todo: Sequence[Job], *, silent: bool) -> list[OnTrial]:
     """On every core; the order of the answers does not matter, their seeds do."""
     columns = TextColumn("trying"), BarColumn(), TextColumn("{task.percentage:.0f} %")
     processes = min(os.cpu_count() or 1, len(todo))
-    found: list[Done] = []
+    found: list[OnTrial] = []
     with (
         get_context("spawn").Pool(processes) as pool,
         Bar(*columns, TimeRemainingColumn(), console=err, transient=True, disable=silent) as bar,
@@ -183,7 +176,9 @@ def _done(todo: Sequence[Job], *, silent: bool) -> list[Done]:
     return found
 
 
-def _shown(rows: Sequence[Row], best: Row, at_most: float) -> tuple[Row, ...]:
+def _shown(
+    rows: Sequence[SettingCost], best: SettingCost, at_most: float
+) -> tuple[SettingCost, ...]:
     """The frontier as far as anybody would go, what has a name, and what is recommended."""
     borne = [row for row in frontier(rows) if row.rate <= FAR * at_most]
     chosen = [*borne, *(row for row in rows if row.setting.names), best]
@@ -195,8 +190,8 @@ def _record(
     engine: Engine,
     config: Config,
     route: Route,
-    rows: Sequence[Row],
-    incidents: tuple[Past, ...],
+    rows: Sequence[SettingCost],
+    incidents: tuple[RecordedIncident, ...],
     since: float,
     until: float,
     progress: Progress | None,
@@ -281,7 +276,7 @@ def _table(tuned: Tuned) -> Table:
     return table
 
 
-def _label(row: Row) -> str:
+def _label(row: SettingCost) -> str:
     said = row.setting.detector
     parts = [said.kind.value]
     if said.flip_bad_share is not None:
@@ -291,7 +286,7 @@ def _label(row: Row) -> str:
     return ", ".join(parts)
 
 
-def _delay(row: Row, share: float) -> str:
+def _delay(row: SettingCost, share: float) -> str:
     missed = row.missed[share]
     said = f"{row.detected_s[share]:.0f} s"
     return said + (f" ({missed:.0%} missed)" if missed >= 0.005 else "")

@@ -9,25 +9,24 @@ from redis.exceptions import RedisError
 from rich.markup import escape
 from rich.table import Table
 
-from prober.cli.common import (
+from prober.cli.console import (
     BAD_STATE,
+    COLOURS,
     OK,
     ConfigOption,
     JsonOption,
-    Setup,
     out,
     print_json,
     run_async,
-    setup_in_force,
 )
-from prober.cli.look import COLOURS
-from prober.config import Daemon, Route
-from prober.voting import routing_hash, settings_of
+from prober.cli.setup import Setup, setup_in_force
+from prober.config.schema import DaemonSettings, Route
+from prober.failover.voting import routing_hash, settings_of
 from switch.connect import connect_async
+from switch.control.lease import TIMING
+from switch.control.votes import Vote, claim_of, decode_votes, differences
+from switch.control.writer import FlagWriter, Observed
 from switch.flag import Keys, MalformedFlagError, Mode, say_duration
-from switch.lease import TIMING
-from switch.votes import Vote, claim_of, decode_votes, differences
-from switch.writer import Observed, Writer
 
 
 def vantages(config: ConfigOption = None, as_json: JsonOption = False) -> None:
@@ -59,7 +58,7 @@ async def _read(found: Setup) -> list[dict[str, Any]]:
             keys = Keys(route.name, found.config.redis.namespace)
             row = {"route": route.name, "votes_counted": route.mode is not Mode.OBSERVE}
             try:
-                seen = await Writer(client).observe(keys)
+                seen = await FlagWriter(client).observe(keys)
                 rows.append({**row, "redis": "ok", **_stands(found, route, seen)})
             except (RedisError, OSError, MalformedFlagError) as error:
                 why = str(error) or type(error).__name__
@@ -96,7 +95,9 @@ def _stands(found: Setup, route: Route, seen: Observed) -> dict[str, Any]:
     }
 
 
-def _vantage(name: str, vote: Vote | None, seen: Observed, daemon: Daemon) -> dict[str, Any]:
+def _vantage(
+    name: str, vote: Vote | None, seen: Observed, daemon: DaemonSettings
+) -> dict[str, Any]:
     fresh = vote is not None and vote.fresh(seen.time_ms, TIMING.vote_life_ms)
     listed = name in daemon.vantages
     said: dict[str, Any] = {
@@ -125,7 +126,7 @@ def _vantage(name: str, vote: Vote | None, seen: Observed, daemon: Daemon) -> di
     }
 
 
-def _show(route: dict[str, Any], daemon: Daemon) -> None:
+def _show(route: dict[str, Any], daemon: DaemonSettings) -> None:
     if route["redis"] != "ok":
         out.print(f"[bold]{route['route']}[/]: [red]Redis: {escape(route['redis'])}[/]")
         return

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 
 from prober.sample import TIMEOUTS, Sample
-from prober.tape import Tape
 from switch.flag import say_duration
+
+if TYPE_CHECKING:
+    from prober.probing.capture import Tape
 
 LABEL, FIGURE, AT = 15, 8, 9
 LEAST_BAR = 10

@@ -6,17 +6,17 @@ path). Independent of `prober.providers` on purpose: each side checks the other.
 
 from __future__ import annotations
 
-from prober.emulator.faults import Fault, Faults, FaultsError
+from prober.emulator.faults import Faults, FaultsError, InjectedFault
 from prober.emulator.server import Emulator, base_url, run, running, started
-from prober.emulator.traffic import Summary, Traffic
+from prober.emulator.traffic import RequestCounts, Summary
 
 __all__ = [
     "Emulator",
-    "Fault",
     "Faults",
     "FaultsError",
+    "InjectedFault",
+    "RequestCounts",
     "Summary",
-    "Traffic",
     "base_url",
     "run",
     "running",

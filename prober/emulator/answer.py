@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import chain, islice, repeat
 
-from prober.emulator.faults import Fault, Faults
+from prober.emulator.faults import Faults, InjectedFault
 from prober.emulator.prompts import understood
-from prober.emulator.wire import Answer, Call, Stamp, Stop, Stream
+from prober.emulator.wire import ApiCall, ModelAnswer, Stamp, StopReason, Stream
 
 WRONG = "That was something else entirely."
 REFUSAL = "I'm sorry, but I can't help with that."
@@ -17,35 +17,35 @@ COMMENT = b": OPENROUTER PROCESSING\n\n"
 FILLER = "more and more text, " * 200
 LENGTH_TOKENS = 16
 
-Step = tuple[float, bytes]
+TimedBytes = tuple[float, bytes]
 
 
-def answer(call: Call, stamp: Stamp, fault: Fault, faults: Faults) -> Answer:
+def answer(call: ApiCall, stamp: Stamp, fault: InjectedFault, faults: Faults) -> ModelAnswer:
     """The right answer, or the one that the fault wants."""
-    text, stop, refusal = faults.says or understood(call.prompt), Stop.END, ""
+    text, stop, refusal = faults.says or understood(call.prompt), StopReason.END, ""
     match fault:
-        case Fault.WRONG_ANSWER:
+        case InjectedFault.WRONG_ANSWER:
             text = WRONG
-        case Fault.HALF:
+        case InjectedFault.HALF:
             text = text[: len(text) // 2]
-        case Fault.EMPTY:
+        case InjectedFault.EMPTY:
             text = ""
-        case Fault.LENGTH:
-            text, stop = "", Stop.LENGTH
-        case Fault.REFUSAL:
-            text, stop, refusal = "", Stop.REFUSAL, REFUSAL
+        case InjectedFault.LENGTH:
+            text, stop = "", StopReason.LENGTH
+        case InjectedFault.REFUSAL:
+            text, stop, refusal = "", StopReason.REFUSAL, REFUSAL
     if faults.thinks_aloud and text:
         text = f"<think>\n{THOUGHT}\n</think>\n\n{text}"
     pieces = pieces_of(text)
-    if faults.huge_bytes and fault is Fault.NONE:
+    if faults.huge_bytes and fault is InjectedFault.NONE:
         pieces = (FILLER,) * -(-faults.huge_bytes // len(FILLER))
     reasoning = (THOUGHT,) * faults.reasoning_pieces
     reasoned = tokens(len(THOUGHT) * len(reasoning)) if reasoning else 0
     spent = reasoned + tokens(sum(map(len, pieces)) + len(refusal))
-    if stop is Stop.LENGTH:
+    if stop is StopReason.LENGTH:
         # Without a word: reasoning took it all.
         reasoned = spent = LENGTH_TOKENS
-    return Answer(
+    return ModelAnswer(
         call,
         stamp,
         pieces,
@@ -77,7 +77,7 @@ def pause_s(faults: Faults) -> float:
     return faults.tokens_pause_s * faults.latency_factor
 
 
-def whole_s(answer: Answer, faults: Faults) -> float:
+def whole_s(answer: ModelAnswer, faults: Faults) -> float:
     """How long an answer in one piece takes, in seconds."""
     return first_text_s(faults) + pause_s(faults) * max(0, len(answer.pieces) - 1)
 
@@ -89,18 +89,22 @@ def halves(body: bytes) -> Stream:
 
 
 def script(
-    stream: Stream, fault: Fault, first_s: float = 0.0, pause_s: float = 0.0, error: bytes = b""
-) -> Iterator[Step]:
+    stream: Stream,
+    fault: InjectedFault,
+    first_s: float = 0.0,
+    pause_s: float = 0.0,
+    error: bytes = b"",
+) -> Iterator[TimedBytes]:
     """The stream as (seconds to wait before it, bytes), cut as the fault wants it.
 
     `error` ends the stream of an IN_STREAM_ERROR.
     """
     match fault:
-        case Fault.STALL:
+        case InjectedFault.STALL:
             yield next(_steps(stream, first_s, pause_s))
-        case Fault.TRUNCATE:
+        case InjectedFault.TRUNCATE:
             yield from _steps(_beginning(stream), first_s, pause_s)
-        case Fault.IN_STREAM_ERROR:
+        case InjectedFault.IN_STREAM_ERROR:
             yield from _steps(_beginning(stream), first_s, pause_s)
             yield 0, error
         case _:
@@ -111,7 +115,7 @@ def _beginning(stream: Stream) -> Stream:
     return Stream(stream.opening, islice(stream.texts, 1), (), stream.thoughts)
 
 
-def _steps(stream: Stream, first_s: float, pause_s: float) -> Iterator[Step]:
+def _steps(stream: Stream, first_s: float, pause_s: float) -> Iterator[TimedBytes]:
     yield from ((0, event) for event in stream.opening)
     # Thinking is part of the time to the first text.
     silent_s = first_s / (1 + len(stream.thoughts))

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from functools import partial
 from itertools import chain, repeat
 from secrets import token_hex
+from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
@@ -19,41 +20,43 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from prober.emulator import control, health
 from prober.emulator.answer import COMMENT, answer, first_text_s, halves, pause_s, script, whole_s
 from prober.emulator.apis import APIS, NAMES
-from prober.emulator.faults import Fault, Faults
+from prober.emulator.faults import Faults, InjectedFault
 from prober.emulator.gateway import gateway_headers
 from prober.emulator.play import Hang, Play, Reset
-from prober.emulator.rules import Rule, Rules
 from prober.emulator.traffic import MAX_NAME, Log, Summary
 from prober.emulator.wire import (
-    Api,
+    ApiCall,
     BadRequestError,
-    Call,
+    EmulatedApi,
     Json,
-    Kind,
-    Limits,
     Model,
-    Problem,
+    RateHeaders,
+    RefusalKind,
+    RefusedRequest,
     Stamp,
     compact,
     object_in,
 )
 
-Handler = Callable[[Request], Awaitable[ASGIApp]]
+if TYPE_CHECKING:
+    from prober.emulator.rules import FaultRule, FaultRules
+
+RequestHandler = Callable[[Request], Awaitable[ASGIApp]]
 GARBAGE_BYTES = 512
 EVENTS = "text/event-stream"
 FINE = Faults()
 # The faults that are an error answer, and its kind.
 REFUSED = {
-    Fault.ERROR: Kind.STATUS,
-    Fault.AUTH: Kind.AUTH,
-    Fault.QUOTA: Kind.QUOTA,
-    Fault.MODEL_NOT_FOUND: Kind.MODEL_NOT_FOUND,
+    InjectedFault.ERROR: RefusalKind.STATUS,
+    InjectedFault.AUTH: RefusalKind.AUTH,
+    InjectedFault.QUOTA: RefusalKind.QUOTA,
+    InjectedFault.MODEL_NOT_FOUND: RefusalKind.MODEL_NOT_FOUND,
 }
 
 
-def build(rules: Rules, log: Log) -> Starlette:
+def build(rules: FaultRules, log: Log) -> Starlette:
     """The application; what `rules` says holds from the next request on."""
-    handlers: dict[tuple[str, str], list[tuple[Api, Handler]]] = defaultdict(list)
+    handlers: dict[tuple[str, str], list[tuple[EmulatedApi, RequestHandler]]] = defaultdict(list)
     for api in APIS:
         for prefix in ("", f"/{api.name}"):
             for path in api.paths:
@@ -77,7 +80,7 @@ def build(rules: Rules, log: Log) -> Starlette:
 class Endpoint:
     """One path; the first API whose request it is answers, or else the last."""
 
-    choices: tuple[tuple[Api, Handler], ...]
+    choices: tuple[tuple[EmulatedApi, RequestHandler], ...]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -90,60 +93,70 @@ class Endpoint:
         await respond(scope, receive, send)
 
 
-async def _generate(api: Api, rules: Rules, log: Log, request: Request) -> ASGIApp:
+async def _generate(api: EmulatedApi, rules: FaultRules, log: Log, request: Request) -> ASGIApp:
     stamp = Stamp(token_hex(12), datetime.now(UTC))
     data = await request.body()
 
-    def noted(respond: ASGIApp, status: int | None, fault: Fault, model: str = "") -> ASGIApp:
+    def noted(
+        respond: ASGIApp, status: int | None, fault: InjectedFault, model: str = ""
+    ) -> ASGIApp:
         path = request.url.path[:MAX_NAME]
         log.note(Summary(api.name, path, model[:MAX_NAME], status, fault))
         return respond
 
-    def refused(problem: Problem, fault: Fault = Fault.NONE, faults: Faults = FINE) -> ASGIApp:
+    def refused(
+        problem: RefusedRequest, fault: InjectedFault = InjectedFault.NONE, faults: Faults = FINE
+    ) -> ASGIApp:
         refusal = api.refuse(problem)
         headers = {**_headers(api, stamp, faults), **refusal.headers}
         response = JSONResponse(refusal.body, refusal.status, headers)
         return noted(response, refusal.status, fault, problem.model)
 
     if not api.has_key(request.headers):
-        return refused(Problem(Kind.NO_KEY, stamp))
+        return refused(RefusedRequest(RefusalKind.NO_KEY, stamp))
     try:
         if (body := object_in(data)) is None:
             raise BadRequestError("The request body is not a JSON object")
         call = api.read({**request.query_params, **request.path_params}, body)
     except BadRequestError as error:
-        return refused(Problem(Kind.BAD_REQUEST, stamp, message=str(error)))
+        return refused(RefusedRequest(RefusalKind.BAD_REQUEST, stamp, message=str(error)))
 
     rule = rules.find(api.name, call.model)
     if elsewhere := rule.faults.redirect_to:
-        return noted(Response(None, 307, {"location": elsewhere}), 307, Fault.NONE, call.model)
+        return noted(
+            Response(None, 307, {"location": elsewhere}), 307, InjectedFault.NONE, call.model
+        )
     fault = rule.draw()
     status = rule.faults.status or api.overloaded
     kind = REFUSED.get(fault)
-    if fault is Fault.IN_STREAM_ERROR and not call.stream:
-        kind = Kind.STATUS
+    if fault is InjectedFault.IN_STREAM_ERROR and not call.stream:
+        kind = RefusalKind.STATUS
     if kind:
-        return refused(Problem(kind, stamp, call.model, status), fault, rule.faults)
-    if fault is Fault.HANG:
+        return refused(RefusedRequest(kind, stamp, call.model, status), fault, rule.faults)
+    if fault is InjectedFault.HANG:
         return noted(Hang(), None, fault, call.model)
-    if fault is Fault.RESET:
+    if fault is InjectedFault.RESET:
         return noted(Reset(), None, fault, call.model)
     return noted(_play(api, call, stamp, rule, fault), 200, fault, call.model)
 
 
-def _play(api: Api, call: Call, stamp: Stamp, rule: Rule, fault: Fault) -> Play:
+def _play(
+    api: EmulatedApi, call: ApiCall, stamp: Stamp, rule: FaultRule, fault: InjectedFault
+) -> Play:
     """An answer that begins as a 200, whatever becomes of it."""
     faults = rule.faults
     media_type = api.media_type if call.stream else "application/json"
     headers = {"content-type": media_type, **_headers(api, stamp, faults)}
-    if fault is Fault.TRUNCATE:
+    if fault is InjectedFault.TRUNCATE:
         headers["connection"] = "close"
     said = answer(call, stamp, fault, faults)
     wait_s = 0.0
-    if fault is Fault.GARBAGE:
+    if fault is InjectedFault.GARBAGE:
         steps = iter([(first_text_s(faults), rule.chance.randbytes(GARBAGE_BYTES))])
     elif call.stream:
-        problem = Problem(Kind.STATUS, stamp, call.model, faults.status or api.overloaded)
+        problem = RefusedRequest(
+            RefusalKind.STATUS, stamp, call.model, faults.status or api.overloaded
+        )
         error = api.error_event(api.refuse(problem), said)
         steps = script(api.stream(said), fault, first_text_s(faults), pause_s(faults), error)
         if api.media_type.startswith(EVENTS):
@@ -152,18 +165,18 @@ def _play(api: Api, call: Call, stamp: Stamp, rule: Rule, fault: Fault) -> Play:
         steps = script(halves(compact(api.whole(said)).encode()), fault)
         wait_s = whole_s(said, faults)
     byte_s = faults.slow_byte_s * faults.latency_factor
-    return Play(steps, headers, wait_s, byte_s, stall=fault is Fault.STALL)
+    return Play(steps, headers, wait_s, byte_s, stall=fault is InjectedFault.STALL)
 
 
-def _headers(api: Api, stamp: Stamp, faults: Faults) -> dict[str, str]:
-    limits = Limits(faults.limit_requests, faults.limit_tokens, faults.remaining_share)
+def _headers(api: EmulatedApi, stamp: Stamp, faults: Faults) -> dict[str, str]:
+    limits = RateHeaders(faults.limit_requests, faults.limit_tokens, faults.remaining_share)
     return {**api.headers(stamp, limits), **gateway_headers(faults)}
 
 
 async def _look_up(
-    api: Api,
+    api: EmulatedApi,
     answer_of: Callable[[list[Model], Stamp], Json],
-    rules: Rules,
+    rules: FaultRules,
     log: Log,
     request: Request,
 ) -> Response:
@@ -183,7 +196,7 @@ async def _look_up(
 
 
 async def _tell(
-    api: Api, about: Callable[[Model, Stamp], Json], rules: Rules, request: Request
+    api: EmulatedApi, about: Callable[[Model, Stamp], Json], rules: FaultRules, request: Request
 ) -> Response:
     """One model of the catalogue: every one is there, unless it is never found."""
     name = request.path_params["model"]
@@ -191,19 +204,19 @@ async def _tell(
     return _catalogue(api, request, lambda stamp: about(found, stamp) if found else None, name)
 
 
-def _found(api: str, model: str, rules: Rules) -> Model | None:
+def _found(api: str, model: str, rules: FaultRules) -> Model | None:
     faults = rules.find(api, model).faults
     return Model(model, faults.retires) if faults.model_not_found_share < 1 else None
 
 
 def _catalogue(
-    api: Api, request: Request, answer_of: Callable[[Stamp], Json | None], model: str = ""
+    api: EmulatedApi, request: Request, answer_of: Callable[[Stamp], Json | None], model: str = ""
 ) -> Response:
     stamp = Stamp(token_hex(12), datetime.now(UTC))
-    headers = api.headers(stamp, Limits())
-    body, problem = None, Problem(Kind.NO_KEY, stamp)
+    headers = api.headers(stamp, RateHeaders())
+    body, problem = None, RefusedRequest(RefusalKind.NO_KEY, stamp)
     if api.has_key(request.headers):
-        body, problem = answer_of(stamp), Problem(Kind.MODEL_NOT_FOUND, stamp, model)
+        body, problem = answer_of(stamp), RefusedRequest(RefusalKind.MODEL_NOT_FOUND, stamp, model)
     if body is not None:
         return JSONResponse(body, headers=headers)
     refusal = api.refuse(problem)

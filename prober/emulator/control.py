@@ -5,21 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
+from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from prober.emulator.faults import FaultsError, faults_of
-from prober.emulator.rules import ANY, Rules
-from prober.emulator.traffic import Log
+from prober.emulator.rules import ANY, FaultRules
 from prober.emulator.wire import object_in
+
+if TYPE_CHECKING:
+    from prober.emulator.traffic import Log
 
 FAULTS = "/_emulator/faults"
 REQUESTS = "/_emulator/requests"
 
 
-def set_faults(rules: Rules, settings: Mapping[str, object]) -> None:
+def set_faults(rules: FaultRules, settings: Mapping[str, object]) -> None:
     """Sets the rule that `settings` describes: `api` ("*": all), `model` (None: all), the faults.
 
     Raises FaultsError with one line that names the field.
@@ -33,7 +36,7 @@ def set_faults(rules: Rules, settings: Mapping[str, object]) -> None:
     rules.set(api, model, faults_of(fields))
 
 
-def routes(rules: Rules, log: Log) -> list[Route]:
+def routes(rules: FaultRules, log: Log) -> list[Route]:
     return [
         Route(FAULTS, partial(_put, rules), methods=["PUT"]),
         Route(FAULTS, partial(_show, rules), methods=["GET"]),
@@ -42,7 +45,7 @@ def routes(rules: Rules, log: Log) -> list[Route]:
     ]
 
 
-async def _put(rules: Rules, request: Request) -> Response:
+async def _put(rules: FaultRules, request: Request) -> Response:
     settings = object_in(await request.body())
     try:
         if settings is None:
@@ -53,11 +56,11 @@ async def _put(rules: Rules, request: Request) -> Response:
     return JSONResponse({"rules": rules.show()})
 
 
-async def _show(rules: Rules, request: Request) -> Response:
+async def _show(rules: FaultRules, request: Request) -> Response:
     return JSONResponse({"rules": rules.show()})
 
 
-async def _reset(rules: Rules, log: Log, request: Request) -> Response:
+async def _reset(rules: FaultRules, log: Log, request: Request) -> Response:
     rules.reset()
     log.reset()
     return JSONResponse({"rules": []})

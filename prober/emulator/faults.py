@@ -15,7 +15,7 @@ class FaultsError(ValueError):
     """A fault that cannot be set; the message is one line for people."""
 
 
-class Fault(StrEnum):
+class InjectedFault(StrEnum):
     """What goes wrong with one request; `Faults` has a share for each but `NONE`."""
 
     NONE = "none"
@@ -126,17 +126,17 @@ class Faults:
             must, holds = CHECKS.get(field.name, SHARE)
             if not holds(value):
                 raise FaultsError(f"{field.name} is {value!r}; it must be {must}")
-        if (healthy := self.shares()[Fault.NONE]) < 0:
+        if (healthy := self.shares()[InjectedFault.NONE]) < 0:
             raise FaultsError(f"the shares add up to {float(1 - healthy):g}; they must not pass 1")
 
-    def shares(self) -> dict[Fault, Fraction]:
+    def shares(self) -> dict[InjectedFault, Fraction]:
         """The share of every fault, exact, `NONE` first; they add up to 1."""
-        shares: dict[Fault, Fraction] = {
+        shares: dict[InjectedFault, Fraction] = {
             fault: Fraction(str(getattr(self, f"{fault}_share")))
-            for fault in Fault
-            if fault is not Fault.NONE
+            for fault in InjectedFault
+            if fault is not InjectedFault.NONE
         }
-        return {Fault.NONE: 1 - sum(shares.values(), Fraction()), **shares}
+        return {InjectedFault.NONE: 1 - sum(shares.values(), Fraction()), **shares}
 
 
 def faults_of(settings: Mapping[str, object]) -> Faults:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from prober.emulator.faults import Faults
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from prober.emulator.faults import Faults
 
 
 def gateway_headers(faults: Faults) -> dict[str, str]:

@@ -7,11 +7,12 @@ import socket
 import struct
 from collections.abc import Coroutine, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.types import Message, Receive, Scope, Send
 
-from prober.emulator.answer import Step
+if TYPE_CHECKING:
+    from prober.emulator.answer import TimedBytes
 
 MAX_SILENCE_S = 120.0
 
@@ -26,7 +27,7 @@ class Play:
         stall: at the end, say nothing more instead of ending the body.
     """
 
-    steps: Iterator[Step]
+    steps: Iterator[TimedBytes]
     headers: Mapping[str, str]
     wait_s: float = 0.0
     byte_s: float = 0.0

@@ -8,12 +8,12 @@ from difflib import get_close_matches
 from fractions import Fraction
 from random import Random
 
-from prober.emulator.faults import Fault, Faults, FaultsError
+from prober.emulator.faults import Faults, FaultsError, InjectedFault
 
 ANY = "*"
 
 
-class Rule:
+class FaultRule:
     """One setting in force; `draw` says what happens to the next request under it."""
 
     def __init__(self, faults: Faults, chance: Random) -> None:
@@ -22,14 +22,14 @@ class Rule:
         self._shares = faults.shares()
         self._credit = dict.fromkeys(self._shares, Fraction())
 
-    def draw(self) -> Fault:
+    def draw(self) -> InjectedFault:
         return self._evenly() if self.faults.even else self._by_chance()
 
-    def _by_chance(self) -> Fault:
+    def _by_chance(self) -> InjectedFault:
         weights = [float(share) for share in self._shares.values()]
         return self.chance.choices(list(self._shares), weights)[0]
 
-    def _evenly(self) -> Fault:
+    def _evenly(self) -> InjectedFault:
         """Error diffusion: whoever is owed the most comes next, healthy first among equals."""
         for fault, share in self._shares.items():
             self._credit[fault] += share
@@ -38,7 +38,7 @@ class Rule:
         return fault
 
 
-class Rules:
+class FaultRules:
     """All settings, by API and model. The most specific one holds for a request.
 
     Any thread may set and reset; the server's thread alone draws. Without a lock: each method is
@@ -47,7 +47,7 @@ class Rules:
 
     def __init__(self, apis: Collection[str]) -> None:
         self._apis = apis
-        self._rules: dict[tuple[str, str | None], Rule] = {}
+        self._rules: dict[tuple[str, str | None], FaultRule] = {}
 
     def set(self, api: str, model: str | None, faults: Faults) -> None:
         """Replaces what held for `api` ("*": all) and `model` (None: all), its counting too.
@@ -58,18 +58,18 @@ class Rules:
             near = get_close_matches(api, self._apis, n=1, cutoff=0.5)
             hint = f"did you mean {near[0]}?" if near else f"it serves {', '.join(self._apis)}"
             raise FaultsError(f"api {api!r} is not served; {hint}")
-        self._rules[api, model] = Rule(faults, Random(faults.seed))  # noqa: S311  # no secrets here
+        self._rules[api, model] = FaultRule(faults, Random(faults.seed))  # noqa: S311  # no secrets here
 
     def reset(self) -> None:
         """Everything is healthy again."""
         self._rules.clear()
 
-    def find(self, api: str, model: str) -> Rule:
+    def find(self, api: str, model: str) -> FaultRule:
         rules = self._rules
         for key in ((api, model), (api, None), (ANY, model), (ANY, None)):
             if rule := rules.get(key):
                 return rule
-        return Rule(Faults(), Random(0))  # noqa: S311
+        return FaultRule(Faults(), Random(0))  # noqa: S311
 
     def models(self, api: str) -> list[str]:
         """The models that a setting names."""

@@ -16,8 +16,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from prober.emulator import control
 from prober.emulator.apis import NAMES
 from prober.emulator.app import build
-from prober.emulator.rules import Rules
-from prober.emulator.traffic import Log, Traffic
+from prober.emulator.rules import FaultRules
+from prober.emulator.traffic import Log, RequestCounts
 
 LOOPBACK = "127.0.0.1"
 START_S = 10.0
@@ -30,7 +30,7 @@ class Emulator:
 
     host: str
     port: int
-    _rules: Rules = field(repr=False)
+    _rules: FaultRules = field(repr=False)
     _log: Log = field(repr=False)
 
     @property
@@ -54,7 +54,7 @@ class Emulator:
         self._rules.reset()
         self._log.reset()
 
-    def requests(self) -> Traffic:
+    def requests(self) -> RequestCounts:
         return self._log.traffic()
 
 
@@ -70,7 +70,7 @@ def run(port: int, host: str = LOOPBACK, *, announce: Callable[[str], None] | No
     Port 0 takes a free one. Raises OSError with one line if the port cannot be had.
     """
     with _listening(host, port) as listener:
-        server = _Server(_config(Rules(NAMES), Log()))
+        server = _EmulatorServer(_config(FaultRules(NAMES), Log()))
         with suppress(KeyboardInterrupt):
             if announce:
                 announce(_url(host, _port(listener)))
@@ -83,9 +83,9 @@ def started(port: int = 0, host: str = LOOPBACK) -> Iterator[Emulator]:
 
     Port 0 takes a free one. Raises OSError with one line if the port cannot be had.
     """
-    rules, log = Rules(NAMES), Log()
+    rules, log = FaultRules(NAMES), Log()
     with _listening(host, port) as listener:
-        server = _Server(_config(rules, log))
+        server = _EmulatorServer(_config(rules, log))
         emulator = Emulator(host, _port(listener), rules, log)
         thread = Thread(target=server.run, args=([listener],), name="emulator", daemon=True)
         thread.start()
@@ -118,7 +118,7 @@ class _Protocol(H11Protocol):
         self.access_log = False
 
 
-class _Server(uvicorn.Server):
+class _EmulatorServer(uvicorn.Server):
     """Ends as soon as it is told to, whoever hangs or stalls in it."""
 
     def __init__(self, config: uvicorn.Config) -> None:
@@ -157,7 +157,7 @@ class _Server(uvicorn.Server):
             await asyncio.wait(tasks, timeout=STOP_S)
 
 
-def _config(rules: Rules, log: Log) -> uvicorn.Config:
+def _config(rules: FaultRules, log: Log) -> uvicorn.Config:
     config = uvicorn.Config(
         build(rules, log),
         http=_Protocol,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from prober.emulator.faults import Fault
+if TYPE_CHECKING:
+    from prober.emulator.faults import InjectedFault
 
 KEPT = 100
 MAX_NAME = 200
@@ -24,11 +26,11 @@ class Summary:
     path: str
     model: str
     status: int | None
-    fault: Fault
+    fault: InjectedFault
 
 
 @dataclass(frozen=True, slots=True)
-class Traffic:
+class RequestCounts:
     """All requests since the start or the last reset: counts by API and model, and the last 100."""
 
     counts: dict[str, dict[str, int]]
@@ -63,9 +65,9 @@ class Log:
         """The models that were asked for, in the order of their first request."""
         return [model for name, model in tuple(self._kept.counts) if name == api and model]
 
-    def traffic(self) -> Traffic:
+    def traffic(self) -> RequestCounts:
         kept = self._kept
         counts: dict[str, dict[str, int]] = {}
         for (api, model), count in dict(kept.counts).items():
             counts.setdefault(api, {})[model] = count
-        return Traffic(counts, tuple(kept.last))
+        return RequestCounts(counts, tuple(kept.last))

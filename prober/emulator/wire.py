@@ -38,7 +38,7 @@ class Stamp:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ApiCall:
     """A request as the API understood it.
 
     Attributes:
@@ -52,14 +52,14 @@ class Call:
     want_usage: bool = True
 
 
-class Stop(Enum):
+class StopReason(Enum):
     END = "end"
     LENGTH = "length"
     REFUSAL = "refusal"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ModelAnswer:
     """What the model says.
 
     Attributes:
@@ -69,10 +69,10 @@ class Answer:
         reasoning: what it says of its thinking, as streamed.
     """
 
-    call: Call
+    call: ApiCall
     stamp: Stamp
     pieces: tuple[str, ...]
-    stop: Stop
+    stop: StopReason
     input_tokens: int
     output_tokens: int
     refusal: str = ""
@@ -102,7 +102,7 @@ class Stream:
     thoughts: Sequence[bytes] = ()
 
 
-class Kind(Enum):
+class RefusalKind(Enum):
     """Why a request is refused."""
 
     STATUS = "status"
@@ -114,10 +114,10 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class RefusedRequest:
     """A request to refuse; `status` is for `Kind.STATUS`, `message` for `Kind.BAD_REQUEST`."""
 
-    kind: Kind
+    kind: RefusalKind
     stamp: Stamp
     model: str = ""
     status: int = 0
@@ -134,7 +134,7 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class RateHeaders:
     """What the rate-limit headers say.
 
     Attributes:
@@ -170,7 +170,7 @@ def anyone(headers: Mapping[str, str]) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Api:
+class EmulatedApi:
     """One wire API.
 
     Attributes:
@@ -197,12 +197,12 @@ class Api:
     media_type: str
     overloaded: int
     has_key: Callable[[Mapping[str, str]], bool]
-    read: Callable[[Mapping[str, str], Json], Call]
-    stream: Callable[[Answer], Stream]
-    whole: Callable[[Answer], Json]
-    refuse: Callable[[Problem], Refusal]
-    error_event: Callable[[Refusal, Answer], bytes]
-    headers: Callable[[Stamp, Limits], dict[str, str]]
+    read: Callable[[Mapping[str, str], Json], ApiCall]
+    stream: Callable[[ModelAnswer], Stream]
+    whole: Callable[[ModelAnswer], Json]
+    refuse: Callable[[RefusedRequest], Refusal]
+    error_event: Callable[[Refusal, ModelAnswer], bytes]
+    headers: Callable[[Stamp, RateHeaders], dict[str, str]]
     details: Mapping[str, Callable[[Model, Stamp], Json]] = field(default_factory=dict)
     mine: Callable[[Mapping[str, str]], bool] = anyone
 

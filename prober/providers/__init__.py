@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from prober.providers import (
     anthropic,
     azure_openai,
@@ -13,7 +15,9 @@ from prober.providers import (
     openai_responses,
     vertex,
 )
-from prober.providers.adapter import Adapter
+
+if TYPE_CHECKING:
+    from prober.providers.adapter import Adapter
 
 ADAPTERS: dict[str, Adapter] = {
     module.ADAPTER.api: module.ADAPTER

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from prober.providers import gateway, outcomes, stranger
-from prober.providers.base import (
-    Event,
+from prober.providers import foreign_response, gateway, outcomes
+from prober.providers.events import (
+    Endpoint,
     Failure,
+    HttpRequest,
     Lines,
-    Problem,
-    Request,
-    Target,
+    StreamEvent,
+    StreamProblem,
     error_object,
     object_of,
     parse_json,
     text_of,
 )
-from prober.providers.catalogue import Catalogue
-from prober.providers.outcomes import Named, Rule
 from prober.providers.sse import Message
 from prober.sample import FAULT, Cause, Fault, Outcome
+
+if TYPE_CHECKING:
+    from prober.providers.model_list import Catalogue
+    from prober.providers.outcomes import Named, OutcomeRow
 
 # A 4xx in no table: whose fault it is, is for what was answered before to say.
 UNKNOWN = Outcome.BAD_REQUEST
@@ -58,32 +60,32 @@ class Ndjson:
 class StreamReader:
     """Reads one answer: bytes in as they come, split anywhere; events out."""
 
-    def __init__(self, adapter: Adapter, rules: Sequence[Rule] = ()) -> None:
+    def __init__(self, adapter: Adapter, rules: Sequence[OutcomeRow] = ()) -> None:
         self._adapter = adapter
         self._rules = rules
         self._framing = adapter.framing()
 
-    def feed(self, data: bytes) -> list[Event]:
+    def feed(self, data: bytes) -> list[StreamEvent]:
         """Raises UnreadableError for what is no stream of this API, or past its bounds."""
         return self._read(self._framing.feed(data))
 
-    def close(self) -> list[Event]:
+    def close(self) -> list[StreamEvent]:
         """The bytes have ended: whatever an unfinished last line still says."""
         return self._read(self._framing.close())
 
-    def _read(self, messages: Iterable[Message]) -> list[Event]:
+    def _read(self, messages: Iterable[Message]) -> list[StreamEvent]:
         read = self._adapter.events
         return [
-            self._name(event) if type(event) is Problem else event
+            self._name(event) if type(event) is StreamProblem else event
             for message in messages
             for event in read(message)
         ]
 
-    def _name(self, said: Problem) -> Failure:
+    def _name(self, said: StreamProblem) -> Failure:
         return in_stream(self._adapter.api, said, self._rules)
 
 
-def in_stream(api: str, said: Problem, rules: Sequence[Rule]) -> Failure:
+def in_stream(api: str, said: StreamProblem, rules: Sequence[OutcomeRow]) -> Failure:
     """Names an error that came with HTTP success."""
     words = " ".join([said.message, *said.codes])
     found = outcomes.name_in_stream(api, said.status, said.codes, words, rules)
@@ -97,7 +99,6 @@ class Adapter:
 
     Attributes:
         api: its name in the configuration and in the outcome table.
-        default_base_url: None where there is no common one.
         build: (target, prompt, max_tokens) -> the HTTP request.
         framing: how the stream is cut into messages.
         events: one message -> what it says.
@@ -108,16 +109,15 @@ class Adapter:
     """
 
     api: str
-    default_base_url: str | None
-    build: Callable[[Target, str, int], Request]
+    build: Callable[[Endpoint, str, int], HttpRequest]
     framing: Callable[[], Framing]
-    events: Callable[[Message], Iterator[Event]]
+    events: Callable[[Message], Iterator[StreamEvent]]
     codes: Callable[[dict[str, Any]], list[str]]
     code_header: str = ""
     request_id_headers: tuple[str, ...] = ("x-request-id",)
     catalogue: Catalogue | None = None
 
-    def reader(self, rules: Sequence[Rule] = ()) -> StreamReader:
+    def reader(self, rules: Sequence[OutcomeRow] = ()) -> StreamReader:
         """`rules` are the configuration's own rows of the outcome table; they come first."""
         return StreamReader(self, rules)
 
@@ -126,7 +126,7 @@ class Adapter:
         status: int,
         body: bytes,
         headers: Mapping[str, str] | None = None,
-        rules: Sequence[Rule] = (),
+        rules: Sequence[OutcomeRow] = (),
     ) -> Failure:
         """Names a non-2xx answer. Never raises, whatever the body holds."""
         error = error_object(body)
@@ -137,36 +137,36 @@ class Adapter:
         words = " ".join([message, *codes, *_kinds(error)])
         kind = (headers or {}).get("content-type", "").lower()
         found = outcomes.name(self.api, status, codes, words, rules)
-        blocked = stranger.between(status, kind, body, codes)
-        if blocked and not (found.outcome in OF_THE_ACCOUNT and stranger.words(message)):
+        blocked = foreign_response.between(status, kind, body, codes)
+        if blocked and not (found.outcome in OF_THE_ACCOUNT and foreign_response.words(message)):
             own = outcomes.first(rules, self.api, status, codes, f"{blocked} {words}")
             return Failure(own.outcome if own else Outcome.SERVER_ERROR, blocked)
-        if stranger.lost(status, body, codes, message, known=found.known):
-            said = f"HTTP {status}, {stranger.WRONG_PATH}"
+        if foreign_response.lost(status, body, codes, message, known=found.known):
+            said = f"HTTP {status}, {foreign_response.WRONG_PATH}"
             own = outcomes.first(rules, self.api, status, codes, f"{said} {words}")
             return Failure(own.outcome, said) if own else Failure(UNKNOWN, said, Cause.UNKNOWN)
         said = detail(status, codes, message)
         return _refusal(found, said, gateway.upstream(object_of(parse_json(body)), message))
 
     def unstreamed(
-        self, body: bytes, headers: Mapping[str, str], rules: Sequence[Rule] = ()
+        self, body: bytes, headers: Mapping[str, str], rules: Sequence[OutcomeRow] = ()
     ) -> Failure | None:
         """Names an answer with HTTP success that is no stream; None for what may be one."""
-        said = stranger.unstreamed(headers.get("content-type", "").lower(), body)
+        said = foreign_response.unstreamed(headers.get("content-type", "").lower(), body)
         if not said:
             return None
         words = f"{said} {body[:MAX_DETAIL].decode('utf-8', 'replace')}"
         own = outcomes.first(rules, self.api, 200, (), words)
         return Failure(own.outcome if own else Outcome.STREAM_ERROR, said)
 
-    def told(self, body: bytes, rules: Sequence[Rule] = ()) -> Failure | None:
+    def told(self, body: bytes, rules: Sequence[OutcomeRow] = ()) -> Failure | None:
         """Names the whole JSON of a server that says with HTTP success what went wrong."""
-        error = error_object(body) if stranger.told(body) else {}
+        error = error_object(body) if foreign_response.told(body) else {}
         if not (message := text_of(error.get("message"))):
             return None
         code = str(error.get("code"))
         status = int(code) if len(code) == 3 and code.isascii() and code.isdigit() else 200
-        return in_stream(self.api, Problem(tuple(self.codes(error)), message, status), rules)
+        return in_stream(self.api, StreamProblem(tuple(self.codes(error)), message, status), rules)
 
     def request_id(self, headers: Mapping[str, str]) -> str | None:
         found = (headers[name] for name in self.request_id_headers if name in headers)
@@ -190,7 +190,7 @@ def _refusal(found: Named, said: str, upstream: str) -> Failure:
 
 def detail(status: int, codes: Sequence[str], message: str) -> str:
     """What the provider said, in one bounded line: nothing twice, and of a page its title."""
-    said = stranger.readable(message[: 4 * MAX_DETAIL])
+    said = foreign_response.readable(message[: 4 * MAX_DETAIL])
     if status:
         # "HTTP 503 503 …": many repeat the status in their own words.
         said = said.removeprefix(f"HTTP {status}").removeprefix(f"{status}").lstrip(" :,-")

@@ -8,13 +8,13 @@ from urllib.parse import quote
 
 from prober.providers import finish
 from prober.providers.adapter import Adapter
-from prober.providers.base import (
-    Event,
+from prober.providers.events import (
+    Endpoint,
+    HttpRequest,
     Other,
-    Problem,
     Reasoning,
-    Request,
-    Target,
+    StreamEvent,
+    StreamProblem,
     Terminal,
     Text,
     Usage,
@@ -26,11 +26,11 @@ from prober.providers.base import (
     post,
     text_of,
 )
-from prober.providers.catalogue import UNREADABLE, Catalogue, Listing, day_of
+from prober.providers.model_list import UNREADABLE, Catalogue, Listing, day_of
 from prober.providers.sse import Message, Messages
 
 
-def build(target: Target, prompt: str, max_tokens: int) -> Request:
+def build(target: Endpoint, prompt: str, max_tokens: int) -> HttpRequest:
     said = {"model": target.model, **body(prompt, max_tokens)}
     return post(f"{target.base_url}/v1/messages", target, said, _headers(target))
 
@@ -43,7 +43,7 @@ def body(prompt: str, max_tokens: int) -> dict[str, Any]:
     }
 
 
-def _headers(target: Target) -> dict[str, str]:
+def _headers(target: Endpoint) -> dict[str, str]:
     key = {"x-api-key": target.key} if target.key else {}
     return {"anthropic-version": "2023-06-01", **key}
 
@@ -51,7 +51,7 @@ def _headers(target: Target) -> dict[str, str]:
 SILENT = frozenset({"ping", "content_block_stop"})
 
 
-def events(message: Message) -> Iterator[Event]:
+def events(message: Message) -> Iterator[StreamEvent]:
     if message.event in SILENT:
         yield Other()
         return
@@ -77,12 +77,12 @@ def events(message: Message) -> Iterator[Event]:
             yield Terminal()
         case "error":
             error = error_object(message.data)
-            yield Problem(tuple(codes(error)), text_of(error.get("message")))
+            yield StreamProblem(tuple(codes(error)), text_of(error.get("message")))
         case _:
             yield Other()
 
 
-def _delta(delta: dict[str, Any]) -> Event:
+def _delta(delta: dict[str, Any]) -> StreamEvent:
     match delta.get("type"):
         case "text_delta":
             return Text(text_of(delta.get("text")))
@@ -106,7 +106,7 @@ def codes(error: dict[str, Any]) -> list[str]:
     return [code for code in found if isinstance(code, str)]
 
 
-def _model(target: Target) -> Request:
+def _model(target: Endpoint) -> HttpRequest:
     # The list holds no aliases; asking for one model resolves them.
     model = quote(target.model, safe="")
     return get(f"{target.base_url}/v1/models/{model}", target, _headers(target))
@@ -126,7 +126,6 @@ def _listing(body: bytes, model: str) -> Listing:
 
 ADAPTER = Adapter(
     api="anthropic",
-    default_base_url="https://api.anthropic.com",
     build=build,
     framing=Messages,
     events=events,

@@ -11,17 +11,17 @@ from urllib.parse import quote
 
 from prober.providers import openai
 from prober.providers.adapter import Adapter
-from prober.providers.base import Request, Target, get, object_of, parse_json, post, text_of
-from prober.providers.catalogue import UNREADABLE, Catalogue, Listing, day_of
+from prober.providers.events import Endpoint, HttpRequest, get, object_of, parse_json, post, text_of
+from prober.providers.model_list import UNREADABLE, Catalogue, Listing, day_of
 from prober.providers.sse import Messages
 
 
-def build(target: Target, prompt: str, max_tokens: int) -> Request:
+def build(target: Endpoint, prompt: str, max_tokens: int) -> HttpRequest:
     body = openai.body(target, prompt, max_tokens)
     return post(_url(target, "/chat/completions"), target, body, _key(target))
 
 
-def _url(target: Target, path: str) -> str:
+def _url(target: Endpoint, path: str) -> str:
     if not target.api_version:
         return f"{target.base_url}{path}"
     deployment = quote(target.model, safe="")
@@ -29,7 +29,7 @@ def _url(target: Target, path: str) -> str:
     return f"{target.base_url}/openai/deployments/{deployment}{path}?api-version={version}"
 
 
-def _key(target: Target) -> dict[str, str]:
+def _key(target: Endpoint) -> dict[str, str]:
     return {"api-key": target.key} if target.key else {}
 
 
@@ -39,7 +39,7 @@ def codes(error: dict[str, Any]) -> list[str]:
     return [*openai.codes(error), *([inner] if isinstance(inner, str) else [])]
 
 
-def _model(target: Target) -> Request:
+def _model(target: Endpoint) -> HttpRequest:
     if target.api_version:
         version = quote(target.api_version, safe="")
         return get(f"{target.base_url}/openai/models?api-version={version}", target, _key(target))
@@ -63,7 +63,6 @@ def _listing(body: bytes, model: str) -> Listing:
 
 ADAPTER = Adapter(
     api="azure-openai",
-    default_base_url=None,
     build=build,
     framing=Messages,
     events=openai.events,

@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from prober.providers import finish
 from prober.providers.adapter import Adapter
-from prober.providers.base import (
-    Event,
+from prober.providers.events import (
+    Endpoint,
+    HttpRequest,
     Other,
-    Problem,
     Reasoning,
-    Request,
-    Target,
+    StreamEvent,
+    StreamProblem,
     Terminal,
     Text,
     Usage,
@@ -31,19 +31,17 @@ from prober.providers.base import (
     post,
     text_of,
 )
-from prober.providers.catalogue import UNREADABLE, Catalogue, Listing, day_of
 from prober.providers.eventstream import EventStream
-from prober.providers.sse import Message
+from prober.providers.model_list import UNREADABLE, Catalogue, Listing, day_of
+
+if TYPE_CHECKING:
+    from prober.providers.sse import Message
 
 # The regions that a profile of several may be served from.
 PROFILE = re.compile(r"^(global|apac|us-gov|[a-z]{2})\.")
 
 
-def base_url(region: str) -> str:
-    return f"https://bedrock-runtime.{region}.amazonaws.com"
-
-
-def build(target: Target, prompt: str, max_tokens: int) -> Request:
+def build(target: Endpoint, prompt: str, max_tokens: int) -> HttpRequest:
     body = {
         "messages": [{"role": "user", "content": [{"text": prompt}]}],
         "inferenceConfig": {"maxTokens": max_tokens},
@@ -52,11 +50,11 @@ def build(target: Target, prompt: str, max_tokens: int) -> Request:
     return post(f"{target.base_url}/model/{model}/converse-stream", target, body, bearer(target))
 
 
-def events(message: Message) -> Iterator[Event]:
+def events(message: Message) -> Iterator[StreamEvent]:
     said = object_of(parse_json(message.data))
     if message.bare:
         words = text_of(error_object(message.data).get("message"))
-        yield Problem((_code(message.event),), words)
+        yield StreamProblem((_code(message.event),), words)
         return
     match message.event:
         case "contentBlockDelta":
@@ -91,7 +89,7 @@ def codes(error: dict[str, Any]) -> list[str]:
     return [kind] if kind else []
 
 
-def _model(target: Target) -> Request:
+def _model(target: Endpoint) -> HttpRequest:
     # The catalogue stands at the control plane; the model's profile prefix ("eu.") is not its name.
     base = target.base_url.replace("bedrock-runtime", "bedrock")
     model = PROFILE.sub("", target.model)
@@ -112,7 +110,6 @@ def _listing(body: bytes, model: str) -> Listing:
 
 ADAPTER = Adapter(
     api="bedrock",
-    default_base_url=None,
     build=build,
     framing=EventStream,
     events=events,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from struct import Struct, error, unpack_from
 from zlib import crc32
 
-from prober.providers.base import MAX_LINE_BYTES, TooLargeError, UnreadableError
+from prober.providers.events import MAX_LINE_BYTES, TooLargeError, UnreadableError
 from prober.providers.sse import Message
 
 # The whole length, that of the headers, and the checksum of both.

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from prober.providers.base import Stop, Stopped
+from prober.providers.events import Stop, Stopped
 
 _WORDS = {
     Stop.END: """

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from prober.providers.base import object_of, text_of
+from prober.providers.events import object_of, text_of
 
 CACHES = (
     "x-portkey-cache-status", "helicone-cache", "x-litellm-cache-hit", "cf-aig-cache-status",

@@ -8,15 +8,15 @@ from urllib.parse import quote
 
 from prober.providers import finish
 from prober.providers.adapter import Adapter
-from prober.providers.base import (
-    Event,
+from prober.providers.events import (
+    Endpoint,
+    HttpRequest,
     Other,
-    Problem,
     Reasoning,
-    Request,
     Stop,
     Stopped,
-    Target,
+    StreamEvent,
+    StreamProblem,
     Terminal,
     Text,
     Usage,
@@ -28,14 +28,14 @@ from prober.providers.base import (
     post,
     text_of,
 )
-from prober.providers.catalogue import UNREADABLE, Catalogue, Listing, day_of
+from prober.providers.model_list import UNREADABLE, Catalogue, Listing, day_of
 from prober.providers.sse import Message, Messages
 
 # Google's word for a model on its way out is LEGACY; a DEPRECATED one cannot be used any more.
 GONE = frozenset({"DEPRECATED", "RETIRED"})
 
 
-def build(target: Target, prompt: str, max_tokens: int) -> Request:
+def build(target: Endpoint, prompt: str, max_tokens: int) -> HttpRequest:
     url = f"{_model_url(target)}:streamGenerateContent?alt=sse"
     return post(url, target, body(prompt, max_tokens), _key(target))
 
@@ -47,23 +47,23 @@ def body(prompt: str, max_tokens: int) -> dict[str, Any]:
     }
 
 
-def _model_url(target: Target) -> str:
+def _model_url(target: Endpoint) -> str:
     model = quote(target.model.removeprefix("models/"), safe="")
     return f"{target.base_url}/v1beta/models/{model}"
 
 
-def _key(target: Target) -> dict[str, str]:
+def _key(target: Endpoint) -> dict[str, str]:
     # The key goes into a header: in the URL it would land in logs.
     return {"x-goog-api-key": target.key} if target.key else {}
 
 
-def events(message: Message) -> Iterator[Event]:
+def events(message: Message) -> Iterator[StreamEvent]:
     said = parse_json(message.data)
     # An error comes as bare JSON lines, alone or in a list, without `data:`.
     if message.bare or message.event == "error" or object_of(said).get("error"):
         error = error_object(message.data)
         status = error.get("code") if isinstance(error.get("code"), int) else 200
-        yield Problem(tuple(codes(error)), text_of(error.get("message")), status or 200)
+        yield StreamProblem(tuple(codes(error)), text_of(error.get("message")), status or 200)
         return
     said = object_of(said)
     candidates = said.get("candidates")
@@ -80,7 +80,7 @@ def events(message: Message) -> Iterator[Event]:
         yield Terminal(last=False)
 
 
-def _parts(parts: Any) -> Iterator[Event]:
+def _parts(parts: Any) -> Iterator[StreamEvent]:
     for part in parts if isinstance(parts, list) else []:
         text = text_of(object_of(part).get("text"))
         if object_of(part).get("thought"):
@@ -120,7 +120,7 @@ def codes(error: dict[str, Any]) -> list[str]:
     return [code for code in found if isinstance(code, str)]
 
 
-def _model(target: Target) -> Request:
+def _model(target: Endpoint) -> HttpRequest:
     return get(_model_url(target), target, _key(target))
 
 
@@ -139,7 +139,6 @@ def _listing(body: bytes, model: str) -> Listing:
 
 ADAPTER = Adapter(
     api="gemini",
-    default_base_url="https://generativelanguage.googleapis.com",
     build=build,
     framing=Messages,
     events=events,

@@ -6,18 +6,12 @@ from typing import Any
 
 from prober.providers import openai
 from prober.providers.adapter import Adapter
-from prober.providers.base import (
-    Request,
-    Target,
-    bearer,
-    get,
-    post,
-)
-from prober.providers.catalogue import UNREADABLE, Catalogue, Listing, day_of, find
+from prober.providers.events import Endpoint, HttpRequest, bearer, get, post
+from prober.providers.model_list import UNREADABLE, Catalogue, Listing, day_of, find
 from prober.providers.sse import Messages
 
 
-def build(target: Target, prompt: str, max_tokens: int) -> Request:
+def build(target: Endpoint, prompt: str, max_tokens: int) -> HttpRequest:
     body = {
         "model": target.model,
         "messages": [{"role": "user", "content": prompt}],
@@ -32,7 +26,7 @@ def codes(error: dict[str, Any]) -> list[str]:
     return openai.codes(error)
 
 
-def _models(target: Target) -> Request:
+def _models(target: Endpoint) -> HttpRequest:
     return get(f"{target.base_url}/v1/models", target, bearer(target))
 
 
@@ -46,7 +40,6 @@ def _listing(body: bytes, model: str) -> Listing:
 
 ADAPTER = Adapter(
     api="mistral",
-    default_base_url="https://api.mistral.ai",
     build=build,
     framing=Messages,
     events=openai.events,

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prober.providers import finish
 from prober.providers.adapter import Adapter, Ndjson
-from prober.providers.base import (
-    Event,
+from prober.providers.events import (
+    Endpoint,
+    HttpRequest,
     Other,
-    Problem,
     Reasoning,
-    Request,
     Stop,
     Stopped,
-    Target,
+    StreamEvent,
+    StreamProblem,
     Terminal,
     Text,
     Usage,
@@ -27,11 +27,13 @@ from prober.providers.base import (
     post,
     text_of,
 )
-from prober.providers.catalogue import UNREADABLE, Catalogue, Listing, find
-from prober.providers.sse import Message
+from prober.providers.model_list import UNREADABLE, Catalogue, Listing, find
+
+if TYPE_CHECKING:
+    from prober.providers.sse import Message
 
 
-def build(target: Target, prompt: str, max_tokens: int) -> Request:
+def build(target: Endpoint, prompt: str, max_tokens: int) -> HttpRequest:
     body = {
         "model": target.model,
         "messages": [{"role": "user", "content": prompt}],
@@ -42,10 +44,10 @@ def build(target: Target, prompt: str, max_tokens: int) -> Request:
     return post(f"{target.base_url}/api/chat", target, body, bearer(target))
 
 
-def events(message: Message) -> Iterator[Event]:
+def events(message: Message) -> Iterator[StreamEvent]:
     said = object_of(parse_json(message.data))
     if error := said.get("error"):
-        yield Problem((), str(error))
+        yield StreamProblem((), str(error))
         return
     answer = object_of(said.get("message"))
     if text := text_of(answer.get("content")):
@@ -66,7 +68,7 @@ def codes(error: dict[str, Any]) -> list[str]:
     return []
 
 
-def _models(target: Target) -> Request:
+def _models(target: Endpoint) -> HttpRequest:
     return get(f"{target.base_url}/api/tags", target, bearer(target))
 
 
@@ -81,7 +83,6 @@ def _listing(body: bytes, model: str) -> Listing:
 
 ADAPTER = Adapter(
     api="ollama",
-    default_base_url="http://127.0.0.1:11434",
     build=build,
     framing=Ndjson,
     events=events,

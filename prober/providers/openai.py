@@ -7,16 +7,16 @@ from typing import Any
 
 from prober.providers import finish
 from prober.providers.adapter import Adapter
-from prober.providers.base import (
+from prober.providers.events import (
     Closed,
-    Event,
+    Endpoint,
+    HttpRequest,
     Other,
-    Problem,
     Reasoning,
-    Request,
     Stop,
     Stopped,
-    Target,
+    StreamEvent,
+    StreamProblem,
     Terminal,
     Text,
     Usage,
@@ -29,7 +29,7 @@ from prober.providers.base import (
     post,
     text_of,
 )
-from prober.providers.catalogue import UNREADABLE, Catalogue, Listing, day_of, find
+from prober.providers.model_list import UNREADABLE, Catalogue, Listing, day_of, find
 from prober.providers.sse import Message, Messages
 
 # vLLM and others say reasoning_content, OpenRouter and Ollama say reasoning.
@@ -38,12 +38,12 @@ REASONING = ("reasoning_content", "reasoning", "reasoning_details", "thinking")
 THOUGHTS = frozenset({"thinking", "reasoning", "reasoning_content", "redacted_thinking"})
 
 
-def build(target: Target, prompt: str, max_tokens: int) -> Request:
+def build(target: Endpoint, prompt: str, max_tokens: int) -> HttpRequest:
     url = f"{target.base_url}/chat/completions"
     return post(url, target, body(target, prompt, max_tokens), bearer(target))
 
 
-def body(target: Target, prompt: str, max_tokens: int) -> dict[str, Any]:
+def body(target: Endpoint, prompt: str, max_tokens: int) -> dict[str, Any]:
     return {
         "model": target.model,
         "messages": [{"role": "user", "content": prompt}],
@@ -53,7 +53,7 @@ def body(target: Target, prompt: str, max_tokens: int) -> dict[str, Any]:
     }
 
 
-def events(message: Message) -> Iterator[Event]:
+def events(message: Message) -> Iterator[StreamEvent]:
     if message.data.strip() == b"[DONE]":
         yield Closed()
         return
@@ -102,16 +102,16 @@ def _error(message: Message, said: dict[str, Any], chosen: dict[str, Any]) -> di
     return error if isinstance(error, dict) else {"message": str(error)}
 
 
-def problem(error: dict[str, Any]) -> Problem:
+def problem(error: dict[str, Any]) -> StreamProblem:
     """vLLM, OpenRouter and Azure give the HTTP status as the code, Mistral beside it."""
     given = (str(error.get(name)) for name in ("code", "raw_status_code", "status_code", "status"))
     statuses = [int(one) for one in given if len(one) == 3 and one.isascii() and one.isdigit()]
-    return Problem(
+    return StreamProblem(
         tuple(codes(error)), text_of(error.get("message")), statuses[0] if statuses else 200
     )
 
 
-def _answer(chosen: dict[str, Any]) -> Iterator[Event]:
+def _answer(chosen: dict[str, Any]) -> Iterator[StreamEvent]:
     """What a choice says: as a delta, or as the whole message where there is none."""
     delta = chosen.get("delta")
     said = object_of(chosen.get("message") if delta is None else delta)
@@ -126,7 +126,7 @@ def _answer(chosen: dict[str, Any]) -> Iterator[Event]:
         yield Stopped(Stop.REFUSAL, "refusal") if said.get("refusal") else Other()
 
 
-def parts(content: Any) -> Iterator[Event]:
+def parts(content: Any) -> Iterator[StreamEvent]:
     """Content as a list of parts: text, and reasoning, which is no answer."""
     for part in content if isinstance(content, list) else [content]:
         inner = object_of(part)
@@ -151,7 +151,7 @@ def codes(error: dict[str, Any]) -> list[str]:
     return [code for code in (error.get("code"), error.get("type")) if isinstance(code, str)]
 
 
-def models(target: Target) -> Request:
+def models(target: Endpoint) -> HttpRequest:
     return get(f"{target.base_url}/models", target, bearer(target))
 
 
@@ -173,7 +173,6 @@ def _answers_to_any_name(body: bytes) -> bool:
 
 ADAPTER = Adapter(
     api="openai",
-    default_base_url="https://api.openai.com/v1",
     build=build,
     framing=Messages,
     events=events,

@@ -7,15 +7,15 @@ from typing import Any
 
 from prober.providers import finish, openai
 from prober.providers.adapter import Adapter
-from prober.providers.base import (
-    Event,
+from prober.providers.events import (
+    Endpoint,
+    HttpRequest,
     Other,
-    Problem,
     Reasoning,
-    Request,
     Stop,
     Stopped,
-    Target,
+    StreamEvent,
+    StreamProblem,
     Terminal,
     Text,
     Usage,
@@ -37,7 +37,7 @@ ENDS = frozenset(
 )
 
 
-def build(target: Target, prompt: str, max_tokens: int) -> Request:
+def build(target: Endpoint, prompt: str, max_tokens: int) -> HttpRequest:
     body = {
         "model": target.model,
         "input": prompt,
@@ -48,7 +48,7 @@ def build(target: Target, prompt: str, max_tokens: int) -> Request:
     return post(f"{target.base_url}/responses", target, body, bearer(target))
 
 
-def events(message: Message) -> Iterator[Event]:
+def events(message: Message) -> Iterator[StreamEvent]:
     parsed = parse_json(message.data)
     said = object_of(parsed)
     if message.event == "error":  # whatever the type of the error is
@@ -71,7 +71,7 @@ def events(message: Message) -> Iterator[Event]:
             yield _problem(error_object(message.data)) if said.get("error") else Other()
 
 
-def _end(kind: str, response: dict[str, Any]) -> Iterator[Event]:
+def _end(kind: str, response: dict[str, Any]) -> Iterator[StreamEvent]:
     yield _usage(object_of(response.get("usage")))
     if error := object_of(response.get("error")):
         yield _problem(error)
@@ -82,8 +82,8 @@ def _end(kind: str, response: dict[str, Any]) -> Iterator[Event]:
     yield Terminal()
 
 
-def _problem(error: dict[str, Any]) -> Problem:
-    return Problem(tuple(codes(error)), text_of(error.get("message")))
+def _problem(error: dict[str, Any]) -> StreamProblem:
+    return StreamProblem(tuple(codes(error)), text_of(error.get("message")))
 
 
 def codes(error: dict[str, Any]) -> list[str]:
@@ -102,7 +102,6 @@ def _usage(usage: dict[str, Any]) -> Usage:
 
 ADAPTER = Adapter(
     api="openai-responses",
-    default_base_url=openai.ADAPTER.default_base_url,
     build=build,
     framing=Messages,
     events=events,

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from prober.providers.phrases import (
     A_DAY,
@@ -50,9 +50,12 @@ from prober.providers.phrases import (
 )
 from prober.sample import FAULT, Cause, Fault, Outcome
 
+if TYPE_CHECKING:
+    from prober.config.provider_schema import OutcomeRule
+
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class OutcomeRow:
     """One row.
 
     Attributes:
@@ -94,6 +97,22 @@ class Rule:
         return found and not (self.unlike and re.search(self.unlike, words))
 
 
+def rules_of(rows: Sequence[OutcomeRule], provider: str) -> tuple[OutcomeRow, ...]:
+    """The configuration's own rows, [[outcome]], that hold for one provider."""
+    return tuple(
+        OutcomeRow(
+            row.outcome,
+            (row.api,) if row.api else (),
+            row.status,
+            row.code,
+            row.says.lower() if row.says else None,
+            row.provider,
+        )
+        for row in rows
+        if row.provider in (None, provider)
+    )
+
+
 class Named(NamedTuple):
     """What a refusal is. `known`: a row of a table says so, and not the HTTP status alone."""
 
@@ -105,95 +124,103 @@ class Named(NamedTuple):
 GOOGLE = ("gemini", "vertex")
 EXHAUSTED = "RESOURCE_EXHAUSTED"
 
-RULES: tuple[Rule, ...] = (
+RULES: tuple[OutcomeRow, ...] = (
     # A gateway that has nobody left to ask is out; why, it may have said before.
-    Rule(Outcome.OVERLOADED, like=(NOBODY_LEFT,), unlike=MONEY, cause=Cause.NOBODY_LEFT),
+    OutcomeRow(Outcome.OVERLOADED, like=(NOBODY_LEFT,), unlike=MONEY, cause=Cause.NOBODY_LEFT),
     # Where we stand: a country, a network.
-    Rule(Outcome.AUTH, status=451, cause=Cause.PLACE),
-    Rule(Outcome.AUTH, like=(FIREWALL,), refusal=True, cause=Cause.PLACE),
-    Rule(Outcome.AUTH, like=(near(COUNTRY, NOT_HERE),), refusal=True, cause=Cause.PLACE),
-    Rule(Outcome.AUTH, like=(near(NOT_HERE, COUNTRY),), refusal=True, cause=Cause.PLACE),
-    Rule(Outcome.AUTH, ("anthropic",), status=403, says="request not allowed", cause=Cause.PLACE),
+    OutcomeRow(Outcome.AUTH, status=451, cause=Cause.PLACE),
+    OutcomeRow(Outcome.AUTH, like=(FIREWALL,), refusal=True, cause=Cause.PLACE),
+    OutcomeRow(Outcome.AUTH, like=(near(COUNTRY, NOT_HERE),), refusal=True, cause=Cause.PLACE),
+    OutcomeRow(Outcome.AUTH, like=(near(NOT_HERE, COUNTRY),), refusal=True, cause=Cause.PLACE),
+    OutcomeRow(
+        Outcome.AUTH, ("anthropic",), status=403, says="request not allowed", cause=Cause.PLACE
+    ),
     # The account ran dry: never an outage of the provider.
-    Rule(Outcome.RATE_LIMITED, code="insufficient_quota", says="allocated quota exceeded, please"),
-    Rule(Outcome.QUOTA_EXHAUSTED, code="insufficient_quota"),
-    Rule(Outcome.QUOTA_EXHAUSTED, code="billing_error"),
-    Rule(Outcome.QUOTA_EXHAUSTED, code="billing_hard_limit_reached"),
-    Rule(Outcome.QUOTA_EXHAUSTED, code="credit_balance_exhausted"),
-    Rule(Outcome.QUOTA_EXHAUSTED, code="organization_usage_limit_exceeded"),
-    Rule(Outcome.QUOTA_EXHAUSTED, code="enforced_spend_limit_reached"),
-    Rule(Outcome.QUOTA_EXHAUSTED, code="billing_not_active"),
-    Rule(Outcome.QUOTA_EXHAUSTED, code="BILLING_DISABLED"),
-    Rule(Outcome.QUOTA_EXHAUSTED, code="exceeded_current_quota_error"),  # Moonshot
-    Rule(Outcome.QUOTA_EXHAUSTED, code="budget_exceeded"),  # LiteLLM, and its older words
-    Rule(Outcome.QUOTA_EXHAUSTED, ("openai",), says="budget has been exceeded"),
-    Rule(Outcome.QUOTA_EXHAUSTED, ("openai",), says="crossed budget"),
-    Rule(Outcome.QUOTA_EXHAUSTED, says="key limit exceeded"),  # OpenRouter
-    Rule(Outcome.QUOTA_EXHAUSTED, says="set inference limit"),  # Volcengine
-    Rule(Outcome.QUOTA_EXHAUSTED, ("bedrock",), code="ServiceQuotaExceededException"),
+    OutcomeRow(
+        Outcome.RATE_LIMITED, code="insufficient_quota", says="allocated quota exceeded, please"
+    ),
+    OutcomeRow(Outcome.QUOTA_EXHAUSTED, code="insufficient_quota"),
+    OutcomeRow(Outcome.QUOTA_EXHAUSTED, code="billing_error"),
+    OutcomeRow(Outcome.QUOTA_EXHAUSTED, code="billing_hard_limit_reached"),
+    OutcomeRow(Outcome.QUOTA_EXHAUSTED, code="credit_balance_exhausted"),
+    OutcomeRow(Outcome.QUOTA_EXHAUSTED, code="organization_usage_limit_exceeded"),
+    OutcomeRow(Outcome.QUOTA_EXHAUSTED, code="enforced_spend_limit_reached"),
+    OutcomeRow(Outcome.QUOTA_EXHAUSTED, code="billing_not_active"),
+    OutcomeRow(Outcome.QUOTA_EXHAUSTED, code="BILLING_DISABLED"),
+    OutcomeRow(Outcome.QUOTA_EXHAUSTED, code="exceeded_current_quota_error"),  # Moonshot
+    OutcomeRow(Outcome.QUOTA_EXHAUSTED, code="budget_exceeded"),  # LiteLLM, and its older words
+    OutcomeRow(Outcome.QUOTA_EXHAUSTED, ("openai",), says="budget has been exceeded"),
+    OutcomeRow(Outcome.QUOTA_EXHAUSTED, ("openai",), says="crossed budget"),
+    OutcomeRow(Outcome.QUOTA_EXHAUSTED, says="key limit exceeded"),  # OpenRouter
+    OutcomeRow(Outcome.QUOTA_EXHAUSTED, says="set inference limit"),  # Volcengine
+    OutcomeRow(Outcome.QUOTA_EXHAUSTED, ("bedrock",), code="ServiceQuotaExceededException"),
     # What is limited by the day is gone for the day; by the minute it passes.
-    Rule(Outcome.QUOTA_EXHAUSTED, like=(LIMIT, A_DAY)),
-    Rule(Outcome.QUOTA_EXHAUSTED, status=429, like=(A_DAY,)),
-    Rule(Outcome.QUOTA_EXHAUSTED, says="limit: 0"),  # Google's free tier, where there is none
-    Rule(Outcome.RATE_LIMITED, like=(LIMIT, A_MINUTE)),
+    OutcomeRow(Outcome.QUOTA_EXHAUSTED, like=(LIMIT, A_DAY)),
+    OutcomeRow(Outcome.QUOTA_EXHAUSTED, status=429, like=(A_DAY,)),
+    OutcomeRow(Outcome.QUOTA_EXHAUSTED, says="limit: 0"),  # Google's free tier, where there is none
+    OutcomeRow(Outcome.RATE_LIMITED, like=(LIMIT, A_MINUTE)),
     # Cloudflare, whose page is titled "Access denied".
-    Rule(Outcome.RATE_LIMITED, status=429, like=(r"being rate limited|used cloudflare",)),
+    OutcomeRow(Outcome.RATE_LIMITED, status=429, like=(r"being rate limited|used cloudflare",)),
     # Google says "check your plan and billing details" of limits by the minute too.
-    Rule(Outcome.RATE_LIMITED, GOOGLE, code=EXHAUSTED, like=("",), unlike=MONEY),
-    Rule(Outcome.RATE_LIMITED, like=(r"resource (has been )?exhausted",), unlike=MONEY),
-    Rule(Outcome.QUOTA_EXHAUSTED, like=(near(PURSE, SPENT, 60),)),
-    Rule(Outcome.QUOTA_EXHAUSTED, like=(near(SPENT, PURSE, 60),)),
-    Rule(Outcome.QUOTA_EXHAUSTED, like=(UNPAID,)),
+    OutcomeRow(Outcome.RATE_LIMITED, GOOGLE, code=EXHAUSTED, like=("",), unlike=MONEY),
+    OutcomeRow(Outcome.RATE_LIMITED, like=(r"resource (has been )?exhausted",), unlike=MONEY),
+    OutcomeRow(Outcome.QUOTA_EXHAUSTED, like=(near(PURSE, SPENT, 60),)),
+    OutcomeRow(Outcome.QUOTA_EXHAUSTED, like=(near(SPENT, PURSE, 60),)),
+    OutcomeRow(Outcome.QUOTA_EXHAUSTED, like=(UNPAID,)),
     # A model that is not, or not any more, or not for us.
-    Rule(Outcome.MODEL_NOT_FOUND, code="model_not_found"),
-    Rule(Outcome.MODEL_NOT_FOUND, code="not_found_error"),
-    Rule(Outcome.MODEL_NOT_FOUND, code="model_decommissioned"),
-    Rule(Outcome.MODEL_NOT_FOUND, like=(NO_SUCH_MODEL,)),
-    Rule(Outcome.MODEL_NOT_FOUND, like=(near(MODEL, GONE),)),
-    Rule(Outcome.MODEL_NOT_FOUND, like=(near(NO_ACCESS, MODEL),)),
-    Rule(
+    OutcomeRow(Outcome.MODEL_NOT_FOUND, code="model_not_found"),
+    OutcomeRow(Outcome.MODEL_NOT_FOUND, code="not_found_error"),
+    OutcomeRow(Outcome.MODEL_NOT_FOUND, code="model_decommissioned"),
+    OutcomeRow(Outcome.MODEL_NOT_FOUND, like=(NO_SUCH_MODEL,)),
+    OutcomeRow(Outcome.MODEL_NOT_FOUND, like=(near(MODEL, GONE),)),
+    OutcomeRow(Outcome.MODEL_NOT_FOUND, like=(near(NO_ACCESS, MODEL),)),
+    OutcomeRow(
         Outcome.MODEL_NOT_FOUND,
         like=(near(MODEL, DEPRECATED),),
         unlike=f"{PARAMETER}|{FOR_NOW}",
         refusal=True,
     ),
     # The key, or whom it belongs to.
-    Rule(Outcome.AUTH, code="API_KEY_INVALID"),
-    Rule(Outcome.AUTH, code="authentication_error"),
-    Rule(Outcome.AUTH, code="permission_error"),
-    Rule(Outcome.AUTH, code="invalid_api_key"),
-    Rule(Outcome.AUTH, code="token_not_found_in_db"),  # LiteLLM
-    Rule(Outcome.AUTH, code="no_db_connection"),  # LiteLLM of one key, asked with another
-    Rule(Outcome.AUTH, code="ExpiredTokenException"),  # Amazon
-    Rule(Outcome.AUTH, code="UnrecognizedClientException"),
-    Rule(Outcome.AUTH, like=(near(BAD, KEY, 20),), refusal=True),
-    Rule(Outcome.AUTH, like=(near(f"{KEY}|(your|this|virtual) key", VOID, 60),), refusal=True),
-    Rule(Outcome.AUTH, like=(near(WHO, BANNED, 60),), refusal=True),
-    Rule(Outcome.AUTH, like=(UNAUTHORIZED,), refusal=True),
+    OutcomeRow(Outcome.AUTH, code="API_KEY_INVALID"),
+    OutcomeRow(Outcome.AUTH, code="authentication_error"),
+    OutcomeRow(Outcome.AUTH, code="permission_error"),
+    OutcomeRow(Outcome.AUTH, code="invalid_api_key"),
+    OutcomeRow(Outcome.AUTH, code="token_not_found_in_db"),  # LiteLLM
+    OutcomeRow(Outcome.AUTH, code="no_db_connection"),  # LiteLLM of one key, asked with another
+    OutcomeRow(Outcome.AUTH, code="ExpiredTokenException"),  # Amazon
+    OutcomeRow(Outcome.AUTH, code="UnrecognizedClientException"),
+    OutcomeRow(Outcome.AUTH, like=(near(BAD, KEY, 20),), refusal=True),
+    OutcomeRow(
+        Outcome.AUTH, like=(near(f"{KEY}|(your|this|virtual) key", VOID, 60),), refusal=True
+    ),
+    OutcomeRow(Outcome.AUTH, like=(near(WHO, BANNED, 60),), refusal=True),
+    OutcomeRow(Outcome.AUTH, like=(UNAUTHORIZED,), refusal=True),
     # A filter in front of the model declined.
-    Rule(Outcome.REFUSAL, code="content_filter"),
-    Rule(Outcome.REFUSAL, code="data_inspection_failed"),  # DashScope
-    Rule(Outcome.REFUSAL, like=(FILTERED,), refusal=True),
-    Rule(Outcome.REFUSAL, ("openai",), status=446),  # Portkey's guardrails
+    OutcomeRow(Outcome.REFUSAL, code="content_filter"),
+    OutcomeRow(Outcome.REFUSAL, code="data_inspection_failed"),  # DashScope
+    OutcomeRow(Outcome.REFUSAL, like=(FILTERED,), refusal=True),
+    OutcomeRow(Outcome.REFUSAL, ("openai",), status=446),  # Portkey's guardrails
     # Busy now, fine later; or an outage, said as if it were ours.
-    Rule(Outcome.OVERLOADED, code="overloaded_error"),
-    Rule(Outcome.OVERLOADED, code="UNAVAILABLE"),
-    Rule(Outcome.OVERLOADED, ("bedrock",), code="ModelNotReadyException"),
-    Rule(
+    OutcomeRow(Outcome.OVERLOADED, code="overloaded_error"),
+    OutcomeRow(Outcome.OVERLOADED, code="UNAVAILABLE"),
+    OutcomeRow(Outcome.OVERLOADED, ("bedrock",), code="ModelNotReadyException"),
+    OutcomeRow(
         Outcome.RATE_LIMITED, ("mistral",), status=429, code="3505"
     ),  # its tier's share is used up
-    Rule(Outcome.OVERLOADED, like=(BUSY,), refusal=True),
-    Rule(Outcome.RATE_LIMITED, code="rate_limit_error"),
-    Rule(Outcome.RATE_LIMITED, code="rate_limit_exceeded"),
-    Rule(Outcome.RATE_LIMITED, code="slow_down"),
-    Rule(Outcome.RATE_LIMITED, ("mistral",), code="rate_limited"),
-    Rule(Outcome.RATE_LIMITED, ("bedrock",), code="ThrottlingException"),
-    Rule(Outcome.SERVER_ERROR, code="DEADLINE_EXCEEDED"),
-    Rule(Outcome.SERVER_ERROR, code="api_error"),
-    Rule(Outcome.SERVER_ERROR, code="timeout_error"),
-    Rule(Outcome.SERVER_ERROR, like=(BROKEN,), refusal=True),
-    Rule(Outcome.SERVER_ERROR, like=(BLOCKED,), unlike=CONTENT, refusal=True),
-    Rule(Outcome.RATE_LIMITED, like=(r"\b(rate limit|too many requests|throttl)",), refusal=True),
+    OutcomeRow(Outcome.OVERLOADED, like=(BUSY,), refusal=True),
+    OutcomeRow(Outcome.RATE_LIMITED, code="rate_limit_error"),
+    OutcomeRow(Outcome.RATE_LIMITED, code="rate_limit_exceeded"),
+    OutcomeRow(Outcome.RATE_LIMITED, code="slow_down"),
+    OutcomeRow(Outcome.RATE_LIMITED, ("mistral",), code="rate_limited"),
+    OutcomeRow(Outcome.RATE_LIMITED, ("bedrock",), code="ThrottlingException"),
+    OutcomeRow(Outcome.SERVER_ERROR, code="DEADLINE_EXCEEDED"),
+    OutcomeRow(Outcome.SERVER_ERROR, code="api_error"),
+    OutcomeRow(Outcome.SERVER_ERROR, code="timeout_error"),
+    OutcomeRow(Outcome.SERVER_ERROR, like=(BROKEN,), refusal=True),
+    OutcomeRow(Outcome.SERVER_ERROR, like=(BLOCKED,), unlike=CONTENT, refusal=True),
+    OutcomeRow(
+        Outcome.RATE_LIMITED, like=(r"\b(rate limit|too many requests|throttl)",), refusal=True
+    ),
 )
 
 
@@ -223,7 +250,7 @@ def by_status(status: int) -> Outcome:
 
 
 def name(
-    api: str, status: int, codes: Collection[str], message: str, rules: Sequence[Rule] = ()
+    api: str, status: int, codes: Collection[str], message: str, rules: Sequence[OutcomeRow] = ()
 ) -> Named:
     """What an error answer with HTTP `status` is; `rules` are the configuration's."""
     found = first((*rules, *RULES), api, status, codes, message)
@@ -231,7 +258,7 @@ def name(
 
 
 def name_in_stream(
-    api: str, status: int, codes: Collection[str], message: str, rules: Sequence[Rule] = ()
+    api: str, status: int, codes: Collection[str], message: str, rules: Sequence[OutcomeRow] = ()
 ) -> Named:
     """What an error inside a 200 stream is; `status` is the error's own, 200 if none.
 
@@ -247,7 +274,7 @@ def name_in_stream(
 
 
 def first(
-    rules: Sequence[Rule], api: str, status: int, codes: Collection[str], message: str
+    rules: Sequence[OutcomeRow], api: str, status: int, codes: Collection[str], message: str
 ) -> Named | None:
     """What the first row that matches says."""
     matching = (Named(r.outcome, r.cause) for r in rules if r.matches(api, status, codes, message))

@@ -1,7 +1,7 @@
 """How vendors word their refusals: patterns for the outcome table, read in plain words. Pure.
 
 Each is a part of a sentence that several vendors share; the table (prober.providers.outcomes)
-says which of them mean what. Which vendor says which stands in tests/prober/golden/refusals.py,
+says which of them mean what. Which vendor says which stands in tests/golden/refusals.py,
 and what must not match stands there too.
 """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from prober.providers.base import MAX_LINE_BYTES, Lines, TooLargeError
+from prober.providers.events import MAX_LINE_BYTES, Lines, TooLargeError
 
 
 class Message(NamedTuple):

@@ -24,7 +24,7 @@ _STARTS = tuple({tag[0] for tag in TAGS})
 _LONGEST = max(map(len, TAGS.values()))
 
 
-class Shown(NamedTuple):
+class ShownText(NamedTuple):
     """What a piece of text adds to the answer.
 
     Attributes:
@@ -48,9 +48,9 @@ class Thinking:
         self._closing = ""  # the tag that ends the block; empty: outside of one
         self._visible = False
 
-    def take(self, piece: str) -> Shown:
+    def take(self, piece: str) -> ShownText:
         if self._visible and not self._held and not any(start in piece for start in _STARTS):
-            return Shown(piece)
+            return ShownText(piece)
         text, self._held = self._held + piece, ""
         shown, thought, undone = "", False, False
         while text:
@@ -77,7 +77,7 @@ class Thinking:
                 at = _unfinished(low)
                 shown, self._held = shown + text[:at], text[at:]
                 break
-        return Shown(shown, thought, undone)
+        return ShownText(shown, thought, undone)
 
     def close(self) -> str:
         """What was held back and is no tag after all."""

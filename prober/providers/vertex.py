@@ -12,23 +12,27 @@ from urllib.parse import quote
 
 from prober.providers import anthropic, gemini
 from prober.providers.adapter import Adapter
-from prober.providers.base import Event, Request, Target, bearer, get, object_of, parse_json, post
-from prober.providers.catalogue import UNREADABLE, Catalogue, Listing
+from prober.providers.events import (
+    Endpoint,
+    HttpRequest,
+    StreamEvent,
+    bearer,
+    get,
+    object_of,
+    parse_json,
+    post,
+)
+from prober.providers.model_list import UNREADABLE, Catalogue, Listing
 from prober.providers.sse import Message, Messages
 
 VERSION = "vertex-2023-10-16"
-
-
-def base_url(location: str) -> str:
-    prefix = "" if location == "global" else f"{location}-"
-    return f"https://{prefix}aiplatform.googleapis.com"
 
 
 def is_claude(model: str) -> bool:
     return model.startswith("claude")
 
 
-def build(target: Target, prompt: str, max_tokens: int) -> Request:
+def build(target: Endpoint, prompt: str, max_tokens: int) -> HttpRequest:
     if is_claude(target.model):
         body: dict[str, Any] = {"anthropic_version": VERSION, **anthropic.body(prompt, max_tokens)}
         url = f"{_model_url(target, 'anthropic')}:streamRawPredict"
@@ -38,13 +42,13 @@ def build(target: Target, prompt: str, max_tokens: int) -> Request:
     return post(url, target, body, bearer(target))
 
 
-def _model_url(target: Target, publisher: str) -> str:
+def _model_url(target: Endpoint, publisher: str) -> str:
     place = f"projects/{quote(target.project, safe='')}/locations/{quote(target.location, safe='')}"
     model = quote(target.model, safe="@")
     return f"{target.base_url}/v1/{place}/publishers/{publisher}/models/{model}"
 
 
-def _model(target: Target) -> Request:
+def _model(target: Endpoint) -> HttpRequest:
     publisher = "anthropic" if is_claude(target.model) else "google"
     model = quote(target.model, safe="@")
     url = f"{target.base_url}/v1/publishers/{publisher}/models/{model}"
@@ -55,7 +59,7 @@ def _listing(body: bytes, model: str) -> Listing:
     return Listing(True) if object_of(parse_json(body)).get("name") else UNREADABLE
 
 
-def events(message: Message) -> Iterator[Event]:
+def events(message: Message) -> Iterator[StreamEvent]:
     """Claude's messages name their event, Gemini's never do."""
     return anthropic.events(message) if message.event else gemini.events(message)
 
@@ -66,7 +70,6 @@ def codes(error: dict[str, Any]) -> list[str]:
 
 ADAPTER = Adapter(
     api="vertex",
-    default_base_url=None,
     build=build,
     framing=Messages,
     events=events,

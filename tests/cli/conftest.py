@@ -5,11 +5,11 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
-from stage import Hook, hook
 from typer.testing import CliRunner, Result
 
 from prober.cli.app import app
 from prober.emulator import Emulator, started
+from tests.support.stage import Hook, hook
 
 Prober = Callable[..., Awaitable[Result]]
 

@@ -10,9 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from histories import AT, canaries, configuration, keep
 
-from prober.store.schema import open_engine, upgrade
+from prober.history.store.schema import open_engine, upgrade
+from tests.support.histories import AT, canaries, configuration, keep
 
 from .conftest import Prober
 

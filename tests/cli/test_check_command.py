@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from servers import Valkey
-from stage import Hook, write_config
 from typer.testing import Result
 
 from prober.emulator import Emulator
+from tests.support.servers import Valkey
+from tests.support.stage import Hook, write_config
 
 Prober = Callable[..., Any]
 

@@ -7,14 +7,15 @@ import re
 from pathlib import Path
 
 import pytest
-from servers import Valkey
-from stage import Hook, running, until, write_config
 
-from prober.cli import look
-from prober.cli.common import Setup, out
-from prober.configfile import parse
+from prober.cli import status
+from prober.cli.console import out
+from prober.cli.setup import Setup
+from prober.config.loader import parse
 from prober.emulator import Emulator
-from prober.resolve import resolve
+from prober.probing.plans import resolve
+from tests.support.servers import Valkey
+from tests.support.stage import Hook, running, until, write_config
 
 from .conftest import Prober
 
@@ -164,7 +165,7 @@ def test_why_names_freeze_redis_incident_and_what_led_there() -> None:
     }  # fmt: skip
     setup = Setup(Path("f"), parse(""), resolve(parse("")), Path("."))
     with out.capture() as shown:
-        look._show_why(setup, said)
+        status._show_why(setup, said)
     text = " ".join(shown.get().split())
     for words in (
         "(prober@eu-1, automatic, incident 142): a breached availability",
@@ -307,8 +308,8 @@ def test_what_a_provider_says_at_length_is_cut_in_status_and_why() -> None:
     }  # fmt: skip
     setup = Setup(Path("f"), parse(""), resolve(parse("")), Path("."))
     for show in (
-        lambda: look._show_evidence(said, primary=True),
-        lambda: look._show_route(setup, route),
+        lambda: status._show_evidence(said, primary=True),
+        lambda: status._show_route(setup, route),
     ):
         with out.capture() as shown:
             show()

@@ -10,19 +10,19 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
-from servers import Valkey
-from stage import Hook, running, until, write_config
 
-from prober import configfile
 from prober.cli.cost import NO_ROUTE, Cost, by_route, calendar, costs, provider_table, total, usd
 from prober.clock import Clock
-from prober.config import Config
+from prober.config import loader
+from prober.config.schema import Config
 from prober.emulator import Emulator
+from prober.history.store import tables
+from prober.history.store.queries import Spending
+from prober.history.store.schema import open_engine, upgrade
+from prober.history.store.writer import Row, write
 from prober.sample import Outcome, Sample
-from prober.store import tables
-from prober.store.queries import Spending
-from prober.store.schema import open_engine, upgrade
-from prober.store.writer import Row, write
+from tests.support.servers import Valkey
+from tests.support.stage import Hook, running, until, write_config
 
 from .conftest import Prober
 
@@ -82,7 +82,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
     monkeypatch.setattr("prober.cli.cost.Clock", Then)
     path = tmp_path / "prober.toml"
     path.write_text(CONFIG.format(folder=tmp_path))
-    return configfile.load(path)
+    return loader.load(path)
 
 
 def spent(provider: str, age_s: float, *sums: float) -> Spending:
@@ -292,8 +292,8 @@ async def test_status_shows_the_room_that_is_left_and_the_model_that_goes(
     prober: Prober,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("prober.catalogues.FIRST_S", 0.0)
-    monkeypatch.setattr("prober.upkeep.MODELS_EVERY_S", 0.1)
+    monkeypatch.setattr("prober.probing.model_watch.FIRST_S", 0.0)
+    monkeypatch.setattr("prober.daemon.housekeeping.MODELS_EVERY_S", 0.1)
     emulator.set_faults(
         api="anthropic", ttft_s=0.001, limit_requests=10_000, limit_tokens=4_000_000,
         remaining_share=0.98, retires="2031-01-31",

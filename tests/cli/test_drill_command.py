@@ -7,11 +7,11 @@ import json
 from pathlib import Path
 
 import pytest
-from servers import Valkey
-from stage import Hook, running, until, write_config
 
-from prober.daemon import Daemon
+from prober.daemon.daemon import Daemon
 from prober.emulator import Emulator
+from tests.support.servers import Valkey
+from tests.support.stage import Hook, running, until, write_config
 
 from .conftest import Prober
 

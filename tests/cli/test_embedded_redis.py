@@ -10,16 +10,17 @@ from pathlib import Path
 
 import pytest
 from alembic import command
-from redis_nodes import free_port
 from typer.testing import CliRunner, Result
 
-from prober import embedded, identity, startup
 from prober.cli.app import app
-from prober.store import queries, schema
-from prober.store.schema import open_engine, upgrade
-from prober.store.writer import Store
+from prober.daemon import embedded_redis, recovery
+from prober.failover import identity
+from prober.history.store import queries, schema
+from prober.history.store.schema import open_engine, upgrade
+from prober.history.store.writer import Store
 from switch.connect import connect
 from switch.flag import Keys
+from tests.switch.redis_nodes import free_port
 
 CONFIG = """
 [daemon]
@@ -46,13 +47,13 @@ KEYS = Keys("chat")
 KILLED = """
 import os, signal, subprocess, sys
 from pathlib import Path
-from prober import embedded
+from prober.daemon import embedded_redis
 run = subprocess.run
 def die(*args, **more):
     run(*args, **more)
     os.kill(os.getpid(), signal.SIGKILL)
-embedded.subprocess.run = die
-embedded.ensure(Path(sys.argv[1]), int(sys.argv[2]))
+embedded_redis.subprocess.run = die
+embedded_redis.ensure(Path(sys.argv[1]), int(sys.argv[2]))
 """
 
 
@@ -62,13 +63,13 @@ def config(tmp_path: Path) -> Iterator[Path]:
     path = tmp_path / "prober.toml"
     path.write_text(CONFIG.format(folder=folder, port=free_port(), sqlite=tmp_path / "x.db"))
     yield path
-    if server := embedded.find(folder / "redis"):
-        embedded.stop(server)
+    if server := embedded_redis.find(folder / "redis"):
+        embedded_redis.stop(server)
 
 
-def started(config: Path) -> embedded.Embedded:
+def started(config: Path) -> embedded_redis.Embedded:
     port = int(config.read_text().partition("port = ")[2].split()[0])
-    return embedded.ensure(config.parent / "state" / "redis", port)
+    return embedded_redis.ensure(config.parent / "state" / "redis", port)
 
 
 def prober(config: Path, *words: str) -> Result:
@@ -81,11 +82,11 @@ def test_a_kill_right_after_the_server_started_leaves_none_that_nobody_can_use(
     folder, port = config.parent / "state" / "redis", free_port()
     killed = subprocess.run([sys.executable, "-c", KILLED, str(folder), str(port)], check=False)
     assert killed.returncode == -signal.SIGKILL
-    again = embedded.ensure(folder, port)
-    assert embedded.answers(again)
+    again = embedded_redis.ensure(folder, port)
+    assert embedded_redis.answers(again)
     with connect(again.url) as client:
         assert client.info("server")["tcp_port"] == port
-    secret = folder / embedded.STATE
+    secret = folder / embedded_redis.STATE
     assert secret.stat().st_mode & 0o777 == 0o600
     assert again.password in secret.read_text()
 
@@ -99,21 +100,21 @@ def test_the_password_is_printed_by_one_command_alone(config: Path) -> None:
     with connect(said.output.strip()) as client:
         assert client.ping()
     assert server.password not in server.masked_url
-    (config.parent / "state/redis" / embedded.STATE).write_text("{torn")
+    (config.parent / "state/redis" / embedded_redis.STATE).write_text("{torn")
     torn = prober(config, "redis-url")
     assert (torn.exit_code, "cannot be read as JSON" in torn.output) == (1, True)
 
 
 def test_the_embedded_server_is_ended_by_a_command_but_not_under_a_daemon(config: Path) -> None:
     server = started(config)
-    held = startup.lock(config.parent / "state")
+    held = recovery.lock(config.parent / "state")
     refused = prober(config, "embedded", "stop")
     assert (refused.exit_code, "systemctl stop prober" in refused.output) == (1, True)
-    assert embedded.answers(server)
+    assert embedded_redis.answers(server)
     held.close()
     done = prober(config, "embedded", "stop")
     assert done.exit_code == 0, done.output
-    assert not embedded.answers(server)
+    assert not embedded_redis.answers(server)
     assert "does not run" in prober(config, "embedded", "stop").output
 
 
@@ -136,7 +137,7 @@ def test_an_installation_is_removed_whole_and_others_stay(config: Path) -> None:
         client.set(KEYS.primary, "a")
     done = prober(config, "uninstall", "--yes")
     assert done.exit_code == 0, done.output
-    assert not embedded.answers(server)
+    assert not embedded_redis.answers(server)
     assert not folder.exists()
     with engine.connect() as connection:
         left = connection.exec_driver_sql("SELECT id FROM installation").scalars().all()

@@ -8,11 +8,11 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from servers import Valkey
-from stage import Hook, running, until, write_config
 
-from prober.cli import telling
+from prober.cli import incident_text
 from prober.emulator import Emulator
+from tests.support.servers import Valkey
+from tests.support.stage import Hook, running, until, write_config
 
 from .conftest import Prober
 
@@ -47,7 +47,7 @@ EVENTS = [
 
 
 def test_the_story_in_short() -> None:
-    assert telling.in_short(INCIDENT, EVENTS, 0.0) == (
+    assert incident_text.in_short(INCIDENT, EVENTS, 0.0) == (
         "Found after 43 s, failed over 50 ms later, recovered after 12 min, "
         "failed back 25 h after that."
     )
@@ -71,11 +71,13 @@ def test_the_story_in_short() -> None:
 def test_what_did_not_happen_is_not_told(
     events: list[dict[str, Any]], closed_at: float | None, said: str
 ) -> None:
-    assert telling.in_short({**INCIDENT, "closed_at": closed_at}, events, OPENED + 119) == said
+    assert (
+        incident_text.in_short({**INCIDENT, "closed_at": closed_at}, events, OPENED + 119) == said
+    )
 
 
 def test_the_lines_are_in_order_in_local_time_and_fit_80_columns() -> None:
-    told = list(telling.lines(INCIDENT, EVENTS, ZONE, 80))
+    told = list(incident_text.lines(INCIDENT, EVENTS, ZONE, 80))
     assert max(map(len, told)) <= 80
     assert told == [
         "Thursday, 2026-03-12 (Europe/Berlin)",
@@ -108,11 +110,13 @@ def flipped(after_s: float, origin: str, to: str) -> dict[str, Any]:
     ],
 )
 def test_who_served_meanwhile(flips: list[dict[str, Any]], said: str) -> None:
-    assert telling.say_served("chat", telling.spans(flips, OPENED, OPENED + 600)) == said
+    assert (
+        incident_text.say_served("chat", incident_text.spans(flips, OPENED, OPENED + 600)) == said
+    )
 
 
 def test_a_list_says_when_what_and_how_long() -> None:
-    told = list(telling.listed(INCIDENT, OPENED, ZONE, 80, drill=True))
+    told = list(incident_text.listed(INCIDENT, OPENED, ZONE, 80, drill=True))
     assert told == [
         " 142  2026-03-12 03:11:40  chat: anthropic, 12 min, in a drill",
         "      9 of 24 canaries failed in 61 s (overloaded)",

@@ -10,18 +10,18 @@ import sys
 from pathlib import Path
 
 import pytest
-from stage import Hook
 
-from prober import credentials, memento
-from prober.cli.probed import Asker, Probed
+from prober.cli.probe_run import Asker, Probed
 from prober.clock import Clock
-from prober.config import Provider
-from prober.configfile import load
+from prober.config.loader import load
+from prober.config.schema import Provider
+from prober.daemon import detector_state
+from prober.detection.precedent import Precedents
 from prober.emulator import Emulator
-from prober.precedent import Precedents
-from prober.probe import Plan
-from prober.resolve import resolve
+from prober.probing import credentials
+from prober.probing.plans import Plan, resolve
 from prober.sample import Outcome, Sample
+from tests.support.stage import Hook
 
 from .conftest import Prober
 
@@ -304,7 +304,7 @@ async def test_a_canary_that_the_daemon_has_seen_answered_is_not_called_malforme
     monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
     now = Clock().now()
     saved = await asyncio.to_thread(_answered, config, now)
-    await asyncio.to_thread(memento.save, tmp_path / "detectors.json", saved)
+    await asyncio.to_thread(detector_state.save, tmp_path / "detectors.json", saved)
     emulator.set_faults(error_share=1.0, status=413)
     found = {}
     for name in ("alpha", "beta"):
@@ -313,8 +313,8 @@ async def test_a_canary_that_the_daemon_has_seen_answered_is_not_called_malforme
     assert found == {"alpha": "refused", "beta": "bad_request"}
 
 
-def _answered(config: Path, now: float) -> memento.Saved:
+def _answered(config: Path, now: float) -> detector_state.Saved:
     plan = resolve(load(config)).plans["alpha"]
     memory = Precedents()
     memory.judge(Sample("x", "alpha", "local", "m", now, 0.0, Outcome.OK), plan.fingerprint)
-    return {**memento.dump([], 0.0), "precedents": memory.dump(now)}
+    return {**detector_state.dump([], 0.0), "precedents": memory.dump(now)}

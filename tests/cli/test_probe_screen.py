@@ -10,16 +10,16 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from prober.certificates import Validity
 from prober.cli import waterfall
 from prober.cli.probe_rows import Rows, notes, summary
+from prober.cli.probe_run import HealthCheck, Probed
 from prober.cli.probe_screen import screen
-from prober.cli.probed import Health, Probed
 from prober.cli.waterfall import say_ms
-from prober.config import Price, Provider
+from prober.config.redact import Scrubber
+from prober.config.schema import Price, Provider
+from prober.probing.capture import Tape
+from prober.probing.certificates import Validity
 from prober.sample import Limits, Outcome, Phases, Room, Sample, Tokens
-from prober.scrub import Scrubber
-from prober.tape import Tape
 
 KEY = "sk-very-secret-0123456789"
 PHASES = Phases(0.010, 0.020, 0.050, 0.150, 0.160, 0.200, 0.450, 1.0)
@@ -128,12 +128,12 @@ def test_a_failure_says_why_and_whose_fault_it_is() -> None:
 
 
 def test_a_health_check_that_disagrees_with_the_canary_is_pointed_at() -> None:
-    fine = Health("http://h/health", 200, '{"status":"ok"}', 0.003)
+    fine = HealthCheck("http://h/health", 200, '{"status":"ok"}', 0.003)
     text = shown(probed(BAD, health=fine))
     assert 'http://h/health says 200 in 3.0 ms: {"status":"ok"}' in text
     assert "says that all is well; the canary says that it is not" in text
     assert "the canary says" not in shown(probed(SAMPLE, health=fine))
-    ill = Health("http://h/health", None, "Connect call failed", 0.003)
+    ill = HealthCheck("http://h/health", None, "Connect call failed", 0.003)
     text = shown(probed(SAMPLE, health=ill))
     assert "no answer: Connect call failed" in text
     assert "answered well, whatever its health check says" in text
@@ -162,7 +162,7 @@ def test_a_server_that_ignores_the_bound_is_remarked_and_nothing_is_wrong() -> N
 
 @pytest.mark.parametrize("outcome", [Outcome.AUTH, Outcome.QUOTA_EXHAUSTED, Outcome.BAD_REQUEST])
 def test_after_our_own_key_or_canary_failed_no_health_check_disagrees(outcome: Outcome) -> None:
-    health = Health("http://127.0.0.1:8000/health", 200, "ok", 0.001)
+    health = HealthCheck("http://127.0.0.1:8000/health", 200, "ok", 0.001)
     found = probed(replace(SAMPLE, outcome=outcome, detail="HTTP 401 no such key."), health=health)
     assert "all is well" not in shown(found)
     assert plain(notes([found], 80)) == "a: HTTP 401 no such key"
@@ -220,7 +220,7 @@ def test_no_line_is_wider_than_the_terminal() -> None:
     limits = Limits(Room(10_000, 10_000, 60.0), Room(200_000, 200_000, 90.0))
     headers = {f"x-ratelimit-{kind}": "v" * 90 for kind in ("a", "b")} | {"x-request-id": "r" * 200}
     long = replace(BAD, limits=limits, detail="word " * 60, request_id="r" * 200, model="m" * 90)
-    health = Health("http://h/health", 200, "well " * 40, 0.003)
+    health = HealthCheck("http://h/health", 200, "well " * 40, 0.003)
     found = probed(long, replace(TAPE, headers=headers, answer="z" * 100), health=health)
     for width in (80, 100, 160):
         assert max(map(len, shown(found, width).splitlines())) <= min(width, 100)

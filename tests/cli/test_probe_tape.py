@@ -7,16 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from prober.providers.base import Request
-from prober.scrub import Scrubber
-from prober.tape import MAX_BYTES, Tape, save
+from prober.config.redact import Scrubber
+from prober.probing.capture import MAX_BYTES, Tape, save
+from prober.providers.events import HttpRequest
 
 KEY = "sk-very-secret-0123456789"
 SCRUB = Scrubber([KEY])
 
 
 def test_the_exchange_is_written_in_its_order_with_times() -> None:
-    request = Request("POST", "http://h/v1", {"x-a": "1", "authorization": "Bearer x"}, b'{"a": 1}')
+    request = HttpRequest(
+        "POST", "http://h/v1", {"x-a": "1", "authorization": "Bearer x"}, b'{"a": 1}'
+    )
     tape = Tape(request, "HTTP/1.1 200 OK", {"x-b": "2"})
     tape.chunk(0.25, b"data: 1\n\n")
     tape.chunk(0.5, b"data: 2\n\n")
@@ -48,7 +50,9 @@ def test_what_is_no_secret_is_not_joined() -> None:
 
 
 def test_a_secret_is_taken_out_of_url_headers_and_status() -> None:
-    request = Request("POST", f"http://h/{KEY}", {f"x-{KEY}": "1", "x-q": f"a {KEY}"}, KEY.encode())
+    request = HttpRequest(
+        "POST", f"http://h/{KEY}", {f"x-{KEY}": "1", "x-q": f"a {KEY}"}, KEY.encode()
+    )
     tape = Tape(request, f"HTTP/1.1 401 {KEY}", {"location": f"http://h/?k={KEY}"})
     assert KEY not in tape.text(SCRUB)
 

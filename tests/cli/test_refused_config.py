@@ -7,11 +7,11 @@ import stat
 from pathlib import Path
 
 import pytest
-from servers import Valkey
-from stage import Hook, running, until, write_config
 
-from prober import configfile, inforce
+from prober.config import last_good, loader
 from prober.emulator import Emulator
+from tests.support.servers import Valkey
+from tests.support.stage import Hook, running, until, write_config
 
 from .conftest import Prober
 
@@ -104,16 +104,16 @@ async def test_where_no_daemon_ever_ran_the_sound_rows_of_the_file_serve(
 
 
 def test_what_is_kept_is_the_same_configuration_and_its_owner_s(config: Path) -> None:
-    meant = configfile.load(config)
-    inforce.keep(config.parent, meant)
-    assert inforce.kept(config.parent) == meant
-    assert stat.S_IMODE((config.parent / inforce.FILE).stat().st_mode) == 0o600
+    meant = loader.load(config)
+    last_good.keep(config.parent, meant)
+    assert last_good.kept(config.parent) == meant
+    assert stat.S_IMODE((config.parent / last_good.FILE).stat().st_mode) == 0o600
 
 
 def test_what_cannot_be_kept_leaves_no_older_one(config: Path) -> None:
-    meant = configfile.load(config)
-    inforce.keep(config.parent, meant)
-    (config.parent / f"{inforce.FILE}.new").mkdir()
+    meant = loader.load(config)
+    last_good.keep(config.parent, meant)
+    (config.parent / f"{last_good.FILE}.new").mkdir()
     with pytest.raises(OSError, match="directory"):
-        inforce.keep(config.parent, meant)
-    assert inforce.kept(config.parent) is None
+        last_good.keep(config.parent, meant)
+    assert last_good.kept(config.parent) is None

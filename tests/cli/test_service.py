@@ -9,11 +9,10 @@ import sys
 import time
 from pathlib import Path
 
-from servers import Valkey
-from stage import Hook, hear, notified, write_config
-
+from prober.daemon.systemd import Notifier
 from prober.emulator import Emulator
-from prober.systemd import Notifier
+from tests.support.servers import Valkey
+from tests.support.stage import Hook, hear, notified, write_config
 
 
 def start(path: Path, address: str = "") -> subprocess.Popen[bytes]:

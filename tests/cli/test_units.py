@@ -17,12 +17,12 @@ from pathlib import Path
 
 import pytest
 from alembic import command
-from stage import SHELL, Hook, hear, notified, write_config
 
+from prober.daemon.systemd import prioritized
 from prober.emulator import Emulator
-from prober.store import schema
-from prober.store.schema import open_engine
-from prober.systemd import prioritized
+from prober.history.store import schema
+from prober.history.store.schema import open_engine
+from tests.support.stage import SHELL, Hook, hear, notified, write_config
 
 ROOT = Path(__file__).parents[2]
 UNITS = ("prober.service", "prober-failed@.service")
@@ -133,7 +133,13 @@ open(sys.argv[1] + "/may", "w")
 
 
 def confined(state: Path, *line: str) -> list[str]:
-    return [sys.executable, str(ROOT / "tests/confined.py"), str(state), sys.executable, *line]
+    return [
+        sys.executable,
+        str(ROOT / "tests/support/confined.py"),
+        str(state),
+        sys.executable,
+        *line,
+    ]
 
 
 def test_the_restrictions_that_a_test_can_set_do_restrict(tmp_path: Path) -> None:

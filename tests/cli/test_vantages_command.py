@@ -6,13 +6,12 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from servers import Valkey
-from stage import Hook, running, until, write_config
-
 from prober.emulator import Emulator
-from prober.voting import routing_hash, settings_of
+from prober.failover.voting import routing_hash, settings_of
+from switch.control.votes import Sight, Vote, decode_votes, encode_vote
 from switch.flag import Health
-from switch.votes import Sight, Vote, decode_votes, encode_vote
+from tests.support.servers import Valkey
+from tests.support.stage import Hook, running, until, write_config
 
 from .conftest import Prober
 

@@ -14,10 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from servers import Valkey
-from stage import SHELL, Hook, hear, notified, write_config
 
 from prober.emulator import Emulator
+from tests.support.servers import Valkey
+from tests.support.stage import SHELL, Hook, hear, notified, write_config
 
 SECRETS = ("secret-key-of-a", "secret-key-of-b", "secret-word-of-redis")
 
@@ -193,16 +193,16 @@ STRANGER = """
 import os, sys
 from pathlib import Path
 import typer
-from prober.cli import common
-from prober.web.control import NotRunningError, ask
-common.err.print("warmed up: nothing is imported as somebody else")
+from prober.cli import setup
+from prober.web.control_socket import NotRunningError, ask
+setup.err.print("warmed up: nothing is imported as somebody else")
 folder = Path(sys.argv[1])
 os.chdir(folder)
 os.chmod(folder, 0)
 if os.geteuid() == 0:
     os.seteuid(65534)
 try:
-    common.config_path(None)
+    setup.config_path(None)
 except typer.Exit as left:
     print(left.exit_code)
 try:

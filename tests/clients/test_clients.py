@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from servers import Valkey
+
+from tests.support.servers import Valkey
 
 CLIENTS = Path(__file__).parent.parent.parent / "clients"
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from switch.belief import Belief
+from switch.cached_flag import Belief
 from switch.flag import (
     Keys,
     MalformedFlagError,
@@ -17,7 +17,7 @@ from switch.flag import (
     decode_changed,
     decode_flag,
 )
-from switch.routes import check
+from switch.flag_cache import check
 
 GOLDEN = json.loads((Path(__file__).parent.parent.parent / "clients/golden.json").read_text())
 

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from late import late
 from openfeature import api
-from servers import Valkey
 
 from prober.emulator import Emulator, started
 from switch import Reader
 from switch.flag import Candidate, Keys, encode_candidate
 from switch.testing import FakeAsyncReader, Reported
+from tests.support.late import late
+from tests.support.servers import Valkey
 
 openai = late("openai")
 

@@ -3,9 +3,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from stage import Hook, hook
 
 from prober.emulator import Emulator, started
+from tests.support.stage import Hook, hook
 
 
 @pytest.fixture

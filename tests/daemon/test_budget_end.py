@@ -9,20 +9,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from servers import Valkey
-from stage import Hook, running, until, write_config
 
-from prober.budget import BASE_SHARE, Budget
 from prober.clock import Clock
-from prober.config import Price
+from prober.config.schema import Price
+from prober.daemon.operator_api import Operators
 from prober.emulator import Emulator
-from prober.judge import Judge
-from prober.operators import Operators
-from prober.pace import Need, Purpose, Share
-from prober.probe import Plan
-from prober.providers.base import Target as Endpoint
+from prober.failover.judge import Judge
+from prober.probing.budget import BASE_SHARE, Budget
+from prober.probing.pacing import Need, Purpose, RateShare
+from prober.probing.plans import Plan
+from prober.probing.schedule import ProbeTarget, Schedule
+from prober.providers.events import Endpoint
 from prober.sample import Outcome, Phases, Sample
-from prober.schedule import Schedule, Target
+from tests.support.servers import Valkey
+from tests.support.stage import Hook, running, until, write_config
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC).timestamp()
 MIDNIGHT = NOON + 43_200
@@ -55,8 +55,8 @@ class Wanting:
     def needs(self, provider: str, now_s: float) -> list[Need]:
         return [self.need]
 
-    def share(self, provider: str) -> Share:
-        return Share()
+    def share(self, provider: str) -> RateShare:
+        return RateShare()
 
     def paced(self, provider: str, interval_s: float) -> None:
         self.interval_s = interval_s
@@ -83,7 +83,7 @@ class Bench:
         self.worst = plan.worst_cost_usd
         judge: Judge = self.judge  # type: ignore[assignment]
         self.schedule = Schedule(
-            {"a": Target(plan, interval_s, suspect_s)},
+            {"a": ProbeTarget(plan, interval_s, suspect_s)},
             judge,
             self._probe,
             lambda sample: None,

@@ -9,17 +9,17 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from servers import Valkey
-from stage import Hook, running, until, write_config
 
-from prober import catalogues
-from prober.daemon import Daemon
+from prober.daemon.daemon import Daemon
+from prober.daemon.operator_api import Operators
 from prober.emulator import Emulator
-from prober.network import Network
-from prober.operators import Operators
-from prober.probe import Plan
-from prober.providers.catalogue import Listing
+from prober.probing import model_watch
+from prober.probing.network import Network
+from prober.probing.plans import Plan
+from prober.providers.model_list import Listing
 from switch.flag import Health
+from tests.support.servers import Valkey
+from tests.support.stage import Hook, running, until, write_config
 
 
 @pytest.fixture
@@ -30,9 +30,9 @@ def config(
     oncall: Hook,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Path:
-    monkeypatch.setattr("prober.catalogues.FIRST_S", 0.2)
-    monkeypatch.setattr("prober.catalogues.APART_S", 0.1)
-    monkeypatch.setattr("prober.upkeep.MODELS_EVERY_S", 0.1)
+    monkeypatch.setattr("prober.probing.model_watch.FIRST_S", 0.2)
+    monkeypatch.setattr("prober.probing.model_watch.APART_S", 0.1)
+    monkeypatch.setattr("prober.daemon.housekeeping.MODELS_EVERY_S", 0.1)
     return write_config(tmp_path / "prober.toml", emulator=emulator.url, redis=valkey.url)
 
 
@@ -79,7 +79,7 @@ async def test_a_model_missing_from_the_list_is_told_and_moves_nothing(
     async def gone(plan: Plan, network: Network, scrub: object) -> Listing:
         return Listing(plan.provider != "a")
 
-    monkeypatch.setattr(catalogues, "read", gone)
+    monkeypatch.setattr(model_watch, "read", gone)
     async with running(config) as daemon:
         await until(lambda: on_models(oncall))
         assert on_models(oncall) == ["🟠 a: claude-test is not in the provider's list of models"]
@@ -107,15 +107,15 @@ async def test_an_unreadable_list_is_silence_and_touches_no_health(
     config: Path, emulator: Emulator, oncall: Hook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
-    real = catalogues.read
+    real = model_watch.read
 
     async def counted(plan: Plan, network: Network, scrub: Callable[[str], str]) -> Listing:
         asked.append(plan.provider)
         return await real(plan, network, scrub)
 
-    monkeypatch.setattr(catalogues, "read", counted)
-    monkeypatch.setattr(catalogues, "MAX_BYTES", 5)
-    monkeypatch.setattr(catalogues, "AGAIN_S", 0.05)
+    monkeypatch.setattr(model_watch, "read", counted)
+    monkeypatch.setattr(model_watch, "MAX_BYTES", 5)
+    monkeypatch.setattr(model_watch, "AGAIN_S", 0.05)
     async with running(config) as daemon:
         await until(lambda: len(asked) >= 6)
         trackers = daemon.judge.states["chat"].trackers

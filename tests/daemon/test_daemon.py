@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from servers import Valkey
-from stage import Hook, running, until, write_config
-
 from prober.emulator import Emulator
-from prober.store import queries
+from prober.history.store import queries
 from switch import AsyncReader
+from tests.support.servers import Valkey
+from tests.support.stage import Hook, running, until, write_config
 
 
 def primary(valkey: Valkey) -> str | None:

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from servers import Valkey
-from stage import Hook, running, until, write_config
 
-from prober.daemon import Daemon
+from prober.daemon.daemon import Daemon
+from prober.daemon.operator_api import Operators
 from prober.emulator import Emulator
-from prober.operators import Operators
-from prober.pace import Purpose
-from prober.store import queries
-from prober.web.control import RefusedError
+from prober.history.store import queries
+from prober.probing.pacing import Purpose
+from prober.web.control_socket import RefusedError
+from tests.support.servers import Valkey
+from tests.support.stage import Hook, running, until, write_config
 
 LONG_MS = 600_000
 

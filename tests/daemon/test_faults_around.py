@@ -7,14 +7,15 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from servers import Valkey
-from stage import Hook, hasty, running, until, write_config
 
+from prober.config.schema import Provider
+from prober.daemon.operator_api import Operators
+from prober.daemon.recovery import StartError
 from prober.emulator import Emulator
-from prober.operators import Operators
+from prober.history.store import queries
 from prober.sample import Outcome
-from prober.startup import StartError
-from prober.store import queries
+from tests.support.servers import Valkey
+from tests.support.stage import Hook, hasty, running, until, write_config
 
 
 def get(valkey: Valkey) -> str | None:
@@ -170,9 +171,7 @@ async def test_without_our_own_network_no_flag_moves_and_the_lease_is_given_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # Seen as remote machines: their connection failures need a witness.
-    monkeypatch.setattr("prober.route.on_loopback", lambda provider: False)
-    monkeypatch.setattr("prober.rules.on_loopback", lambda provider: False)
-    monkeypatch.setattr("prober.blindness.on_loopback", lambda provider: False)
+    monkeypatch.setattr(Provider, "on_loopback", False)
     path = write_config(tmp_path / "prober.toml", emulator=emulator.url, redis=valkey.url)
     async with running(path) as daemon:
         await until(lambda: get(valkey) == "a")
@@ -194,9 +193,7 @@ async def test_one_unreachable_provider_is_left_on_the_word_of_a_witness(
     oncall: Hook,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("prober.route.on_loopback", lambda provider: False)
-    monkeypatch.setattr("prober.rules.on_loopback", lambda provider: False)
-    monkeypatch.setattr("prober.blindness.on_loopback", lambda provider: False)
+    monkeypatch.setattr(Provider, "on_loopback", False)
     path = write_config(tmp_path / "prober.toml", emulator=emulator.url, redis=valkey.url)
     async with running(path):
         await until(lambda: get(valkey) == "a")
@@ -305,7 +302,7 @@ async def test_a_redis_that_takes_no_writes_is_told_and_counts_as_lost(
     oncall: Hook,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("prober.crier.REDIS_LOST_AFTER_S", 0.2)
+    monkeypatch.setattr("prober.failover.notifier.REDIS_LOST_AFTER_S", 0.2)
     path = write_config(tmp_path / "prober.toml", emulator=emulator.url, redis=own_valkey.url)
     async with running(path):
         await until(lambda: get(own_valkey) == "a")

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from servers import Valkey
-from stage import Hook, running, until, write_config
-
 from prober.emulator import Emulator
-from prober.web.control import ask
+from prober.web.control_socket import ask
 from switch import AsyncReader
+from tests.support.servers import Valkey
+from tests.support.stage import Hook, running, until, write_config
 
 PRIMARY, STATE, PIN = "prober:{chat}:primary", "prober:{chat}:state", "prober:{chat}:pin"
 

@@ -8,19 +8,19 @@ from uuid import uuid4
 
 import pytest
 from redis.exceptions import NoPermissionError
-from servers import Postgres, Valkey
-from stage import Hook, running, until, write_config
 from typer.testing import CliRunner
 
-from prober import identity
 from prober.cli.app import app
 from prober.emulator import Emulator
-from prober.identity import Identity
-from prober.installation import Folder
-from prober.store import queries
+from prober.failover import identity
+from prober.failover.identity import Identity
+from prober.history.installation import Folder
+from prober.history.store import queries
 from switch.connect import connect_async
+from switch.control.writer import FlagWriter
 from switch.flag import Keys
-from switch.writer import Writer
+from tests.support.servers import Postgres, Valkey
+from tests.support.stage import Hook, running, until, write_config
 
 KEYS = Keys("chat")
 
@@ -186,7 +186,7 @@ async def test_vantages_that_start_at_once_agree_on_one_id(
     for number, client in enumerate(clients):
         folder = Folder(str(tmp_path / str(number)), holds=holds)
         vantages.append(
-            Identity(folder, "here", Writer(client), "prober", lambda: [KEYS], writes=True)
+            Identity(folder, "here", FlagWriter(client), "prober", lambda: [KEYS], writes=True)
         )
     await asyncio.gather(*(one.begin() for one in vantages))
     assert {one.id for one in vantages} == {get(valkey, KEYS.installation)}

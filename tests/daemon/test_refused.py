@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from servers import Valkey
-from stage import Hook, running, until, write_config
-
-from prober.daemon import Daemon
+from prober.daemon.daemon import Daemon
 from prober.emulator import Emulator
-from prober.store import queries
+from prober.history.store import queries
+from tests.support.servers import Valkey
+from tests.support.stage import Hook, running, until, write_config
 
 # A refusal that no table knows.
 UNKNOWN = {"error_share": 1.0, "status": 413}

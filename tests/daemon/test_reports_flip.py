@@ -7,16 +7,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from servers import Valkey
-from stage import Hook, running, until, write_config
-
+from prober.detection.report_evidence import ReportEvidence
+from prober.detection.tracker import Tracker
 from prober.emulator import Emulator
-from prober.health import Tracker
-from prober.intake import AT_ONCE, MOST
-from prober.traffic import Traffic
-from prober.web import answers
+from prober.failover.report_consumer import AT_ONCE, MOST
+from prober.web import status
 from switch import Reader
 from switch.flag import Health, Keys
+from tests.support.servers import Valkey
+from tests.support.stage import Hook, running, until, write_config
 
 REPORTS = Keys("chat").reports
 
@@ -50,7 +49,7 @@ async def reporting(valkey: Valkey, ok: int, bad: int) -> AsyncIterator[None]:
             await asyncio.to_thread(reader.close)
 
 
-def traffic_of(tracker: Tracker) -> Traffic:
+def traffic_of(tracker: Tracker) -> ReportEvidence:
     assert tracker.traffic is not None
     return tracker.traffic
 
@@ -68,7 +67,7 @@ async def test_a_partial_failure_is_left_on_reports_that_canaries_confirm(
             health, why = tracker.health(daemon.clock.mono())
             assert health is Health.SUSPECT
             assert "requests of 3 processes failed" in why
-            [route] = answers.status(daemon.judge)["routes"]
+            [route] = status.status(daemon.judge)["routes"]
             assert "of 21 nats" in route["providers"][0]["reports"]
             assert chat.primary == "a", "reports alone move nothing"
             emulator.set_faults(api="anthropic", error_share=0.5, status=529, even=True)

@@ -7,16 +7,16 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
-from stage import until
 
-from prober.budget import Budget
 from prober.clock import Clock
-from prober.judge import Judge
-from prober.pace import Need, Purpose, Share
-from prober.probe import Plan
-from prober.providers.base import Target as Endpoint
+from prober.failover.judge import Judge
+from prober.probing.budget import Budget
+from prober.probing.pacing import Need, Purpose, RateShare
+from prober.probing.plans import Plan
+from prober.probing.schedule import ProbeTarget, Schedule
+from prober.providers.events import Endpoint
 from prober.sample import Outcome, Phases, Sample
-from prober.schedule import Schedule, Target
+from tests.support.stage import until
 
 
 class Wanting:
@@ -41,8 +41,8 @@ class Wanting:
 
     def paced(self, provider: str, interval_s: float) -> None: ...
 
-    def share(self, provider: str) -> Share:
-        return Share()
+    def share(self, provider: str) -> RateShare:
+        return RateShare()
 
     def ended(self, sample: Sample) -> None:
         self.samples.append(sample)
@@ -81,7 +81,13 @@ async def make(wanting: Wanting, tmp_path: Path) -> AsyncIterator[Make]:
         judge: Judge = wanting  # type: ignore[assignment]
         budget = Budget({"a": 1.0})
         schedule = Schedule(
-            {"a": Target(plan, interval_s, suspect_s)}, judge, probe, print, budget, clock, told
+            {"a": ProbeTarget(plan, interval_s, suspect_s)},
+            judge,
+            probe,
+            print,
+            budget,
+            clock,
+            told,
         )
         schedule.start()
         made.append(schedule)

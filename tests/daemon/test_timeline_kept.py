@@ -6,14 +6,13 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from servers import Valkey
-from stage import Hook, running, until, write_config
-
-from prober.daemon import Daemon
+from prober.daemon.daemon import Daemon
+from prober.daemon.operator_api import Operators
 from prober.emulator import Emulator
-from prober.operators import Operators
-from prober.store import queries
+from prober.history.store import queries
 from switch.flag import Keys
+from tests.support.servers import Valkey
+from tests.support.stage import Hook, running, until, write_config
 
 
 def get(valkey: Valkey) -> str | None:

@@ -9,17 +9,16 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from servers import Valkey
-from stage import Hook, running, until, write_config
-
-from prober.daemon import Daemon
+from prober.daemon.daemon import Daemon
 from prober.emulator import Emulator
-from prober.pace import Share
-from prober.probe import Plan
-from prober.route import RouteState
+from prober.failover.route_state import RouteState
+from prober.probing.pacing import RateShare
+from prober.probing.plans import Plan
 from prober.sample import Outcome, Sample
-from switch.decide import Action
-from switch.votes import Vote, decode_votes
+from switch.control.decide import Action
+from switch.control.votes import Vote, decode_votes
+from tests.support.servers import Valkey
+from tests.support.stage import Hook, running, until, write_config
 
 NAMES = ("eu-1", "us-1", "ap-1")
 PRIMARY, STATE = "prober:{chat}:primary", "prober:{chat}:state"
@@ -372,10 +371,10 @@ async def test_canaries_are_shared_out_until_somebody_has_doubts(
 
         await until(lambda: set(paces("b")) == {"every 0.3 s (base)"}, "three share")
         shares = [place.daemon.judge.share("b") for place in ordered]
-        assert shares == [Share(3, 0), Share(3, 1), Share(3, 2)]
+        assert shares == [RateShare(3, 0), RateShare(3, 1), RateShare(3, 2)]
         ordered[0].breaks("b")
         await until(
-            lambda: all(place.daemon.judge.share("b") == Share() for place in ordered[1:]),
+            lambda: all(place.daemon.judge.share("b") == RateShare() for place in ordered[1:]),
             "the others look too",
         )
         await until(lambda: "every 0.025 s (suspicion)" in paces("b")[1:], "at the fast pace")

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from emulator_sdks import Contract
-from emulator_wires import NAMES, Asker
 
 from prober.emulator import Emulator, started
+from tests.emulator.emulator_sdks import Contract
+from tests.emulator.emulator_wires import NAMES, Asker
 
 VENDORS = ("ANTHROPIC_", "OPENAI_", "AZURE_", "GOOGLE_", "GEMINI_", "OLLAMA_", "MISTRAL_", "AWS_")
 

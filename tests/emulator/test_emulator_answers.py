@@ -8,11 +8,11 @@ from typing import Any
 
 import httpx
 import pytest
-from emulator_wires import Asker
 
 from prober.emulator import Emulator
 from prober.emulator.answer import THOUGHT
 from prober.emulator.prompts import understood
+from tests.emulator.emulator_wires import Asker
 
 ECHO = "n0nce-42\nReply with exactly the first word of this message and nothing else."
 SUM = "n0nce-42\nWhat is 17 + 25? Reply with the number alone, in digits."

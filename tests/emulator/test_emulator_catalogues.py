@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import httpx
 import pytest
-from emulator_wires import WIRES, Asker
 
 from prober.emulator import Emulator
+from tests.emulator.emulator_wires import WIRES, Asker
 
 # API, its list, the list's field, and one model in it.
 VERTEX = "/v1/projects/p/locations/l/publishers"

@@ -7,9 +7,9 @@ import time
 
 import httpx
 import pytest
-from emulator_wires import Asker
 
 from prober.emulator import Emulator
+from tests.emulator.emulator_wires import Asker
 
 SHORT = httpx.Timeout(10, read=0.1)
 

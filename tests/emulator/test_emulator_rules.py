@@ -9,17 +9,17 @@ from typing import Any
 
 import httpx
 import pytest
-from emulator_wires import KEY, Asker
 
-from prober.emulator import Emulator, Fault, Faults, FaultsError
-from prober.emulator.rules import Rule
+from prober.emulator import Emulator, Faults, FaultsError, InjectedFault
+from prober.emulator.rules import FaultRule
+from tests.emulator.emulator_wires import KEY, Asker
 
 FAULTS = "/_emulator/faults"
 REQUESTS = "/_emulator/requests"
 
 
-def drawn(count: int, **faults: Any) -> list[Fault]:
-    rule = Rule(Faults(**faults), Random(faults.get("seed")))
+def drawn(count: int, **faults: Any) -> list[InjectedFault]:
+    rule = FaultRule(Faults(**faults), Random(faults.get("seed")))
     return [rule.draw() for _ in range(count)]
 
 
@@ -32,35 +32,35 @@ def test_half_the_requests_fail_when_half_are_asked_to(asker: Asker, emulator: E
 def test_three_of_every_ten_requests_fail_evenly_spread() -> None:
     faults = drawn(1000, error_share=0.3, even=True)
     for start in range(len(faults) - 10):
-        assert faults[start : start + 10].count(Fault.ERROR) == 3
-    failed = [index for index, fault in enumerate(faults) if fault is Fault.ERROR]
+        assert faults[start : start + 10].count(InjectedFault.ERROR) == 3
+    failed = [index for index, fault in enumerate(faults) if fault is InjectedFault.ERROR]
     assert {later - index for index, later in pairwise(failed)} == {3, 4}
 
 
 def test_several_shares_are_each_exact() -> None:
     faults = drawn(1000, error_share=0.5, truncate_share=0.25, hang_share=0.1, even=True)
     assert Counter(faults) == {
-        Fault.ERROR: 500,
-        Fault.TRUNCATE: 250,
-        Fault.NONE: 150,
-        Fault.HANG: 100,
+        InjectedFault.ERROR: 500,
+        InjectedFault.TRUNCATE: 250,
+        InjectedFault.NONE: 150,
+        InjectedFault.HANG: 100,
     }
 
 
 def test_shares_that_make_a_whole_leave_nothing_healthy() -> None:
-    assert Fault.NONE not in drawn(100, error_share=0.7, reset_share=0.3, even=True)
-    assert Fault.NONE not in drawn(1000, error_share=0.7, reset_share=0.3)
+    assert InjectedFault.NONE not in drawn(100, error_share=0.7, reset_share=0.3, even=True)
+    assert InjectedFault.NONE not in drawn(1000, error_share=0.7, reset_share=0.3)
 
 
 def test_chance_comes_near_the_share_and_the_seed_repeats_it() -> None:
     faults = drawn(10_000, error_share=0.3, seed=7)
-    assert 2_700 < faults.count(Fault.ERROR) < 3_300
+    assert 2_700 < faults.count(InjectedFault.ERROR) < 3_300
     assert faults == drawn(10_000, error_share=0.3, seed=7)
     assert faults != drawn(10_000, error_share=0.3, seed=8)
 
 
 def test_a_healthy_rule_never_strikes() -> None:
-    assert set(drawn(1000)) == {Fault.NONE}
+    assert set(drawn(1000)) == {InjectedFault.NONE}
 
 
 def test_the_most_specific_rule_wins(asker: Asker, emulator: Emulator) -> None:
@@ -160,8 +160,8 @@ def test_requests_are_counted_and_told_by_what_was_done_to_them(
     assert traffic.counts == {asker.api: {"m": 2}}
     assert traffic.total == 2
     assert [(one.status, one.fault) for one in traffic.last] == [
-        (200, Fault.NONE),
-        (None, Fault.RESET),
+        (200, InjectedFault.NONE),
+        (None, InjectedFault.RESET),
     ]
     assert asker.client.get(REQUESTS).json()["last"][1] == {
         "api": asker.api,

@@ -6,10 +6,10 @@ from typing import Any
 
 import httpx2
 import pytest
-from emulator_sdks import PROMPT, Contract, Said, fails
-from late import late
 
 from prober.emulator import Emulator
+from tests.emulator.emulator_sdks import PROMPT, Contract, Said, fails
+from tests.support.late import late
 
 anthropic = late("anthropic")
 

@@ -11,10 +11,10 @@ from botocore.config import Config
 from botocore.eventstream import ChecksumMismatch, EventStreamBuffer
 from botocore.exceptions import ClientError, EventStreamError
 from botocore.session import Session
-from emulator_sdks import NONCE, PROMPT, Contract, Said, fails
 
 from prober.emulator import Emulator, base_url
 from prober.emulator.eventstream import event, exception
+from tests.emulator.emulator_sdks import NONCE, PROMPT, Contract, Said, fails
 
 TOKEN = "AWS_BEARER_TOKEN_BEDROCK"
 QUESTION: dict[str, Any] = {

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from emulator_sdks import PROMPT, Contract, Said, fails
 from google import genai
 from google.auth.credentials import Credentials
 from google.genai import errors
 
 from prober.emulator import Emulator, base_url
+from tests.emulator.emulator_sdks import PROMPT, Contract, Said, fails
 
 
 def ask(client: genai.Client, stream: bool) -> Said:

@@ -8,10 +8,10 @@ from typing import Any
 
 import httpx2
 import pytest
-from emulator_sdks import PROMPT, Contract, Said, fails
 from mistralai.client import Mistral, errors
 
 from prober.emulator import Emulator, base_url
+from tests.emulator.emulator_sdks import PROMPT, Contract, Said, fails
 
 MESSAGES: Any = [{"role": "user", "content": PROMPT}]
 

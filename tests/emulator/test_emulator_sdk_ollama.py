@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from typing import Any
 
 import ollama
-from emulator_sdks import PROMPT, Contract, Said, fails
 
 from prober.emulator import Emulator
+from tests.emulator.emulator_sdks import PROMPT, Contract, Said, fails
 
 
 class TestOllama(Contract):

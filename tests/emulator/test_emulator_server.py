@@ -15,9 +15,9 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 from blockbuster import blockbuster_ctx
-from emulator_wires import WIRES
 
 from prober.emulator import play, running, started
+from tests.emulator.emulator_wires import WIRES
 
 BODY = WIRES["ollama"].body("m", "n0nce-42", True)
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import httpx
 import pytest
-from emulator_wires import KEY, Asker
 
 from prober.emulator import Emulator
+from tests.emulator.emulator_wires import KEY, Asker
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
-from servers import Postgres
-from stage import Hook, hook
 
 from prober.emulator import Emulator, started
+from tests.support.servers import Postgres
+from tests.support.stage import Hook, hook
 
 
 @pytest.fixture

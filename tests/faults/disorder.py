@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from victim import POINTS, RECOVERY
+from tests.faults.victim import POINTS, RECOVERY
 
 LONGEST_S = 0.6
 # From an outage to its flip: the faults are to meet it.

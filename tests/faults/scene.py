@@ -15,18 +15,18 @@ from typing import Any, Protocol
 from uuid import uuid4
 
 import redis
-import victim
-from ledger import Ledger, Line, faults, load
-from stage import until, write_config
 
 from prober.emulator import Emulator
-from prober.store import queries
-from prober.store.schema import of_installation, open_engine
+from prober.history.store import queries
+from prober.history.store.schema import of_installation, open_engine
 from switch import AsyncReader, NotReadyError
-from switch.belief import ANNOUNCED
+from switch.cached_flag import ANNOUNCED
 from switch.connect import connect_async
+from switch.control.writer import Answer, FlagWriter, FlipRequest, Status
 from switch.flag import Keys, Op, Origin, decode_flip
-from switch.writer import Answer, Request, Status, Writer
+from tests.faults import victim
+from tests.faults.ledger import Ledger, Line, faults, load
+from tests.support.stage import until, write_config
 
 KEYS = Keys("chat")
 
@@ -120,16 +120,16 @@ async def by_hand(url: str, provider: str) -> Answer:
 
 
 async def try_by_hand(
-    url: str, provider: str, flip: Callable[..., Awaitable[Answer]] = Writer.flip
+    url: str, provider: str, flip: Callable[..., Awaitable[Answer]] = FlagWriter.flip
 ) -> Answer | None:
     """The same, whatever comes of it. Raises RedisError or FlipUnknownError."""
     client = connect_async(url, timeout_s=2.0)
-    writer = Writer(client)
+    writer = FlagWriter(client)
     try:
         seen = await writer.observe(KEYS)
         if seen.flag is None:
             return None
-        request = Request(
+        request = FlipRequest(
             op=Op.MANUAL,
             decision_id=uuid4().hex,
             provider=provider,

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import redis
-from redis_nodes import free_port, running, wait_up
-from scene import KEYS
-from stage import until
+
+from tests.faults.scene import KEYS
+from tests.support.stage import until
+from tests.switch.redis_nodes import free_port, running, wait_up
 
 DOWN_AFTER_MS = 500
 REPLICATING = "repl"

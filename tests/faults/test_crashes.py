@@ -9,7 +9,12 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from scene import (
+
+from prober.emulator import Emulator
+from prober.history.journal import decode
+from prober.history.store import queries
+from prober.web.control_socket import RefusedError, ask
+from tests.faults.scene import (
     Daemons,
     application,
     daemons,
@@ -20,14 +25,9 @@ from scene import (
     staying,
     verdict,
 )
-from servers import Postgres, Valkey
-from stage import Hook, running, until, write_config
-from victim import POINTS, RECOVERY
-
-from prober.emulator import Emulator
-from prober.journal import decode
-from prober.store import queries
-from prober.web.control import RefusedError, ask
+from tests.faults.victim import POINTS, RECOVERY
+from tests.support.servers import Postgres, Valkey
+from tests.support.stage import Hook, running, until, write_config
 
 
 async def crash(path: Path, point: str, valkey: Valkey, emulator: Emulator, made: Daemons) -> int:

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 import redis.asyncio
-from ledger import load
-from proxy import Proxy
-from scene import (
+
+from prober.emulator import Emulator
+from switch.cached_flag import ANNOUNCED
+from tests.faults.ledger import load
+from tests.faults.scene import (
     KEYS,
     about_to_flip,
     application,
@@ -27,11 +29,9 @@ from scene import (
     staying,
     verdict,
 )
-from servers import Valkey
-from stage import Hook, until
-
-from prober.emulator import Emulator
-from switch.belief import ANNOUNCED
+from tests.support.servers import Valkey
+from tests.support.stage import Hook, until
+from tests.switch.proxy import Proxy
 
 
 @pytest.mark.parametrize("network", ["holds everything back", "has forgotten its connections"])

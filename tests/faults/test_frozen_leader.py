@@ -8,8 +8,11 @@ import time
 from pathlib import Path
 
 import pytest
-from ledger import load
-from scene import (
+
+from prober.emulator import Emulator
+from prober.history.journal import decode
+from tests.faults.ledger import load
+from tests.faults.scene import (
     application,
     asked,
     daemons,
@@ -19,13 +22,10 @@ from scene import (
     recorded,
     verdict,
 )
-from servers import Valkey
-from stage import Hook, until
-from vantages import NAMES, TTL_S, all_vote, configured, leader, others
-from victim import held
-
-from prober.emulator import Emulator
-from prober.journal import decode
+from tests.faults.vantages import NAMES, TTL_S, all_vote, configured, leader, others
+from tests.faults.victim import held
+from tests.support.servers import Valkey
+from tests.support.stage import Hook, until
 
 
 def kinds(path: Path, decision: str) -> list[str]:

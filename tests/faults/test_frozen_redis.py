@@ -11,7 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from scene import (
+
+from prober.emulator import Emulator
+from switch.flag import Op
+from tests.faults.scene import (
     about_to_flip,
     answered,
     application,
@@ -26,11 +29,8 @@ from scene import (
     staying,
     verdict,
 )
-from servers import Valkey
-from stage import Hook, until
-
-from prober.emulator import Emulator
-from switch.flag import Op
+from tests.support.servers import Valkey
+from tests.support.stage import Hook, until
 
 
 @contextmanager

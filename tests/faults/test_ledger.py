@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ledger import Ledger, Line, faults, load
+
+from tests.faults.ledger import Ledger, Line, faults, load
 
 
 def line(kind: str, who: str = "eu-1", **fields: Any) -> Line:

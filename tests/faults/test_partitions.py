@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from proxy import Proxy
-from scene import (
+
+from prober.emulator import Emulator
+from prober.web.control_socket import ask
+from switch.flag import Op
+from tests.faults.scene import (
     about_to_flip,
     answered,
     application,
@@ -25,13 +28,10 @@ from scene import (
     staying,
     verdict,
 )
-from servers import Valkey
-from stage import Hook, until
-from vantages import NAMES, all_vote, configured, leader
-
-from prober.emulator import Emulator
-from prober.web.control import ask
-from switch.flag import Op
+from tests.faults.vantages import NAMES, all_vote, configured, leader
+from tests.support.servers import Valkey
+from tests.support.stage import Hook, until
+from tests.switch.proxy import Proxy
 
 
 async def test_a_flip_whose_answer_is_lost_is_read_back_and_told_once(

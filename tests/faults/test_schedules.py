@@ -15,11 +15,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-import victim
-from disorder import Fault, Schedule, schedule
-from ledger import load
 from redis.exceptions import RedisError
-from scene import (
+from sqlalchemy import make_url
+
+from prober.emulator import Emulator
+from switch import AsyncReader
+from switch.control.writer import FlagWriter, FlipUnknownError
+from tests.faults import victim
+from tests.faults.disorder import Fault, Schedule, schedule
+from tests.faults.ledger import load
+from tests.faults.scene import (
     KEYS,
     Daemons,
     application,
@@ -31,13 +36,8 @@ from scene import (
     try_by_hand,
     verdict,
 )
-from servers import Postgres, Valkey
-from sqlalchemy import make_url
-from stage import Hook, write_config
-
-from prober.emulator import Emulator
-from switch import AsyncReader
-from switch.writer import FlipUnknownError, Writer
+from tests.support.servers import Postgres, Valkey
+from tests.support.stage import Hook, write_config
 
 NAMES = ("eu-1", "us-1", "ap-1")
 APIS = {"a": "anthropic", "b": "openai"}
@@ -119,7 +119,7 @@ class World:
         """To the other provider, as `prober failover --force` does, whatever comes between."""
         with notes(self.made.ledger) as book, contextlib.suppress(RedisError, FlipUnknownError):
             to = OTHER[primary(self.valkey) or "a"]
-            await try_by_hand(self.valkey.url, to, victim.noting(Writer.flip, book))
+            await try_by_hand(self.valkey.url, to, victim.noting(FlagWriter.flip, book))
 
     async def freeze(self, step: Fault) -> None:
         config = self.configs[step.who]

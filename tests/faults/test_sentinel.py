@@ -8,8 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ledger import load
-from scene import (
+
+from prober.emulator import Emulator
+from switch.flag import Op
+from tests.faults.ledger import load
+from tests.faults.scene import (
     KEYS,
     about_to_flip,
     answered,
@@ -23,11 +26,8 @@ from scene import (
     staying,
     verdict,
 )
-from sentinels import Group, group
-from stage import Hook, until
-
-from prober.emulator import Emulator
-from switch.flag import Op
+from tests.faults.sentinels import Group, group
+from tests.support.stage import Hook, until
 
 
 @pytest.fixture

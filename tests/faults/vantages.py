@@ -6,12 +6,11 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from scene import KEYS, Daemons
-from servers import Valkey
-from stage import until, write_config
-
 from prober.emulator import Emulator
-from switch.votes import claim_of, decode_votes
+from switch.control.votes import claim_of, decode_votes
+from tests.faults.scene import KEYS, Daemons
+from tests.support.servers import Valkey
+from tests.support.stage import until, write_config
 
 NAMES = ("ap-1", "eu-1", "us-1")
 # As short as the rule of leases allows, nearly: nobody waits a quarter of a minute here.

@@ -17,15 +17,14 @@ from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
-from ledger import Ledger
-
-from prober import flipper
 from prober.alerts.outbox import Outbox
-from prober.daemon import Daemon
-from prober.journal import Journal
+from prober.daemon.daemon import Daemon
+from prober.failover import executor
+from prober.history.journal import Journal
+from switch.control.lease import TIMING, Timing
+from switch.control.writer import Answer, FlagWriter, FlipRequest, FlipUnknownError, Observed
 from switch.flag import Flip, Keys, Op
-from switch.lease import TIMING, Timing
-from switch.writer import Answer, FlipUnknownError, Observed, Request, Writer
+from tests.faults.ledger import Ledger
 
 POINTS = ("intent", "script", "done", "incident", "alert", "delivery")
 # The same of a seed or a repair.
@@ -88,7 +87,7 @@ def _run(config: Path, ledger: Path, orders: Orders, environment: dict[str, str]
     if orders.hold_at:
         arm(orders.hold_at, Hold(held(config)))
     if orders.deadline_ms:
-        flipper.DEADLINE_MS = orders.deadline_ms
+        executor.DEADLINE_MS = orders.deadline_ms
     if orders.ttl_s:
         # Every part holds this one value; the other is made only to be checked.
         object.__setattr__(TIMING, "ttl_s", Timing(ttl_s=orders.ttl_s).ttl_s)
@@ -124,7 +123,7 @@ class Hold:
 
 def write_down(ledger: Ledger) -> None:
     """Everything that this process writes to Redis and its journal, and all it sees there."""
-    append, observe = Journal.append, Writer.observe
+    append, observe = Journal.append, FlagWriter.observe
     seen: set[tuple[str, str]] = set()
 
     async def appending(self: Journal, kind: str, **fields: Any) -> None:
@@ -141,7 +140,7 @@ def write_down(ledger: Ledger) -> None:
         if kind == "unresolved":
             ledger.note("unresolved", decision=fields["decision_id"])
 
-    async def observing(self: Writer, *args: Any, **said: Any) -> Observed:
+    async def observing(self: FlagWriter, *args: Any, **said: Any) -> Observed:
         found = await observe(self, *args, **said)
         if flag := found.flag:
             ledger.note_new(
@@ -154,14 +153,14 @@ def write_down(ledger: Ledger) -> None:
         return found
 
     Journal.append = appending  # type: ignore[method-assign]
-    Writer.flip = noting(Writer.flip, ledger)  # type: ignore[method-assign]
-    Writer.observe = observing  # type: ignore[method-assign]
+    FlagWriter.flip = noting(FlagWriter.flip, ledger)  # type: ignore[method-assign]
+    FlagWriter.observe = observing  # type: ignore[method-assign]
 
 
 def noting(flip: Callable[..., Awaitable[Answer]], ledger: Ledger) -> Callable[..., Any]:
     """`Writer.flip`, written down before and after."""
 
-    async def flipping(self: Writer, keys: Keys, request: Request, **more: Any) -> Answer:
+    async def flipping(self: FlagWriter, keys: Keys, request: FlipRequest, **more: Any) -> Answer:
         decision = request.decision_id
         ledger.note(
             "ask",
@@ -199,7 +198,7 @@ def event(flip: Flip, run: str) -> dict[str, Any]:
 
 def arm(point: str, act: Callable[[], Awaitable[None]]) -> None:
     """Makes `act` come after the step `point` of an automatic flip, or of a recovery."""
-    append, flip, attempt = Journal.append, Writer.flip, Outbox._try
+    append, flip, attempt = Journal.append, FlagWriter.flip, Outbox._try
     ops = (Op.SEED, Op.REPAIR) if point in RECOVERY else (Op.AUTO,)
     step = point.removeprefix("recovery ")
 
@@ -209,7 +208,7 @@ def arm(point: str, act: Callable[[], Awaitable[None]]) -> None:
         if kind == step and (of_flip or kind == "incident"):
             await act()
 
-    async def flipping(self: Writer, keys: Any, request: Any, **more: Any) -> Any:
+    async def flipping(self: FlagWriter, keys: Any, request: Any, **more: Any) -> Any:
         answer = await flip(self, keys, request, **more)
         if step == "script" and request.op in ops:
             await act()
@@ -222,5 +221,5 @@ def arm(point: str, act: Callable[[], Awaitable[None]]) -> None:
         return failure
 
     Journal.append = appending  # type: ignore[method-assign]
-    Writer.flip = flipping  # type: ignore[method-assign]
+    FlagWriter.flip = flipping  # type: ignore[method-assign]
     Outbox._try = attempting  # type: ignore[method-assign]

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 import redis.asyncio
-from reader_stage import Held, Make
-from servers import Valkey
-from switch_redis import Desk
 
 from switch.connect import connect_async
+from tests.support.servers import Valkey
+from tests.switch.reader_stage import Held, Make
+from tests.switch.switch_redis import Desk
 
 
 @pytest.fixture(params=["thread", "task"])

@@ -7,10 +7,9 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from switch_redis import KEYS, Desk, eventually
-
 from switch import AsyncReader, NotReadyError, Reader
 from switch.flag import Candidate
+from tests.switch.switch_redis import KEYS, Desk, eventually
 
 NOWHERE = "unix:///nowhere/at/all"
 NEVER_S = 600.0  # a poll that does not come within a test

@@ -10,9 +10,9 @@ from typing import Any
 
 import redis.asyncio
 
+from switch.control.lease import Lease
+from switch.control.writer import Answer, FlagWriter, FlipRequest, PinChange, Status
 from switch.flag import ORIGIN_OF_OP, Flag, Keys, Op, Origin, Pin
-from switch.lease import Lease
-from switch.writer import Answer, PinChange, Request, Status, Writer
 
 KEYS = Keys("chat")
 
@@ -35,7 +35,7 @@ class Desk:
 
     def __init__(self, client: redis.asyncio.Redis, keys: Keys = KEYS) -> None:
         self.client, self.keys = client, keys
-        self.writer = Writer(client)
+        self.writer = FlagWriter(client)
         self.lease = Lease(client, keys, 60)
         self._count = 0
 
@@ -47,11 +47,11 @@ class Desk:
         seconds, micros = await self.client.time()
         return int(seconds) * 1000 + int(micros) // 1000
 
-    async def request(self, op: Op, provider: str, **said: Any) -> Request:
+    async def request(self, op: Op, provider: str, **said: Any) -> FlipRequest:
         """A request made on what Redis holds now, unless `said` says otherwise."""
         self._count += 1
         seen = await self.client.hmget(self.keys.state, "epoch", "decision_id")
-        request = Request(
+        request = FlipRequest(
             op,
             f"d{self._count}",
             provider,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from switch.control.target import Policy, ProviderView, View
 from switch.flag import Flag, Flip, Health, Mode, Op, Pin, decode_origin
-from switch.target import Policy, ProviderView, View
 
 NOW = 1_700_000_000_000
 HOUR = 3_600_000

@@ -11,16 +11,16 @@ from typing import Any
 import pytest
 import redis
 import redis.asyncio
-from reader_stage import NEVER_S, Make
 from redis.exceptions import NoPermissionError
-from redis_nodes import free_port, running, wait_up
-from switch_redis import KEYS, Desk, eventually
 
 from switch.connect import connect_async
+from switch.control.lease import Ballot
+from switch.control.votes import Vote
 from switch.flag import Candidate, Mode
-from switch.lease import Ballot
 from switch.reports import decode_report
-from switch.votes import Vote
+from tests.switch.reader_stage import NEVER_S, Make
+from tests.switch.redis_nodes import free_port, running, wait_up
+from tests.switch.switch_redis import KEYS, Desk, eventually
 
 ROOT = Path(__file__).parent.parent.parent
 USERS = ("ADMIN", "READER", "REPORTER", "WRITER")

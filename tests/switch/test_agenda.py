@@ -6,7 +6,8 @@ from random import Random
 
 import pytest
 
-from switch.agenda import (
+from switch.flag import Keys
+from switch.poll_schedule import (
     DEAF_S,
     ECHO_S,
     LISTEN_S,
@@ -16,7 +17,6 @@ from switch.agenda import (
     Agenda,
     Ear,
 )
-from switch.flag import Keys
 
 CHAT, MAIL = Keys("chat"), Keys("mail")
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import redis.asyncio
 
+from switch.control.lease import VOTES_KEPT_MS, Ballot
+from switch.control.votes import Vote, decode_votes
+from switch.control.writer import FlagWriter
 from switch.flag import Keys
-from switch.lease import VOTES_KEPT_MS, Ballot
-from switch.votes import Vote, decode_votes
-from switch.writer import Writer
 
 KEYS = Keys("chat")
 
@@ -20,7 +20,7 @@ async def test_a_vantage_has_one_vote_and_everybody_reads_it_with_the_flag(
     await ballot.cast(KEYS, first)
     await ballot.cast(KEYS, second)
     await ballot.cast(KEYS, Vote("eu-1", 3, "r2"))
-    seen = await Writer(redis_client).observe(KEYS)
+    seen = await FlagWriter(redis_client).observe(KEYS)
     assert decode_votes(seen.votes) == (Vote("eu-1", 3, "r2"), second)
     assert seen.flag is None
     await ballot.cast(KEYS, first, forget=["us-1", "never"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from switch.belief import ANNOUNCED, CONFIRM_WITHIN_S, Belief, Source
+from switch.cached_flag import ANNOUNCED, CONFIRM_WITHIN_S, Belief, Source
 from switch.flag import Candidate, Flag
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from reader_stage import SOON_S, Make
 from redis.exceptions import AuthenticationError, NoPermissionError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
-from servers import Valkey
-from switch_redis import Desk, eventually
 
-from switch.complaints import UNREAD, Complaints, place
 from switch.flag import Keys
+from switch.log_once import UNREAD, Complaints, place
+from tests.support.servers import Valkey
+from tests.switch.reader_stage import SOON_S, Make
+from tests.switch.switch_redis import Desk, eventually
 
 URL = "redis://ann:s3cret@redis.example:6379/2"
 AWAY = RedisConnectionError("Connection refused.")

@@ -14,13 +14,13 @@ import pytest
 import redis
 import redis.asyncio
 from redis.asyncio.connection import SSLConnection as AsyncTls
-from redis_nodes import free_port, running
-from servers import Valkey
-from switch_redis import Desk, eventually
 
 from switch import AsyncReader, Reader
 from switch.connect import _sentinel, connect, connect_async
-from switch.link import AsyncLink, Link
+from switch.redis_source import AsyncLink, Link
+from tests.support.servers import Valkey
+from tests.switch.redis_nodes import free_port, running
+from tests.switch.switch_redis import Desk, eventually
 
 
 async def test_a_socket_url_is_connected(valkey: Valkey) -> None:

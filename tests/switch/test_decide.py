@@ -6,7 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from switch_views import (
+
+from switch.control.decide import Action, Alarm, decide
+from switch.control.target import ProviderView, View, Weighed
+from switch.flag import Health, Mode
+from tests.switch.switch_views import (
     FAILED,
     HOUR,
     MINUTE,
@@ -21,10 +25,6 @@ from switch_views import (
     provider,
     view,
 )
-
-from switch.decide import Action, Alarm, decide
-from switch.flag import Health, Mode
-from switch.target import ProviderView, View, Weighed
 
 OUTAGE = view(bad("a"), proven("b"))
 WHY = f"a breached availability: {FAILED}; b healthy, {PROOF}"

@@ -6,11 +6,22 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from switch_views import HOUR, MINUTE, NOW, POLICY, PROOF, flag, flipped, proven, provider, view
 
-from switch.decide import Action, Alarm, decide, frozen_until
+from switch.control.decide import Action, Alarm, decide, frozen_until
+from switch.control.target import Policy, ProviderView, Weighed
 from switch.flag import ORIGIN_OF_OP, Flip, Health, Mode, Op, Origin
-from switch.target import Policy, ProviderView, Weighed
+from tests.switch.switch_views import (
+    HOUR,
+    MINUTE,
+    NOW,
+    POLICY,
+    PROOF,
+    flag,
+    flipped,
+    proven,
+    provider,
+    view,
+)
 
 AUTO = replace(POLICY, failback="auto")
 AWAY = view(

@@ -6,7 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from switch_views import (
+
+from switch.control.decide import Action, Alarm, decide
+from switch.control.target import Bar, ProviderView, Weighed
+from switch.flag import Health, Mode, Op
+from tests.switch.switch_views import (
     FAILED,
     HOUR,
     MINUTE,
@@ -19,10 +23,6 @@ from switch_views import (
     provider,
     view,
 )
-
-from switch.decide import Action, Alarm, decide
-from switch.flag import Health, Mode, Op
-from switch.target import Bar, ProviderView, Weighed
 
 EU = frozenset({"eu"})
 US = frozenset({"us"})

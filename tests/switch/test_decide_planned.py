@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from switch_views import (
+from switch.control.decide import Action, Alarm, decide, frozen_until
+from switch.control.target import Bar, Weighed
+from switch.flag import Health, Mode
+from tests.switch.switch_views import (
     HOUR,
     MINUTE,
     NOW,
@@ -18,10 +21,6 @@ from switch_views import (
     provider,
     view,
 )
-
-from switch.decide import Action, Alarm, decide, frozen_until
-from switch.flag import Health, Mode
-from switch.target import Bar, Weighed
 
 SAID = "maintenance from 02:00 Europe/Berlin"
 SHORT = "b allows 500 requests a minute and chat peaks at 1,200"

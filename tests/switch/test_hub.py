@@ -7,21 +7,16 @@ import contextlib
 import gc
 
 import pytest
-from reader_stage import (
-    NEVER_S,
-    NOWHERE,
-    Clock,
-    know,
-)
 from redis.exceptions import ConnectionError as RedisConnectionError
-from servers import Valkey
-from switch_redis import Desk, eventually
 
 from switch import AsyncReader
 from switch.connect import connect_async
 from switch.flag import Keys
-from switch.hub import Hub, _hubs
-from switch.link import AsyncLink
+from switch.redis_source import AsyncLink
+from switch.shared_connection import Hub, _hubs
+from tests.support.servers import Valkey
+from tests.switch.reader_stage import NEVER_S, NOWHERE, Clock, know
+from tests.switch.switch_redis import Desk, eventually
 
 
 async def test_a_hundred_async_readers_share_two_connections(

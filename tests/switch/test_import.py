@@ -18,15 +18,15 @@ MAY_NEED = ("async_timeout", "typing_extensions", "jwt")
 PROGRAM = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
-import switch, switch.flag, switch.decide, switch.belief
+import switch, switch.flag, switch.control.decide, switch.cached_flag
 from switch import AsyncFlagReader, Candidate, FlagReader, FlagView, Reading, Source
 early = "redis" in sys.modules
 from switch import AsyncReader, NotReadyError, Reader, UnknownRouteError
 with Reader("unix:///nowhere/at/all", {"chat": "a"}, poll_s=0.01) as reader:
     served = reader.primary("chat")
 from switch.testing import FakeReader
-from switch.writer import Writer
-from switch.lease import Lease
+from switch.control.writer import Writer
+from switch.control.lease import Lease
 tops = sorted({name.partition(".")[0] for name in sys.modules} - sys.stdlib_module_names)
 print(json.dumps([early, served, tops]))
 """

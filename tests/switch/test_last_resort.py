@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from switch_views import (
+
+from switch.control.decide import OUTAGE, Action, Alarm, decide
+from switch.control.target import CLEARLY_BETTER, Counts, ProviderView, better_by
+from switch.flag import Flip, Health, Mode
+from tests.switch.switch_views import (
     FAILED,
     HOUR,
     MINUTE,
@@ -18,10 +22,6 @@ from switch_views import (
     provider,
     view,
 )
-
-from switch.decide import OUTAGE, Action, Alarm, decide
-from switch.flag import Flip, Health, Mode
-from switch.target import CLEARLY_BETTER, Counts, ProviderView, better_by
 
 DEAD = bad("a", lately=Counts(good=0, bad=16), failed_ago_s=4.0)
 BACK = replace(

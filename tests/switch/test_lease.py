@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 
 import redis.asyncio
-from switch_redis import eventually
 
+from switch.control.lease import Lease
 from switch.flag import Keys
-from switch.lease import Lease
+from tests.switch.switch_redis import eventually
 
 KEYS = Keys("chat")
 

@@ -16,16 +16,16 @@ import redis.asyncio
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from proxy import Proxy
-from reader_stage import NEVER_S, SOON_S, Make
-from redis_nodes import cluster
-from servers import Valkey
-from switch_redis import Desk, eventually
 
 from switch.connect import connect_async
 from switch.flag import Keys
-from switch.link import Nodes, at, entries
+from switch.redis_source import Nodes, at, entries
 from switch.reports import decode_report
+from tests.support.servers import Valkey
+from tests.switch.proxy import Proxy
+from tests.switch.reader_stage import NEVER_S, SOON_S, Make
+from tests.switch.redis_nodes import cluster
+from tests.switch.switch_redis import Desk, eventually
 
 # -- where to ask ------------------------------------------------------------------------------
 

@@ -13,13 +13,13 @@ from openfeature.event import EventDetails, ProviderEvent
 from openfeature.exception import ErrorCode
 from openfeature.flag_evaluation import Reason
 from openfeature.provider import ProviderStatus
-from reader_stage import NEVER_S, NOWHERE
-from servers import Valkey
 
 from switch import Reader
 from switch.flag import Keys
 from switch.openfeature import ProberProvider
 from switch.testing import FakeAsyncReader, FakeReader
+from tests.support.servers import Valkey
+from tests.switch.reader_stage import NEVER_S, NOWHERE
 
 
 def until(met: Callable[[], object]) -> None:

@@ -7,11 +7,11 @@ from random import Random
 
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from switch_views import HOUR, MINUTE, NOW, flipped, pin
 
-from switch.decide import LONG_HEALTHY, OUTAGE, Action, Decision, decide
+from switch.control.decide import LONG_HEALTHY, OUTAGE, Action, Decision, decide
+from switch.control.target import CLEARLY_BETTER, Counts, Policy, ProviderView, View, better_by
 from switch.flag import Flag, Health, Mode, Op
-from switch.target import CLEARLY_BETTER, Counts, Policy, ProviderView, View, better_by
+from tests.switch.switch_views import HOUR, MINUTE, NOW, flipped, pin
 
 NAMES = ("a", "b", "c")
 KINDS = ("availability", "ttft", "quality", "auth", "quota_exhausted")

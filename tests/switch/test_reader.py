@@ -6,13 +6,13 @@ import asyncio
 import re
 
 import pytest
-from reader_stage import NEVER_S, NOWHERE, SOON_S, Make, candidate, know
 from redis.exceptions import RedisError
-from servers import Valkey
-from switch_redis import KEYS, Desk, eventually
 
 from switch import AsyncReader, NotReadyError, Reader, Source, UnknownRouteError
 from switch.flag import Keys, Op
+from tests.support.servers import Valkey
+from tests.switch.reader_stage import NEVER_S, NOWHERE, SOON_S, Make, candidate, know
+from tests.switch.switch_redis import KEYS, Desk, eventually
 
 # -- without a server --------------------------------------------------------------------------
 

@@ -4,20 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
-from proxy import Proxy
-from reader_stage import (
-    NEVER_S,
-    Clock,
-    Make,
-    forge,
-    know,
-    move_unheard,
-    still,
-)
-from servers import Valkey
-from switch_redis import KEYS, Desk, eventually
-
-from switch.agenda import DEAF_S, ECHO_S, POLL_S
+from switch.poll_schedule import DEAF_S, ECHO_S, POLL_S
+from tests.support.servers import Valkey
+from tests.switch.proxy import Proxy
+from tests.switch.reader_stage import NEVER_S, Clock, Make, forge, know, move_unheard, still
+from tests.switch.switch_redis import KEYS, Desk, eventually
 
 
 async def test_without_a_message_a_flip_is_seen_within_one_poll(

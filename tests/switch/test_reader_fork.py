@@ -9,12 +9,12 @@ import sys
 from pathlib import Path
 
 import httpx
-from reader_stage import know
-from redis_nodes import free_port
-from servers import Valkey
-from switch_redis import KEYS, Desk, eventually
 
 from switch.reports import decode_report
+from tests.support.servers import Valkey
+from tests.switch.reader_stage import know
+from tests.switch.redis_nodes import free_port
+from tests.switch.switch_redis import KEYS, Desk, eventually
 
 WORKERS = 6
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from reader_stage import NEVER_S, SOON_S, Make, forge, know, publish
-from servers import Valkey
-from switch_redis import KEYS, Desk, eventually
+
+from tests.support.servers import Valkey
+from tests.switch.reader_stage import NEVER_S, SOON_S, Make, forge, know, publish
+from tests.switch.switch_redis import KEYS, Desk, eventually
 
 
 async def test_a_flip_to_a_known_provider_is_heard_and_then_confirmed(

@@ -5,19 +5,18 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from reader_stage import FAR, NEVER_S, NOWHERE, SOON_S, Make, forge, know
-from servers import Valkey
-from switch_redis import Desk, eventually
-
 from switch import Source
-from switch.snapshot import Remembered, Snapshot
+from switch.snapshot import RememberedRoute, Snapshot
+from tests.support.servers import Valkey
+from tests.switch.reader_stage import FAR, NEVER_S, NOWHERE, SOON_S, Make, forge, know
+from tests.switch.switch_redis import Desk, eventually
 
 
-def load(path: Path) -> dict[str, Remembered]:
+def load(path: Path) -> dict[str, RememberedRoute]:
     return Snapshot(path, "prober", ["chat"]).load()
 
 
-async def write(path: Path, said: Remembered) -> None:
+async def write(path: Path, said: RememberedRoute) -> None:
     await asyncio.to_thread(Snapshot(path, "prober", ["chat"]).save, {"chat": said})
 
 
@@ -50,7 +49,7 @@ async def test_redis_wins_over_the_snapshot_whatever_its_epoch(
     make: Make, desk: Desk, valkey: Valkey, tmp_path: Path
 ) -> None:
     """A file from another Redis, or a forged one, must not hold out against this one."""
-    await write(tmp_path / "f", Remembered("b", FAR))
+    await write(tmp_path / "f", RememberedRoute("b", FAR))
     answer = await desk.seed("a")
     reader = make(valkey.url, {"chat": "x"}, poll_s=NEVER_S, snapshot=tmp_path / "f")
     await reader.confirms(answer.epoch)
@@ -61,7 +60,7 @@ async def test_redis_wins_over_the_snapshot_whatever_its_epoch(
 async def test_an_empty_redis_leaves_the_snapshot_served(
     make: Make, desk: Desk, valkey: Valkey, tmp_path: Path
 ) -> None:
-    await write(tmp_path / "f", Remembered("b", 7))
+    await write(tmp_path / "f", RememberedRoute("b", 7))
     reader = make(valkey.url, {"chat": "x"}, poll_s=NEVER_S, snapshot=tmp_path / "f")
     await eventually(lambda: reader.flag("chat").read_age_s is not None)
     assert (reader.primary("chat"), reader.flag("chat").source) == ("b", Source.SNAPSHOT)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from reader_stage import FAR, SOON_S, Make, know
 from redis.exceptions import RedisError
-from servers import Valkey
-from switch_redis import KEYS, Desk, eventually
 
 from switch import Source
+from tests.support.servers import Valkey
+from tests.switch.reader_stage import FAR, SOON_S, Make, know
+from tests.switch.switch_redis import KEYS, Desk, eventually
 
 
 def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:

@@ -11,14 +11,14 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import pytest
-from reader_stage import NOWHERE, SOON_S, Make
-from servers import Valkey
-from switch_redis import Desk, eventually
 
 from switch import AsyncReader, Reader
-from switch.belief import ANNOUNCED
+from switch.cached_flag import ANNOUNCED
 from switch.flag import Keys
-from switch.link import Link
+from switch.redis_source import Link
+from tests.support.servers import Valkey
+from tests.switch.reader_stage import NOWHERE, SOON_S, Make
+from tests.switch.switch_redis import Desk, eventually
 
 # -- callbacks ---------------------------------------------------------------------------------
 

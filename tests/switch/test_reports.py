@@ -9,9 +9,6 @@ import time
 from typing import Any
 
 import pytest
-from reader_stage import NEVER_S, NOWHERE, Clock, Make
-from servers import Valkey
-from switch_redis import KEYS, Desk, eventually
 
 from switch import Reader
 from switch.flag import Keys
@@ -22,10 +19,13 @@ from switch.reports import (
     STREAM_LENGTH,
     Count,
     Report,
-    Tally,
+    ReportTally,
     decode_report,
     encode_report,
 )
+from tests.support.servers import Valkey
+from tests.switch.reader_stage import NEVER_S, NOWHERE, Clock, Make
+from tests.switch.switch_redis import KEYS, Desk, eventually
 
 CHAT, MAIL = Keys("chat"), Keys("mail")
 REPORT = Report(
@@ -34,13 +34,13 @@ REPORT = Report(
 )  # fmt: skip
 
 
-def tally(*routes: Keys) -> tuple[Tally, Clock]:
+def tally(*routes: Keys) -> tuple[ReportTally, Clock]:
     clock = Clock()
-    return Tally(routes or (CHAT,), clock, lambda: 1_800_000_000.0), clock
+    return ReportTally(routes or (CHAT,), clock, lambda: 1_800_000_000.0), clock
 
 
 def note(
-    to: Tally, provider: Any = "a", ok: Any = True, ttft_s: Any = None, route: Any = None
+    to: ReportTally, provider: Any = "a", ok: Any = True, ttft_s: Any = None, route: Any = None
 ) -> None:
     to.note((route, provider, ok, ttft_s))
 

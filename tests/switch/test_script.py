@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import redis.asyncio
 from redis.exceptions import ResponseError
-from servers import Valkey
-from switch_redis import KEYS, Desk, pinning
 
+from switch.control.writer import _FLIP, PinChange, Status
 from switch.flag import Op
-from switch.writer import _FLIP, PinChange, Status
+from tests.support.servers import Valkey
+from tests.switch.switch_redis import KEYS, Desk, pinning
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 import redis.asyncio
-from switch_redis import KEYS, Desk, pinning
 
+from switch.control.writer import PinChange, Status
 from switch.flag import Flip, Mode, Op, Origin, Pin
-from switch.writer import PinChange, Status
+from tests.switch.switch_redis import KEYS, Desk, pinning
 
 FAR = 9_000_000_000_000_000  # beyond any clock here, and exact as a double
 

@@ -8,12 +8,12 @@ import stat
 from pathlib import Path
 
 import pytest
-from reader_stage import NOWHERE, candidate
 
 from switch import AsyncReader, Reader, Source
-from switch.snapshot import MAX_BYTES, Remembered, Snapshot, SnapshotError, decode, encode
+from switch.snapshot import MAX_BYTES, RememberedRoute, Snapshot, SnapshotError, decode, encode
+from tests.switch.reader_stage import NOWHERE, candidate
 
-KNOWN = {"chat": Remembered("b", 42, "a was bad", (candidate("b"), candidate("a", order=1)))}
+KNOWN = {"chat": RememberedRoute("b", 42, "a was bad", (candidate("b"), candidate("a", order=1)))}
 
 
 def kept(path: Path, *routes: str) -> Snapshot:
@@ -51,9 +51,9 @@ def test_the_file_is_replaced_whole_and_nothing_is_left_beside_it(tmp_path: Path
     snapshot = kept(path)
     snapshot.save(KNOWN)
     with path.open() as old:
-        snapshot.save({"chat": Remembered("a", 43)})
+        snapshot.save({"chat": RememberedRoute("a", 43)})
         assert decode(old.read(), "prober") == KNOWN  # a reader of the old one reads it to its end
-    assert kept(path).load() == {"chat": Remembered("a", 43)}
+    assert kept(path).load() == {"chat": RememberedRoute("a", 43)}
     assert os.listdir(tmp_path) == ["f"]
 
 
@@ -156,7 +156,7 @@ def test_a_place_that_cannot_be_written_is_told_once_and_breaks_nothing(
 ) -> None:
     snapshot = kept(tmp_path / "missing" / "f")
     snapshot.save(KNOWN)
-    snapshot.save({"chat": Remembered("a", 43)})
+    snapshot.save({"chat": RememberedRoute("a", 43)})
     assert len(caplog.records) == 1
     assert "cannot be written" in caplog.text
 

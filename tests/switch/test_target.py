@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from switch_views import POLICY, PROOF, bad, proven, provider, view
 
+from switch.control.target import Bar, ProviderView, Weighed, choose, refused_by_residency
 from switch.flag import Health
-from switch.target import Bar, ProviderView, Weighed, choose, refused_by_residency
+from tests.switch.switch_views import POLICY, PROOF, bad, proven, provider, view
 
 EU, US = frozenset({"eu"}), frozenset({"us"})
 

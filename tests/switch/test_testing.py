@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 
 import pytest
-from reader_stage import candidate
 
 from switch import (
     AsyncFlagReader,
@@ -17,6 +16,7 @@ from switch import (
     UnknownRouteError,
 )
 from switch.testing import FakeAsyncReader, FakeReader, Reported
+from tests.switch.reader_stage import candidate
 
 KINDS = [(Reader, FakeReader), (AsyncReader, FakeAsyncReader)]
 TYPES = [

@@ -8,17 +8,15 @@ from itertools import product
 from typing import Any
 
 import pytest
-from switch_views import FAILED, NOW, POLICY, bad, proven, provider, view
 
-from switch.decide import Action, Alarm, decide
-from switch.flag import Health
-from switch.lease import TIMING, Timing
-from switch.target import ProviderView
-from switch.votes import (
-    Settings,
+from switch.control.decide import Action, Alarm, decide
+from switch.control.lease import TIMING, Timing
+from switch.control.target import ProviderView
+from switch.control.votes import (
     Sight,
-    Tally,
+    VantageSettings,
     Vote,
+    VoteTally,
     agree,
     claim_of,
     decode_vote,
@@ -27,6 +25,8 @@ from switch.votes import (
     encode_vote,
     tally,
 )
+from switch.flag import Health
+from tests.switch.switch_views import FAILED, NOW, POLICY, bad, proven, provider, view
 
 THREE = ("ap-1", "eu-1", "us-1")
 LIFE_MS = 3_000
@@ -40,12 +40,12 @@ def vote(name: str, a: Sight = FINE, b: Sight = FINE, **said: Any) -> Vote:
     return replace(Vote(name, NOW, "r1", {"a": a, "b": b}), **said)
 
 
-def counted(own: Vote, *stored: Vote, vantages: tuple[str, ...] = THREE) -> Tally:
+def counted(own: Vote, *stored: Vote, vantages: tuple[str, ...] = THREE) -> VoteTally:
     needed = len(vantages) // 2 + 1
     return tally(own, stored, vantages=vantages, needed=needed, now_ms=NOW, life_ms=LIFE_MS)
 
 
-def seen_by(*sights: Sight) -> Tally:
+def seen_by(*sights: Sight) -> VoteTally:
     votes = [vote(name, sight) for name, sight in zip(THREE, sights, strict=True)]
     return counted(*votes)
 
@@ -201,7 +201,7 @@ def test_canaries_are_shared_by_those_that_vote_while_nobody_has_doubts() -> Non
 # -- in what they differ -------------------------------------------------------------------------
 
 
-def told(**addresses: str) -> dict[str, Settings]:
+def told(**addresses: str) -> dict[str, VantageSettings]:
     return {
         name.replace("_", "-"): {"": {"mode": "m"}, "a": {"api": "x", "base_url": url}}
         for name, url in addresses.items()

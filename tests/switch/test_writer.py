@@ -10,12 +10,12 @@ from dataclasses import replace
 import pytest
 import redis.asyncio
 from redis.exceptions import RedisError, ResponseError
-from servers import Valkey
-from switch_redis import KEYS, Desk, eventually
 
 from switch.connect import connect_async
+from switch.control.writer import FlipUnknownError, Status
 from switch.flag import Candidate, Keys, MalformedFlagError, Op, decode_candidate, decode_candidates
-from switch.writer import FlipUnknownError, Status
+from tests.support.servers import Valkey
+from tests.switch.switch_redis import KEYS, Desk, eventually
 
 
 @pytest.fixture

@@ -5,9 +5,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
-# The helper modules of other tests; pytest's importlib mode does not add their folders.
 TESTS = Path(__file__).parents[1]
-sys.path += [str(TESTS), str(TESTS / "prober"), str(TESTS / "faults")]

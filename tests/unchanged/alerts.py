@@ -9,30 +9,30 @@ from datetime import UTC, datetime
 from typing import Any, cast
 from zoneinfo import ZoneInfo
 
-from prober.alerts import alarms, drills, moves, outside, providers
-from prober.alerts.event import Event, letter, to_record
-from prober.alerts.text import Writer
-from prober.certificates import Validity
+from prober.alerts.event import AlertEvent, letter, to_record
+from prober.alerts.messages import alarms, drills, flips, outside, providers
+from prober.alerts.text import Wording
 from prober.clock import Clock
-from prober.configfile import parse
-from prober.crier import Crier
-from prober.drill import Drill
-from prober.episode import Trouble
-from prober.flips import Memory
-from prober.incidents import Incidents
-from prober.installation import Act, Verdict
-from prober.reconcile import Mend
-from prober.route import RouteState
+from prober.config.loader import parse
+from prober.detection.episode import Trouble
+from prober.failover.drill import Drill
+from prober.failover.memory import Memory
+from prober.failover.notifier import Crier
+from prober.failover.reconcile import Mend
+from prober.failover.route_state import RouteState
+from prober.history.incidents import Incidents
+from prober.history.installation import Act, InstallationVerdict
+from prober.probing.certificates import Validity
 from prober.sample import Cause, Outcome
+from switch.control.target import Bar, Weighed
+from switch.control.votes import Difference
 from switch.flag import Flip, Op, Origin, Pin
-from switch.target import Bar, Weighed
-from switch.votes import Difference
 
 AT = datetime(2026, 1, 15, 2, 12, 41, tzinfo=UTC).timestamp()
 AT_MS = round(AT * 1000)
 SINCE = AT - 61
-BERLIN = Writer(ZoneInfo("Europe/Berlin"), {"chat": "https://wiki.example/chat"})
-PLAIN = Writer(ZoneInfo("UTC"), {})
+BERLIN = Wording(ZoneInfo("Europe/Berlin"), {"chat": "https://wiki.example/chat"})
+PLAIN = Wording(ZoneInfo("UTC"), {})
 HERE = (BERLIN, "chat", "k", AT)
 WHY = "9 of 24 canaries failed in 61 s (overloaded)"
 
@@ -99,7 +99,7 @@ DIFFERS = tuple(
 )
 
 
-def failed_over(**changes: Any) -> Event:
+def failed_over(**changes: Any) -> AlertEvent:
     said: dict[str, Any] = {
         "why": WHY,
         "since": SINCE,
@@ -108,22 +108,22 @@ def failed_over(**changes: Any) -> Event:
         "failback": "manual",
         "incident": 142,
     }
-    return moves.failed_over(BERLIN, changes.pop("flip", OVER), **{**said, **changes})
+    return flips.failed_over(BERLIN, changes.pop("flip", OVER), **{**said, **changes})
 
 
-def no_candidate(**changes: Any) -> Event:
+def no_candidate(**changes: Any) -> AlertEvent:
     said: dict[str, Any] = {"primary": "a", "why": WHY, "since": SINCE, "incident": 142}
     said |= {"weighed": (), **changes}
     return alarms.no_candidate(*HERE, **said)
 
 
-def stays(**changes: Any) -> Event:
+def stays(**changes: Any) -> AlertEvent:
     said: dict[str, Any] = {"primary": "a", "why": WHY, "incident": 3, "paused": False}
     said |= {"weighed": WEIGHED[:3], **changes}
     return alarms.stays(*HERE, **said)
 
 
-def breach(**changes: Any) -> Event:
+def breach(**changes: Any) -> AlertEvent:
     said: dict[str, Any] = {"provider": "b", "why": WHY, "since": SINCE, "incident": 4}
     return providers.breach(*HERE, **{**said, **changes})
 
@@ -132,7 +132,7 @@ def trouble(outcome: Outcome, cause: Cause = Cause.NONE, detail: str = "HTTP 401
     return Trouble(outcome, cause, detail, SINCE)
 
 
-def model(days: int | None) -> Event:
+def model(days: int | None) -> AlertEvent:
     sentence = "claude-x is deprecated and retires on 2026-01-22"
     return providers.model(
         BERLIN, "k", AT, provider="a", sentence=sentence, days=days,
@@ -140,23 +140,23 @@ def model(days: int | None) -> Event:
     )  # fmt: skip
 
 
-def certificate(days: float) -> Event:
+def certificate(days: float) -> AlertEvent:
     validity = Validity(AT - 80 * 86_400, AT + days * 86_400)
     whose = ["provider a", "the heartbeat"]
     return outside.certificate(BERLIN, AT, host="h.example", validity=validity, whose=whose)
 
 
-def budget(**how: bool) -> Event:
+def budget(**how: bool) -> AlertEvent:
     return providers.budget(PLAIN, "k", AT, provider="a", spent_usd=0.9, limit_usd=1, **how)
 
 
-def over(result: str) -> Event:
+def over(result: str) -> AlertEvent:
     evidence = {"drill": "x", "phase": "back", "result": result}
     home = {"from_provider": "b", "to_provider": "a", "reason": f"drill over: {result}"}
     return drills.moved(BERLIN, replace(DRILLED, evidence=evidence, **home), 2)
 
 
-SAID: dict[str, Callable[[], Event]] = {
+SAID: dict[str, Callable[[], AlertEvent]] = {
     "failed over": failed_over,
     "failed over, for good": lambda: failed_over(home=True),
     "failed over, by itself back": lambda: failed_over(failback="auto", told=1),
@@ -165,12 +165,12 @@ SAID: dict[str, Callable[[], Event]] = {
     "failed over, last resort": lambda: failed_over(last_resort=True),
     "failed over, from nowhere": lambda: failed_over(flip=replace(OVER, from_provider="")),
     "failed over, hostile": lambda: failed_over(why=HOSTILE),
-    "failed back": lambda: moves.failed_back(BERLIN, BACK, proof="4 of 4", told=1, incident=142),
-    "pinned": lambda: moves.by_hand(BERLIN, replace(HAND, pin=PIN)),
-    "unpinned": lambda: moves.by_hand(BERLIN, replace(HAND, pin_cleared=True, from_provider="b")),
-    "moved by hand": lambda: moves.by_hand(PLAIN, HAND),
-    "moved by nobody": lambda: moves.by_hand(PLAIN, replace(HAND, actor="", reason="")),
-    "break glass": lambda: moves.break_glass(*HERE, "b", "I took it over."),
+    "failed back": lambda: flips.failed_back(BERLIN, BACK, proof="4 of 4", told=1, incident=142),
+    "pinned": lambda: flips.by_hand(BERLIN, replace(HAND, pin=PIN)),
+    "unpinned": lambda: flips.by_hand(BERLIN, replace(HAND, pin_cleared=True, from_provider="b")),
+    "moved by hand": lambda: flips.by_hand(PLAIN, HAND),
+    "moved by nobody": lambda: flips.by_hand(PLAIN, replace(HAND, actor="", reason="")),
+    "break glass": lambda: flips.break_glass(*HERE, "b", "I took it over."),
     "no candidate": lambda: no_candidate(weighed=WEIGHED),
     "no candidate, none other": lambda: no_candidate(since=None, incident=None),
     "no candidate, planned": lambda: no_candidate(planned=True, since=None),
@@ -246,9 +246,9 @@ class Kept:
     """An outbox that keeps what it is given."""
 
     def __init__(self) -> None:
-        self.events: list[Event] = []
+        self.events: list[AlertEvent] = []
 
-    async def post(self, event: Event) -> None:
+    async def post(self, event: AlertEvent) -> None:
         self.events.append(event)
 
 
@@ -277,7 +277,7 @@ TOLD: dict[str, Callable[[Crier, RouteState], Awaitable[None]]] = {
     "refused": lambda crier, state: crier.refused(state, "OOM"),
     "blind": lambda crier, state: crier.blind(["a", "b"]),
     "two installations": lambda crier, state: crier.other(
-        Verdict(Act.HOLD, why="this Redis bears another id", you="run `prober adopt`")
+        InstallationVerdict(Act.HOLD, why="this Redis bears another id", you="run `prober adopt`")
     ),
     "daemon": lambda crier, state: crier.daemon("lost", "History is lost", "One.", "**You:** two."),
     "account": lambda crier, state: crier.account(state, "a", trouble(Outcome.AUTH)),
@@ -287,7 +287,7 @@ TOLD: dict[str, Callable[[Crier, RouteState], Awaitable[None]]] = {
 }  # fmt: skip
 
 
-def shown(event: Event) -> list[str]:
+def shown(event: AlertEvent) -> list[str]:
     """Its headline, its lines, and what decides whom it reaches, and that it does so once."""
     sent = to_record(letter(event, "oncall"))
     route, key, at = sent["route"], sent["key"], sent["created_at"]

@@ -16,15 +16,15 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from histories import AT, canaries, configuration, keep
-from servers import Valkey, start_valkey
-from stage import hook, running, write_config
 from typer.testing import CliRunner
 
 from prober.cli.app import app
-from prober.cli.common import out
+from prober.cli.console import out
 from prober.emulator import Emulator, started
-from prober.store.schema import open_engine
+from prober.history.store.schema import open_engine
+from tests.support.histories import AT, canaries, configuration, keep
+from tests.support.servers import Valkey, start_valkey
+from tests.support.stage import hook, running, write_config
 
 HOURS = 5
 NOW = AT + HOURS * 3600

@@ -21,26 +21,24 @@ from typing import Any, cast
 from unittest.mock import Mock
 
 import redis.asyncio
-import test_crashes
 import typer
-from golden.reading import read
-from golden.refusals import REFUSALS, UNKNOWN_REFUSALS
-from golden.replies import KINDS
-from golden.streams import GOLDEN
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex, CreateTable
 from typer.testing import CliRunner
 
 from prober.canary import Canary
 from prober.cli.app import app
-from prober.config import Config
+from prober.config.schema import Config
+from prober.history.store import tables
+from prober.history.store.schema import migrations_folder, open_engine, upgrade
 from prober.providers import ADAPTERS
 from prober.sample import FAULT, Outcome
-from prober.simulate.scenario import Scenario
-from prober.store import tables
-from prober.store.schema import migrations_folder, open_engine, upgrade
-from prober.web.control import app as control
+from prober.simulation.simulate.scenario import Scenario
+from prober.web.control_socket import app as control
 from switch.connect import connect_async
+from switch.control.lease import Ballot, Lease
+from switch.control.votes import Sight, Vote, claim_of, decode_vote, encode_vote
+from switch.control.writer import FlagWriter, FlipRequest, PinChange
 from switch.flag import (
     Candidate,
     Health,
@@ -57,15 +55,16 @@ from switch.flag import (
     encode_candidate,
     say_duration,
 )
-from switch.lease import Ballot, Lease
 from switch.reports import Count, Report, decode_report, encode_report
-from switch.snapshot import Remembered, encode
-from switch.votes import Sight, Vote, claim_of, decode_vote, encode_vote
-from switch.writer import PinChange, Request, Writer
-
-from . import TESTS
-from .alerts import alerts
-from .commands import commands, valkey
+from switch.snapshot import RememberedRoute, encode
+from tests.faults import test_crashes
+from tests.golden.reading import read
+from tests.golden.refusals import REFUSALS, UNKNOWN_REFUSALS
+from tests.golden.replies import KINDS
+from tests.golden.streams import GOLDEN
+from tests.unchanged import TESTS
+from tests.unchanged.alerts import alerts
+from tests.unchanged.commands import commands, valkey
 
 HERE = Path(__file__).parent
 ROOT = TESTS.parent
@@ -192,7 +191,7 @@ class Scripts:
 
 def contract() -> Found:
     client = Scripts()
-    Writer(cast(Any, client))
+    FlagWriter(cast(Any, client))
     Lease(cast(Any, client), KEYS, 15)
     Ballot(cast(Any, client))
     names = ("heartbeat", "publish", "claim", "renew", "release", "cast")
@@ -217,7 +216,7 @@ def contract() -> Found:
         "votes read": [decode_vote(vote.vantage, encode_vote(vote)) == vote for vote in VOTES],
         "reports": [encode_report(report) for report in REPORTS],
         "reports read": [decode_report(encode_report(report)) == report for report in REPORTS],
-        "snapshot": encode("prober", {"chat": Remembered("a", 7, "because", CANDIDATES)}),
+        "snapshot": encode("prober", {"chat": RememberedRoute("a", 7, "because", CANDIDATES)}),
         "messages": [
             decode_changed(text)
             for text in (
@@ -255,7 +254,7 @@ async def _watched(url: str) -> Found:
 
 
 async def _written(client: redis.asyncio.Redis) -> Found:
-    writer, lease, ballot = Writer(client), Lease(client, KEYS, 15, "nonce-1"), Ballot(client)
+    writer, lease, ballot = FlagWriter(client), Lease(client, KEYS, 15, "nonce-1"), Ballot(client)
     far_ms = 9_000_000_000_000
     answers: list[Any] = []
     found: Found = {}
@@ -264,7 +263,7 @@ async def _written(client: redis.asyncio.Redis) -> Found:
         epoch, decision = await client.hmget(KEYS.state, "epoch", "decision_id")
         number = f"d{len(answers)}"
         said = {"expected_epoch": int(epoch or 0), "expected_decision_id": decision or "", **more}
-        request = Request(
+        request = FlipRequest(
             op, number, to, f"because {number}", "prober@eu-1", far_ms, nonce="nonce-1",
             origin=origin,
         )  # fmt: skip

@@ -11,7 +11,7 @@ from itertools import takewhile
 
 import pytest
 
-from .record import PARTS, SCENARIOS, Found, flips, kept, lines_of, plain
+from tests.unchanged.record import PARTS, SCENARIOS, Found, flips, kept, lines_of, plain
 
 SHOWN, WIDTH = 12, 200
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from prober.emulator.apis import (
     anthropic,
     azure,
@@ -13,11 +15,13 @@ from prober.emulator.apis import (
     responses,
     vertex,
 )
-from prober.emulator.wire import Api
+
+if TYPE_CHECKING:
+    from prober.emulator.wire import EmulatedApi
 
 # On a shared path the first API that knows the request for its own answers: openai, which takes
 # any, stands behind those that a header gives away, and before mistral, which none does.
-APIS: tuple[Api, ...] = (
+APIS: tuple[EmulatedApi, ...] = (
     anthropic.API,
     gemini.API,
     azure.API,

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from prober.emulator.wire import (
-    Answer,
-    Api,
-    Call,
+    ApiCall,
+    EmulatedApi,
     Json,
-    Kind,
-    Limits,
     Model,
-    Problem,
+    ModelAnswer,
+    RateHeaders,
     Refusal,
+    RefusalKind,
+    RefusedRequest,
     Stamp,
-    Stop,
+    StopReason,
     Stream,
     bearer,
     model_in,
@@ -23,7 +23,7 @@ from prober.emulator.wire import (
     sse,
 )
 
-STOPS = {Stop.END: "end_turn", Stop.LENGTH: "max_tokens", Stop.REFUSAL: "refusal"}
+STOPS = {StopReason.END: "end_turn", StopReason.LENGTH: "max_tokens", StopReason.REFUSAL: "refusal"}
 SIGNATURE = "ZW11bGF0ZWQ="
 BY_STATUS = {
     400: ("invalid_request_error", "Invalid request"),
@@ -43,11 +43,11 @@ def has_key(headers: Mapping[str, str]) -> bool:
     return bool(headers.get("x-api-key", "").strip() or bearer(headers))
 
 
-def read(params: Mapping[str, str], body: Json) -> Call:
-    return Call(model_in(body), prompt_in(body), stream=body.get("stream") is True)
+def read(params: Mapping[str, str], body: Json) -> ApiCall:
+    return ApiCall(model_in(body), prompt_in(body), stream=body.get("stream") is True)
 
 
-def stream(answer: Answer) -> Stream:
+def stream(answer: ModelAnswer) -> Stream:
     text, thinking = {"type": "text", "text": ""}, {"type": "thinking", "thinking": ""}
     index = 1 if answer.reasoning else 0
     start = _event("content_block_start", index=index, content_block=text)
@@ -72,7 +72,7 @@ def stream(answer: Answer) -> Stream:
     )
 
 
-def _thoughts(answer: Answer, start: bytes) -> tuple[bytes, ...]:
+def _thoughts(answer: ModelAnswer, start: bytes) -> tuple[bytes, ...]:
     """The deltas of a thinking block; its end and the start of the next go with the last."""
     deltas: list[Json] = [{"type": "thinking_delta", "thinking": one} for one in answer.reasoning]
     if not deltas:
@@ -84,7 +84,7 @@ def _thoughts(answer: Answer, start: bytes) -> tuple[bytes, ...]:
     return (*head, last + signed + _event("content_block_stop", index=0) + start)
 
 
-def whole(answer: Answer) -> Json:
+def whole(answer: ModelAnswer) -> Json:
     content: list[Json] = []
     if answer.reasoning:
         thinking = {"thinking": answer.reasoned, "signature": SIGNATURE}
@@ -95,7 +95,9 @@ def whole(answer: Answer) -> Json:
     return {**message, **_stop_details(answer)}
 
 
-def _message(answer: Answer, content: list[Json], stop: str | None, output_tokens: int) -> Json:
+def _message(
+    answer: ModelAnswer, content: list[Json], stop: str | None, output_tokens: int
+) -> Json:
     return {
         "id": f"msg_{answer.stamp.id}",
         "type": "message",
@@ -115,15 +117,15 @@ def _message(answer: Answer, content: list[Json], stop: str | None, output_token
     }
 
 
-def _usage(answer: Answer) -> Json:
+def _usage(answer: ModelAnswer) -> Json:
     usage: Json = {"output_tokens": answer.output_tokens}
     if answer.reasoning_tokens:
         usage["output_tokens_details"] = {"thinking_tokens": answer.reasoning_tokens}
     return usage
 
 
-def _stop_details(answer: Answer) -> Json:
-    if answer.stop is not Stop.REFUSAL:
+def _stop_details(answer: ModelAnswer) -> Json:
+    if answer.stop is not StopReason.REFUSAL:
         return {}
     return {
         "stop_details": {"type": "refusal", "category": None, "explanation": answer.refusal},
@@ -134,22 +136,22 @@ def _event(kind: str, **fields: object) -> bytes:
     return sse({"type": kind, **fields}, kind)
 
 
-def refuse(problem: Problem) -> Refusal:
+def refuse(problem: RefusedRequest) -> Refusal:
     match problem.kind:
-        case Kind.NO_KEY:
+        case RefusalKind.NO_KEY:
             return _refusal(problem, 401, "authentication_error", "x-api-key header is required")
-        case Kind.AUTH:
+        case RefusalKind.AUTH:
             return _refusal(problem, 401, *BY_STATUS[401])
-        case Kind.QUOTA:
+        case RefusalKind.QUOTA:
             # A rate limit by status and type, but without `retry-after`: the month is spent.
             message = "Your organization has reached its monthly API usage limit."
             details = {"error_code": "enforced_spend_limit_reached"}
             return _refusal(problem, 429, "rate_limit_error", message, details=details)
-        case Kind.MODEL_NOT_FOUND:
+        case RefusalKind.MODEL_NOT_FOUND:
             return _refusal(problem, 404, "not_found_error", f"model: {problem.model}")
-        case Kind.BAD_REQUEST:
+        case RefusalKind.BAD_REQUEST:
             return _refusal(problem, 400, "invalid_request_error", problem.message)
-        case Kind.STATUS:
+        case RefusalKind.STATUS:
             status = problem.status
             known = BY_STATUS.get(status) or BY_STATUS[400 if status < 500 else 500]
             later = {"retry-after": "1"} if status == 429 else {}
@@ -157,7 +159,7 @@ def refuse(problem: Problem) -> Refusal:
 
 
 def _refusal(
-    problem: Problem,
+    problem: RefusedRequest,
     status: int,
     kind: str,
     message: str,
@@ -172,11 +174,11 @@ def _refusal(
     return Refusal(status, body, headers or {})
 
 
-def error_event(refusal: Refusal, answer: Answer) -> bytes:
+def error_event(refusal: Refusal, answer: ModelAnswer) -> bytes:
     return sse(refusal.body, "error")
 
 
-def headers(stamp: Stamp, limits: Limits) -> dict[str, str]:
+def headers(stamp: Stamp, limits: RateHeaders) -> dict[str, str]:
     pairs = {
         "requests": limits.of_requests(4000),
         "input-tokens": limits.of_tokens(400_000),
@@ -208,7 +210,7 @@ def model(one: Model, stamp: Stamp) -> Json:
     }
 
 
-API = Api(
+API = EmulatedApi(
     name="anthropic",
     paths=("/v1/messages",),
     lookups={"/v1/models": models},

@@ -8,17 +8,17 @@ from datetime import UTC, datetime
 
 from prober.emulator.apis import openai
 from prober.emulator.wire import (
-    Answer,
+    ApiCall,
     BadRequestError,
-    Call,
     Json,
-    Kind,
-    Limits,
     Model,
-    Problem,
+    ModelAnswer,
+    RateHeaders,
     Refusal,
+    RefusalKind,
+    RefusedRequest,
     Stamp,
-    Stop,
+    StopReason,
     Stream,
     bearer,
     model_in,
@@ -29,7 +29,7 @@ DEPLOYMENTS = "/openai/deployments/{model}/chat/completions"
 SAFE = {name: {"filtered": False, "severity": "safe"} for name in ("hate", "sexual", "violence")}
 UNSAFE = {**SAFE, "violence": {"filtered": True, "severity": "medium"}}
 # The filter before the model declines with a 400, the one behind it ends the answer.
-STOPS = {**openai.STOPS, Stop.REFUSAL: "content_filter"}
+STOPS = {**openai.STOPS, StopReason.REFUSAL: "content_filter"}
 FILTERED = (
     "The response was filtered due to the prompt triggering Azure OpenAI's content management "
     "policy. Please modify your prompt and retry."
@@ -53,7 +53,7 @@ def has_key(headers: Mapping[str, str]) -> bool:
     return bool(headers.get("api-key", "").strip() or bearer(headers))
 
 
-def read(params: Mapping[str, str], body: Json) -> Call:
+def read(params: Mapping[str, str], body: Json) -> ApiCall:
     if "model" not in params:
         return openai.read(params, body)
     if not params.get("api-version"):
@@ -62,7 +62,7 @@ def read(params: Mapping[str, str], body: Json) -> Call:
     return openai.read(params, {**body, "model": model_in({"model": params["model"]})})
 
 
-def stream(answer: Answer) -> Stream:
+def stream(answer: ModelAnswer) -> Stream:
     results = [{"prompt_index": 0, "content_filter_results": SAFE}]
     nothing = {"id": "", "object": "", "created": 0, "model": "", "choices": []}
     said = openai.stream(replace(answer, refusal=""), STOPS)
@@ -71,30 +71,30 @@ def stream(answer: Answer) -> Stream:
     )
 
 
-def whole(answer: Answer) -> Json:
+def whole(answer: ModelAnswer) -> Json:
     results = [{"prompt_index": 0, "content_filter_results": SAFE}]
     said = openai.whole(replace(answer, refusal=""), STOPS)
     for choice in said["choices"]:
-        choice["content_filter_results"] = UNSAFE if answer.stop is Stop.REFUSAL else SAFE
+        choice["content_filter_results"] = UNSAFE if answer.stop is StopReason.REFUSAL else SAFE
     return {**said, "prompt_filter_results": results}
 
 
-def refuse(problem: Problem) -> Refusal:
+def refuse(problem: RefusedRequest) -> Refusal:
     match problem.kind:
-        case Kind.NO_KEY | Kind.AUTH:
+        case RefusalKind.NO_KEY | RefusalKind.AUTH:
             return _refusal(401, *BY_STATUS[401])
-        case Kind.QUOTA:
+        case RefusalKind.QUOTA:
             message = "You exceeded your current quota, please check your plan and billing details."
             return _refusal(429, "insufficient_quota", message, {"type": "insufficient_quota"})
-        case Kind.MODEL_NOT_FOUND:
+        case RefusalKind.MODEL_NOT_FOUND:
             message = (
                 "The API deployment for this resource does not exist. If you created the "
                 "deployment within the last 5 minutes, please wait a moment and try again."
             )
             return _refusal(404, "DeploymentNotFound", message)
-        case Kind.BAD_REQUEST:
+        case RefusalKind.BAD_REQUEST:
             return _refusal(400, "BadRequest", problem.message)
-        case Kind.STATUS:
+        case RefusalKind.STATUS:
             status = problem.status
             if status == 400:
                 return _filtered()
@@ -121,7 +121,7 @@ def _refusal(
     return Refusal(status, {"error": error}, headers or {})
 
 
-def headers(stamp: Stamp, limits: Limits) -> dict[str, str]:
+def headers(stamp: Stamp, limits: RateHeaders) -> dict[str, str]:
     return {
         "apim-request-id": stamp.uuid,
         "x-request-id": stamp.uuid,

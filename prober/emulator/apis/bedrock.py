@@ -6,25 +6,29 @@ from collections.abc import Mapping, Sequence
 
 from prober.emulator.eventstream import event, exception
 from prober.emulator.wire import (
-    Answer,
-    Api,
+    ApiCall,
     BadRequestError,
-    Call,
+    EmulatedApi,
     Json,
-    Kind,
-    Limits,
     Model,
-    Problem,
+    ModelAnswer,
+    RateHeaders,
     Refusal,
+    RefusalKind,
+    RefusedRequest,
     Stamp,
-    Stop,
+    StopReason,
     Stream,
     bearer,
     prompt_in,
 )
 
 VERBS = {"converse-stream": True, "converse": False}
-STOPS = {Stop.END: "end_turn", Stop.LENGTH: "max_tokens", Stop.REFUSAL: "guardrail_intervened"}
+STOPS = {
+    StopReason.END: "end_turn",
+    StopReason.LENGTH: "max_tokens",
+    StopReason.REFUSAL: "guardrail_intervened",
+}
 BY_STATUS = {
     400: ("ValidationException", "The request does not satisfy the service's constraints."),
     403: ("AccessDeniedException", "You don't have access to the model with the specified ID."),
@@ -46,13 +50,13 @@ def has_key(headers: Mapping[str, str]) -> bool:
     return all(part in said for part in SIGNATURE) or bool(bearer(headers))
 
 
-def read(params: Mapping[str, str], body: Json) -> Call:
+def read(params: Mapping[str, str], body: Json) -> ApiCall:
     if params["verb"] not in VERBS:
         raise BadRequestError(f"unknown operation {params['verb']!r}; try {' or '.join(VERBS)}")
-    return Call(params["model"], prompt_in(body), stream=VERBS[params["verb"]])
+    return ApiCall(params["model"], prompt_in(body), stream=VERBS[params["verb"]])
 
 
-def stream(answer: Answer) -> Stream:
+def stream(answer: ModelAnswer) -> Stream:
     index = 1 if answer.reasoning else 0
     thoughts = [_delta(0, {"reasoningContent": {"text": one}}) for one in answer.reasoning]
     if thoughts:
@@ -73,12 +77,12 @@ def _delta(index: int, delta: Json) -> bytes:
     return event("contentBlockDelta", {"contentBlockIndex": index, "delta": delta})
 
 
-def _pieces(answer: Answer) -> Sequence[str]:
+def _pieces(answer: ModelAnswer) -> Sequence[str]:
     """A guardrail has words of its own, in the place of the model's."""
     return answer.pieces or ((answer.refusal,) if answer.refusal else ())
 
 
-def whole(answer: Answer) -> Json:
+def whole(answer: ModelAnswer) -> Json:
     content: list[Json] = [{"text": "".join(_pieces(answer))}]
     if answer.reasoning:
         content.insert(0, {"reasoningContent": {"reasoningText": {"text": answer.reasoned}}})
@@ -89,7 +93,7 @@ def whole(answer: Answer) -> Json:
     }
 
 
-def _metadata(answer: Answer) -> Json:
+def _metadata(answer: ModelAnswer) -> Json:
     usage = {
         "inputTokens": answer.input_tokens,
         "outputTokens": answer.output_tokens,
@@ -100,25 +104,25 @@ def _metadata(answer: Answer) -> Json:
     return {"usage": usage, "metrics": {"latencyMs": 20}}
 
 
-def refuse(problem: Problem) -> Refusal:
+def refuse(problem: RefusedRequest) -> Refusal:
     match problem.kind:
-        case Kind.NO_KEY:
+        case RefusalKind.NO_KEY:
             return _refusal(403, "MissingAuthenticationTokenException", "Missing Authentication")
-        case Kind.AUTH:
+        case RefusalKind.AUTH:
             message = "The security token included in the request is invalid."
             return _refusal(403, "UnrecognizedClientException", message)
-        case Kind.QUOTA:
+        case RefusalKind.QUOTA:
             message = "Too many tokens per day, please wait before trying again."
             return _refusal(429, "ThrottlingException", message)
-        case Kind.MODEL_NOT_FOUND:
+        case RefusalKind.MODEL_NOT_FOUND:
             message = (
                 "This model version has reached the end of its life. "
                 "Please refer to the AWS documentation for more details."
             )
             return _refusal(404, "ResourceNotFoundException", message)
-        case Kind.BAD_REQUEST:
+        case RefusalKind.BAD_REQUEST:
             return _refusal(400, "ValidationException", problem.message)
-        case Kind.STATUS:
+        case RefusalKind.STATUS:
             status = problem.status
             known = BY_STATUS.get(status) or BY_STATUS[400 if status < 500 else 500]
             return _refusal(status, *known)
@@ -128,13 +132,13 @@ def _refusal(status: int, kind: str, message: str) -> Refusal:
     return Refusal(status, {"message": message}, {"x-amzn-errortype": kind})
 
 
-def error_event(refusal: Refusal, answer: Answer) -> bytes:
+def error_event(refusal: Refusal, answer: ModelAnswer) -> bytes:
     kind = refusal.headers["x-amzn-errortype"]
     kind = IN_STREAM.get(kind, kind)
     return exception(kind[0].lower() + kind[1:], refusal.body)
 
 
-def headers(stamp: Stamp, limits: Limits) -> dict[str, str]:
+def headers(stamp: Stamp, limits: RateHeaders) -> dict[str, str]:
     return {"x-amzn-requestid": stamp.uuid}
 
 
@@ -163,7 +167,7 @@ def _details(one: Model) -> Json:
     }
 
 
-API = Api(
+API = EmulatedApi(
     name="bedrock",
     paths=("/model/{model:path}/{verb}",),
     lookups={"/foundation-models": models},

@@ -6,24 +6,24 @@ import json
 from collections.abc import Mapping, Sequence
 
 from prober.emulator.wire import (
-    Answer,
-    Api,
+    ApiCall,
     BadRequestError,
-    Call,
+    EmulatedApi,
     Json,
-    Kind,
-    Limits,
     Model,
-    Problem,
+    ModelAnswer,
+    RateHeaders,
     Refusal,
+    RefusalKind,
+    RefusedRequest,
     Stamp,
-    Stop,
+    StopReason,
     Stream,
     compact,
     text_in,
 )
 
-STOPS = {Stop.END: "STOP", Stop.LENGTH: "MAX_TOKENS", Stop.REFUSAL: "SAFETY"}
+STOPS = {StopReason.END: "STOP", StopReason.LENGTH: "MAX_TOKENS", StopReason.REFUSAL: "SAFETY"}
 BY_STATUS = {
     400: ("INVALID_ARGUMENT", "Request contains an invalid argument."),
     401: ("UNAUTHENTICATED", "Request had invalid authentication credentials."),
@@ -42,7 +42,7 @@ def has_key(headers: Mapping[str, str]) -> bool:
     return bool(headers.get("x-goog-api-key", "").strip())
 
 
-def read(params: Mapping[str, str], body: Json) -> Call:
+def read(params: Mapping[str, str], body: Json) -> ApiCall:
     if params["verb"] not in VERBS:
         raise BadRequestError(f"unknown method {params['verb']!r}; there is {' and '.join(VERBS)}")
     contents = body.get("contents")
@@ -54,12 +54,12 @@ def read(params: Mapping[str, str], body: Json) -> Call:
     if not said:
         raise BadRequestError("* GenerateContentRequest.contents: contents is not specified")
     prompt = text_in(said[-1].get("parts"))
-    return Call(params["model"], prompt, stream=VERBS[params["verb"]])
+    return ApiCall(params["model"], prompt, stream=VERBS[params["verb"]])
 
 
-def stream(answer: Answer) -> Stream:
+def stream(answer: ModelAnswer) -> Stream:
     # There is no terminal event; the finish reason is the marker.
-    parts = [{"text": ""}] if answer.stop is Stop.END else None
+    parts = [{"text": ""}] if answer.stop is StopReason.END else None
     return Stream(
         opening=(),
         thoughts=tuple(_event(_chunk(answer, [_thought(one)], None)) for one in answer.reasoning),
@@ -68,9 +68,9 @@ def stream(answer: Answer) -> Stream:
     )
 
 
-def whole(answer: Answer) -> Json:
+def whole(answer: ModelAnswer) -> Json:
     parts = [_thought(answer.reasoned)] if answer.reasoning else []
-    if answer.stop is Stop.END:
+    if answer.stop is StopReason.END:
         parts.append({"text": answer.text})
     return _chunk(answer, parts or None, STOPS[answer.stop])
 
@@ -79,7 +79,7 @@ def _thought(text: str) -> Json:
     return {"text": text, "thought": True}
 
 
-def _chunk(answer: Answer, parts: list[Json] | None, finish: str | None) -> Json:
+def _chunk(answer: ModelAnswer, parts: list[Json] | None, finish: str | None) -> Json:
     candidate: Json = {"index": 0}
     if parts is not None:
         candidate["content"] = {"parts": parts, "role": "model"}
@@ -105,28 +105,28 @@ def _event(body: Json) -> bytes:
     return f"data: {compact(body)}\r\n\r\n".encode()
 
 
-def refuse(problem: Problem) -> Refusal:
+def refuse(problem: RefusedRequest) -> Refusal:
     match problem.kind:
-        case Kind.NO_KEY:
+        case RefusalKind.NO_KEY:
             message = "Method doesn't allow unregistered callers."
             return google_error(403, "PERMISSION_DENIED", message)
-        case Kind.AUTH:
+        case RefusalKind.AUTH:
             # A wrong key is a bad request to Google, told apart by its reason.
             info = {"reason": "API_KEY_INVALID", "domain": "googleapis.com"}
             message = "API key not valid. Please pass a valid API key."
             return google_error(400, "INVALID_ARGUMENT", message, detail("ErrorInfo", **info))
-        case Kind.QUOTA:
+        case RefusalKind.QUOTA:
             message = "You exceeded your current quota, please check your plan and billing details."
             return google_error(429, "RESOURCE_EXHAUSTED", message, *_exhausted("PerDay", "43200s"))
-        case Kind.MODEL_NOT_FOUND:
+        case RefusalKind.MODEL_NOT_FOUND:
             message = (
                 f"models/{problem.model} is not found for API version v1beta, "
                 "or is not supported for generateContent."
             )
             return google_error(404, "NOT_FOUND", message)
-        case Kind.BAD_REQUEST:
+        case RefusalKind.BAD_REQUEST:
             return google_error(400, "INVALID_ARGUMENT", problem.message)
-        case Kind.STATUS:
+        case RefusalKind.STATUS:
             status = problem.status
             known = BY_STATUS.get(status) or BY_STATUS[400 if status < 500 else 500]
             return google_error(
@@ -153,12 +153,12 @@ def detail(kind: str, **fields: object) -> Json:
     return {"@type": TYPE + kind, **fields}
 
 
-def error_event(refusal: Refusal, answer: Answer) -> bytes:
+def error_event(refusal: Refusal, answer: ModelAnswer) -> bytes:
     # In a stream Google says errors as bare JSON over several lines, without `data:`.
     return f"{json.dumps(refusal.body, indent=2)}\n".encode()
 
 
-def headers(stamp: Stamp, limits: Limits) -> dict[str, str]:
+def headers(stamp: Stamp, limits: RateHeaders) -> dict[str, str]:
     return {"server-timing": "gfet4t7; dur=20", "x-content-type-options": "nosniff"}
 
 
@@ -178,7 +178,7 @@ def model(one: Model, stamp: Stamp) -> Json:
     }
 
 
-API = Api(
+API = EmulatedApi(
     name="gemini",
     # The official SDK asks v1 since its version 3.
     paths=("/v1beta/models/{model:path}:{verb}", "/v1/models/{model:path}:{verb}"),

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from prober.emulator.wire import (
-    Answer,
-    Api,
+    ApiCall,
     BadRequestError,
-    Call,
+    EmulatedApi,
     Json,
-    Kind,
-    Limits,
     Model,
-    Problem,
+    ModelAnswer,
+    RateHeaders,
     Refusal,
+    RefusalKind,
+    RefusedRequest,
     Stamp,
-    Stop,
+    StopReason,
     Stream,
     bearer,
     model_in,
@@ -25,7 +25,7 @@ from prober.emulator.wire import (
 )
 
 # A refusal is text like any other; this API has no word for it.
-STOPS = {Stop.END: "stop", Stop.LENGTH: "length", Stop.REFUSAL: "stop"}
+STOPS = {StopReason.END: "stop", StopReason.LENGTH: "length", StopReason.REFUSAL: "stop"}
 BY_STATUS = {
     400: ("invalid_request_error", "Invalid request", "3051"),
     403: ("subscription_error", "Inactive subscription or usage limit reached", "1910"),
@@ -52,14 +52,14 @@ def has_key(headers: Mapping[str, str]) -> bool:
     return bool(bearer(headers))
 
 
-def read(params: Mapping[str, str], body: Json) -> Call:
+def read(params: Mapping[str, str], body: Json) -> ApiCall:
     for name in body:
         if name not in KNOWN:
             raise BadRequestError(f"{name}: Extra inputs are not permitted")
-    return Call(model_in(body), prompt_in(body), stream=body.get("stream") is True)
+    return ApiCall(model_in(body), prompt_in(body), stream=body.get("stream") is True)
 
 
-def stream(answer: Answer) -> Stream:
+def stream(answer: ModelAnswer) -> Stream:
     return Stream(
         opening=(_chunk(answer, {"role": "assistant", "content": ""}),),
         thoughts=tuple(_chunk(answer, {"content": [_thinking(one)]}) for one in answer.reasoning),
@@ -68,7 +68,7 @@ def stream(answer: Answer) -> Stream:
     )
 
 
-def _pieces(answer: Answer) -> Sequence[str]:
+def _pieces(answer: ModelAnswer) -> Sequence[str]:
     return answer.pieces or ((answer.refusal,) if answer.refusal else ())
 
 
@@ -76,14 +76,14 @@ def _thinking(text: str) -> Json:
     return {"type": "thinking", "thinking": [{"type": "text", "text": text}]}
 
 
-def _chunk(answer: Answer, delta: Json, finish: str | None = None) -> bytes:
+def _chunk(answer: ModelAnswer, delta: Json, finish: str | None = None) -> bytes:
     choice = {"index": 0, "delta": delta, "finish_reason": finish}
     # The padding hides the length of a text from who listens to the line.
     body = {**_base(answer, "chat.completion.chunk"), "choices": [choice], "p": "abcdefgh"}
     return sse({**body, "usage": _usage(answer)} if finish else body)
 
 
-def whole(answer: Answer) -> Json:
+def whole(answer: ModelAnswer) -> Json:
     content: str | list[Json] = answer.text or answer.refusal
     if answer.reasoning:
         content = [_thinking(answer.reasoned), {"type": "text", "text": content}]
@@ -92,7 +92,7 @@ def whole(answer: Answer) -> Json:
     return {**_base(answer, "chat.completion"), "choices": [choice], "usage": _usage(answer)}
 
 
-def _base(answer: Answer, kind: str) -> Json:
+def _base(answer: ModelAnswer, kind: str) -> Json:
     return {
         "id": answer.stamp.id,
         "object": kind,
@@ -101,7 +101,7 @@ def _base(answer: Answer, kind: str) -> Json:
     }
 
 
-def _usage(answer: Answer) -> Json:
+def _usage(answer: ModelAnswer) -> Json:
     return {
         "prompt_tokens": answer.input_tokens,
         "completion_tokens": answer.output_tokens,
@@ -109,20 +109,20 @@ def _usage(answer: Answer) -> Json:
     }
 
 
-def refuse(problem: Problem) -> Refusal:
+def refuse(problem: RefusedRequest) -> Refusal:
     match problem.kind:
-        case Kind.NO_KEY | Kind.AUTH:
+        case RefusalKind.NO_KEY | RefusalKind.AUTH:
             # The gateway in front of the API has a form of its own.
             return Refusal(401, {"message": "Unauthorized", "request_id": problem.stamp.id})
-        case Kind.QUOTA:
+        case RefusalKind.QUOTA:
             return _refusal(403, *BY_STATUS[403])
-        case Kind.MODEL_NOT_FOUND:
+        case RefusalKind.MODEL_NOT_FOUND:
             return _refusal(400, "invalid_model", f"Invalid model: {problem.model}", "1500")
-        case Kind.BAD_REQUEST:
+        case RefusalKind.BAD_REQUEST:
             where, _, message = problem.message.rpartition(": ")
             place = ["body", where] if where else ["body"]
             return Refusal(422, {"detail": [{"type": "value_error", "loc": place, "msg": message}]})
-        case Kind.STATUS:
+        case RefusalKind.STATUS:
             status = problem.status
             known = BY_STATUS.get(status) or BY_STATUS[400 if status < 500 else 500]
             return _refusal(status, *known)
@@ -133,14 +133,14 @@ def _refusal(status: int, kind: str, message: str, code: str) -> Refusal:
     return Refusal(status, {**error, "raw_status_code": status})
 
 
-def error_event(refusal: Refusal, answer: Answer) -> bytes:
+def error_event(refusal: Refusal, answer: ModelAnswer) -> bytes:
     """Either of the two ways to fail, by the status: 500 is a reason to finish, others errors."""
     if refusal.status == 500:
         return _chunk(answer, {"content": ""}, "error")
     return sse(refusal.body)
 
 
-def headers(stamp: Stamp, limits: Limits) -> dict[str, str]:
+def headers(stamp: Stamp, limits: RateHeaders) -> dict[str, str]:
     requests, requests_left = limits.of_requests(720)
     tokens, tokens_left = limits.of_tokens(5_000_000)
     return {
@@ -174,7 +174,7 @@ def model(one: Model, stamp: Stamp) -> Json:
     }
 
 
-API = Api(
+API = EmulatedApi(
     name="mistral",
     paths=("/v1/chat/completions",),
     lookups={"/v1/models": models},

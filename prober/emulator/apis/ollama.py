@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from prober.emulator.wire import (
-    Answer,
-    Api,
-    Call,
+    ApiCall,
+    EmulatedApi,
     Json,
-    Kind,
-    Limits,
     Model,
-    Problem,
+    ModelAnswer,
+    RateHeaders,
     Refusal,
+    RefusalKind,
+    RefusedRequest,
     Stamp,
-    Stop,
+    StopReason,
     Stream,
     anyone,
     compact,
@@ -24,7 +24,7 @@ from prober.emulator.wire import (
 )
 
 # A refusal is text like any other; this API has no word for it.
-STOPS = {Stop.END: "stop", Stop.LENGTH: "length", Stop.REFUSAL: "stop"}
+STOPS = {StopReason.END: "stop", StopReason.LENGTH: "length", StopReason.REFUSAL: "stop"}
 BY_STATUS = {
     400: "invalid request",
     401: "unauthorized",
@@ -35,12 +35,12 @@ BY_STATUS = {
 }
 
 
-def read(params: Mapping[str, str], body: Json) -> Call:
+def read(params: Mapping[str, str], body: Json) -> ApiCall:
     # Unlike everywhere else, streaming is what one gets without asking.
-    return Call(model_in(body), prompt_in(body), stream=body.get("stream", True) is not False)
+    return ApiCall(model_in(body), prompt_in(body), stream=body.get("stream", True) is not False)
 
 
-def stream(answer: Answer) -> Stream:
+def stream(answer: ModelAnswer) -> Stream:
     pieces = answer.pieces or ((answer.refusal,) if answer.refusal else ())
     return Stream(
         opening=(),
@@ -52,18 +52,18 @@ def stream(answer: Answer) -> Stream:
     )
 
 
-def whole(answer: Answer) -> Json:
+def whole(answer: ModelAnswer) -> Json:
     return _done(answer, answer.text or answer.refusal, answer.reasoned)
 
 
-def _base(answer: Answer, content: str, thinking: str = "") -> Json:
+def _base(answer: ModelAnswer, content: str, thinking: str = "") -> Json:
     message = {"role": "assistant", "content": content}
     if thinking:
         message["thinking"] = thinking
     return {"model": answer.call.model, "created_at": answer.stamp.rfc3339, "message": message}
 
 
-def _done(answer: Answer, content: str, thinking: str = "") -> Json:
+def _done(answer: ModelAnswer, content: str, thinking: str = "") -> Json:
     return {
         **_base(answer, content, thinking),
         "done": True,
@@ -81,21 +81,21 @@ def _line(body: Json) -> bytes:
     return f"{compact(body)}\n".encode()
 
 
-def refuse(problem: Problem) -> Refusal:
+def refuse(problem: RefusedRequest) -> Refusal:
     match problem.kind:
-        case Kind.NO_KEY | Kind.AUTH:
+        case RefusalKind.NO_KEY | RefusalKind.AUTH:
             return _refusal(401, BY_STATUS[401])
-        case Kind.QUOTA:
+        case RefusalKind.QUOTA:
             # What its cloud models say; a local server has no quota.
             message = (
                 "you (emulator) have reached your weekly usage limit, upgrade for higher limits"
             )
             return _refusal(429, message)
-        case Kind.MODEL_NOT_FOUND:
+        case RefusalKind.MODEL_NOT_FOUND:
             return _refusal(404, f"model '{problem.model}' not found")
-        case Kind.BAD_REQUEST:
+        case RefusalKind.BAD_REQUEST:
             return _refusal(400, problem.message)
-        case Kind.STATUS:
+        case RefusalKind.STATUS:
             status = problem.status
             known = BY_STATUS.get(status) or BY_STATUS[400 if status < 500 else 500]
             return _refusal(status, known)
@@ -105,11 +105,11 @@ def _refusal(status: int, message: str) -> Refusal:
     return Refusal(status, {"error": message})
 
 
-def error_event(refusal: Refusal, answer: Answer) -> bytes:
+def error_event(refusal: Refusal, answer: ModelAnswer) -> bytes:
     return _line(refusal.body)
 
 
-def headers(stamp: Stamp, limits: Limits) -> dict[str, str]:
+def headers(stamp: Stamp, limits: RateHeaders) -> dict[str, str]:
     return {}
 
 
@@ -133,7 +133,7 @@ def tags(listed: Sequence[Model], stamp: Stamp) -> Json:
     return {"models": models}
 
 
-API = Api(
+API = EmulatedApi(
     name="ollama",
     paths=("/api/chat",),
     lookups={"/api/version": version, "/api/tags": tags},

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from prober.emulator.wire import (
-    Answer,
-    Api,
-    Call,
+    ApiCall,
+    EmulatedApi,
     Json,
-    Kind,
-    Limits,
     Model,
-    Problem,
+    ModelAnswer,
+    RateHeaders,
     Refusal,
+    RefusalKind,
+    RefusedRequest,
     Stamp,
-    Stop,
+    StopReason,
     Stream,
     bearer,
     model_in,
@@ -24,7 +24,7 @@ from prober.emulator.wire import (
 )
 
 # A refusal ends like any answer; it is told by its own field.
-STOPS = {Stop.END: "stop", Stop.LENGTH: "length", Stop.REFUSAL: "stop"}
+STOPS = {StopReason.END: "stop", StopReason.LENGTH: "length", StopReason.REFUSAL: "stop"}
 CREATED = 1_767_225_600
 BY_STATUS = {
     400: ("invalid_request_error", None, "Invalid request."),
@@ -41,13 +41,13 @@ def has_key(headers: Mapping[str, str]) -> bool:
     return bool(bearer(headers))
 
 
-def read(params: Mapping[str, str], body: Json) -> Call:
+def read(params: Mapping[str, str], body: Json) -> ApiCall:
     options = body.get("stream_options")
     want_usage = isinstance(options, dict) and options.get("include_usage") is True
-    return Call(model_in(body), prompt_in(body), body.get("stream") is True, want_usage)
+    return ApiCall(model_in(body), prompt_in(body), body.get("stream") is True, want_usage)
 
 
-def stream(answer: Answer, stops: Mapping[Stop, str] = STOPS) -> Stream:
+def stream(answer: ModelAnswer, stops: Mapping[StopReason, str] = STOPS) -> Stream:
     start = {"role": "assistant", "content": "", "refusal": None}
     refusal = [_chunk(answer, {"refusal": answer.refusal})] if answer.refusal else []
     usage = [_usage_chunk(answer)] if answer.call.want_usage else []
@@ -65,18 +65,18 @@ def stream(answer: Answer, stops: Mapping[Stop, str] = STOPS) -> Stream:
     )
 
 
-def _chunk(answer: Answer, delta: Json, finish: str | None = None) -> bytes:
+def _chunk(answer: ModelAnswer, delta: Json, finish: str | None = None) -> bytes:
     choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
     usage = {"usage": None} if answer.call.want_usage else {}
     return sse({**_base(answer, "chat.completion.chunk"), "choices": [choice], **usage})
 
 
-def _usage_chunk(answer: Answer) -> bytes:
+def _usage_chunk(answer: ModelAnswer) -> bytes:
     base = _base(answer, "chat.completion.chunk")
     return sse({**base, "choices": [], "usage": _usage(answer)})
 
 
-def whole(answer: Answer, stops: Mapping[Stop, str] = STOPS) -> Json:
+def whole(answer: ModelAnswer, stops: Mapping[StopReason, str] = STOPS) -> Json:
     message: Json = {
         "role": "assistant",
         "content": None if answer.refusal else answer.text,
@@ -90,7 +90,7 @@ def whole(answer: Answer, stops: Mapping[Stop, str] = STOPS) -> Json:
     return {**_base(answer, "chat.completion"), "choices": [choice], "usage": _usage(answer)}
 
 
-def _base(answer: Answer, kind: str) -> Json:
+def _base(answer: ModelAnswer, kind: str) -> Json:
     return {
         "id": f"chatcmpl-{answer.stamp.id}",
         "object": kind,
@@ -101,7 +101,7 @@ def _base(answer: Answer, kind: str) -> Json:
     }
 
 
-def _usage(answer: Answer) -> Json:
+def _usage(answer: ModelAnswer) -> Json:
     return {
         "prompt_tokens": answer.input_tokens,
         "completion_tokens": answer.output_tokens,
@@ -114,21 +114,21 @@ def _usage(answer: Answer) -> Json:
     }
 
 
-def refuse(problem: Problem) -> Refusal:
+def refuse(problem: RefusedRequest) -> Refusal:
     match problem.kind:
-        case Kind.NO_KEY:
+        case RefusalKind.NO_KEY:
             return _refusal(401, "invalid_request_error", None, "You didn't provide an API key.")
-        case Kind.AUTH:
+        case RefusalKind.AUTH:
             return _refusal(401, *BY_STATUS[401])
-        case Kind.QUOTA:
+        case RefusalKind.QUOTA:
             message = "You exceeded your current quota, please check your plan and billing details."
             return _refusal(429, "insufficient_quota", "credit_balance_exhausted", message)
-        case Kind.MODEL_NOT_FOUND:
+        case RefusalKind.MODEL_NOT_FOUND:
             message = f"The model `{problem.model}` does not exist or you do not have access to it."
             return _refusal(404, "invalid_request_error", "model_not_found", message)
-        case Kind.BAD_REQUEST:
+        case RefusalKind.BAD_REQUEST:
             return _refusal(400, "invalid_request_error", None, problem.message)
-        case Kind.STATUS:
+        case RefusalKind.STATUS:
             status = problem.status
             known = BY_STATUS.get(status) or BY_STATUS[400 if status < 500 else 500]
             return _refusal(status, *known, headers={"retry-after": "1"} if status == 429 else {})
@@ -145,11 +145,11 @@ def _refusal(
     return Refusal(status, {"error": error}, headers or {})
 
 
-def error_event(refusal: Refusal, answer: Answer) -> bytes:
+def error_event(refusal: Refusal, answer: ModelAnswer) -> bytes:
     return sse(refusal.body)
 
 
-def headers(stamp: Stamp, limits: Limits) -> dict[str, str]:
+def headers(stamp: Stamp, limits: RateHeaders) -> dict[str, str]:
     return {
         "x-request-id": f"req_{stamp.id}",
         "openai-organization": "org-emulator",
@@ -159,7 +159,7 @@ def headers(stamp: Stamp, limits: Limits) -> dict[str, str]:
     }
 
 
-def rate_limits(limits: Limits) -> dict[str, str]:
+def rate_limits(limits: RateHeaders) -> dict[str, str]:
     requests, requests_left = limits.of_requests(10_000)
     tokens, tokens_left = limits.of_tokens(200_000)
     return {
@@ -186,7 +186,7 @@ def model(one: Model, stamp: Stamp) -> Json:
     }
 
 
-API = Api(
+API = EmulatedApi(
     name="openai",
     paths=("/v1/chat/completions",),
     lookups={"/v1/models": models},

@@ -8,12 +8,12 @@ from itertools import count
 
 from prober.emulator.apis import openai
 from prober.emulator.wire import (
-    Answer,
+    ApiCall,
     BadRequestError,
-    Call,
     Json,
+    ModelAnswer,
     Refusal,
-    Stop,
+    StopReason,
     Stream,
     model_in,
     prompt_in,
@@ -25,10 +25,10 @@ MIN_TOKENS = 16
 # What it calls an error of its own, in a response that failed.
 FAILED = "server_error"
 
-Event = tuple[str, Json]
+NamedEvent = tuple[str, Json]
 
 
-def read(params: Mapping[str, str], body: Json) -> Call:
+def read(params: Mapping[str, str], body: Json) -> ApiCall:
     said, limit = body.get("input"), body.get(LIMIT)
     prompt = said if isinstance(said, str) else prompt_in({"messages": said})
     if isinstance(limit, int) and limit < MIN_TOKENS:
@@ -36,14 +36,14 @@ def read(params: Mapping[str, str], body: Json) -> Call:
             f"Invalid '{LIMIT}': integer below minimum value. "
             f"Expected a value >= {MIN_TOKENS}, but got {limit} instead."
         )
-    return Call(model_in(body), prompt, stream=body.get("stream") is True)
+    return ApiCall(model_in(body), prompt, stream=body.get("stream") is True)
 
 
-def stream(answer: Answer) -> Stream:
+def stream(answer: ModelAnswer) -> Stream:
     # Every event has its number; those after the opening are made when their turn has come.
     numbers = count()
 
-    def coded(events: Iterable[Event]) -> Iterator[bytes]:
+    def coded(events: Iterable[NamedEvent]) -> Iterator[bytes]:
         for kind, fields in events:
             yield _event(f"response.{kind}", next(numbers), fields)
 
@@ -58,7 +58,7 @@ def _event(kind: str, number: int, fields: Json) -> bytes:
     return sse({"type": kind, "sequence_number": number, **fields}, kind)
 
 
-def _opening(answer: Answer) -> Iterator[Event]:
+def _opening(answer: ModelAnswer) -> Iterator[NamedEvent]:
     begun = _response(answer, "in_progress", [])
     yield "created", {"response": begun}
     yield "in_progress", {"response": begun}
@@ -71,20 +71,20 @@ def _opening(answer: Answer) -> Iterator[Event]:
         yield from _message_begins(answer)
 
 
-def _thoughts(answer: Answer) -> Iterator[Event]:
+def _thoughts(answer: ModelAnswer) -> Iterator[NamedEvent]:
     for one in answer.reasoning:
         yield "reasoning_summary_text.delta", {**_summary_at(answer), "delta": one}
 
 
-def _thought(answer: Answer) -> Iterator[Event]:
+def _thought(answer: ModelAnswer) -> Iterator[NamedEvent]:
     item, place = _reasoning(answer), _summary_at(answer)
     yield "reasoning_summary_text.done", {**place, "text": answer.reasoned}
     yield "reasoning_summary_part.done", {**place, "part": item["summary"][0]}
     yield "output_item.done", {"output_index": 0, "item": item}
 
 
-def _message_begins(answer: Answer) -> Iterator[Event]:
-    if answer.stop is Stop.LENGTH:
+def _message_begins(answer: ModelAnswer) -> Iterator[NamedEvent]:
+    if answer.stop is StopReason.LENGTH:
         return
     place = _message_at(answer)
     item = {**_message(answer), "status": "in_progress", "content": []}
@@ -92,14 +92,14 @@ def _message_begins(answer: Answer) -> Iterator[Event]:
     yield "content_part.added", {**place, "part": _part(answer, "")}
 
 
-def _texts(answer: Answer) -> Iterator[Event]:
+def _texts(answer: ModelAnswer) -> Iterator[NamedEvent]:
     place = _message_at(answer)
     for piece in answer.pieces:
         yield "output_text.delta", {**place, "delta": piece, "logprobs": []}
 
 
-def _closing(answer: Answer) -> Iterator[Event]:
-    if answer.stop is not Stop.LENGTH:
+def _closing(answer: ModelAnswer) -> Iterator[NamedEvent]:
+    if answer.stop is not StopReason.LENGTH:
         place, item = _message_at(answer), _message(answer)
         if answer.refusal:
             yield "refusal.delta", {**place, "delta": answer.refusal}
@@ -112,14 +112,14 @@ def _closing(answer: Answer) -> Iterator[Event]:
     yield end["status"], {"response": end}
 
 
-def whole(answer: Answer) -> Json:
+def whole(answer: ModelAnswer) -> Json:
     output = [_reasoning(answer)] if answer.reasoning else []
-    if answer.stop is Stop.LENGTH:
+    if answer.stop is StopReason.LENGTH:
         return _response(answer, "incomplete", output)
     return _response(answer, "completed", [*output, _message(answer)])
 
 
-def _response(answer: Answer, status: str, output: list[Json]) -> Json:
+def _response(answer: ModelAnswer, status: str, output: list[Json]) -> Json:
     incomplete = {"reason": LIMIT} if status == "incomplete" else None
     return {
         "id": f"resp_{answer.stamp.id}",
@@ -138,7 +138,7 @@ def _response(answer: Answer, status: str, output: list[Json]) -> Json:
     }
 
 
-def _usage(answer: Answer) -> Json:
+def _usage(answer: ModelAnswer) -> Json:
     return {
         "input_tokens": answer.input_tokens,
         "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
@@ -148,16 +148,16 @@ def _usage(answer: Answer) -> Json:
     }
 
 
-def _reasoning(answer: Answer) -> Json:
+def _reasoning(answer: ModelAnswer) -> Json:
     summary = [{"type": "summary_text", "text": answer.reasoned}]
     return {"id": f"rs_{answer.stamp.id}", "type": "reasoning", "summary": summary}
 
 
-def _summary_at(answer: Answer) -> Json:
+def _summary_at(answer: ModelAnswer) -> Json:
     return {"item_id": f"rs_{answer.stamp.id}", "output_index": 0, "summary_index": 0}
 
 
-def _message(answer: Answer) -> Json:
+def _message(answer: ModelAnswer) -> Json:
     return {
         "id": f"msg_{answer.stamp.id}",
         "type": "message",
@@ -167,18 +167,18 @@ def _message(answer: Answer) -> Json:
     }
 
 
-def _message_at(answer: Answer) -> Json:
+def _message_at(answer: ModelAnswer) -> Json:
     index = 1 if answer.reasoning else 0
     return {"item_id": f"msg_{answer.stamp.id}", "output_index": index, "content_index": 0}
 
 
-def _part(answer: Answer, text: str) -> Json:
+def _part(answer: ModelAnswer, text: str) -> Json:
     if answer.refusal:
         return {"type": "refusal", "refusal": text}
     return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
 
 
-def error_event(refusal: Refusal, answer: Answer) -> bytes:
+def error_event(refusal: Refusal, answer: ModelAnswer) -> bytes:
     """Either of the two ways to fail, by the status: 500 fails the response, others are events."""
     error = refusal.body["error"]
     begun = stream(answer)

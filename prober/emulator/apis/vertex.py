@@ -12,14 +12,14 @@ from dataclasses import replace
 from prober.emulator.apis import anthropic, gemini
 from prober.emulator.apis.gemini import detail, google_error
 from prober.emulator.wire import (
-    Answer,
+    ApiCall,
     BadRequestError,
-    Call,
     Json,
-    Kind,
     Model,
-    Problem,
+    ModelAnswer,
     Refusal,
+    RefusalKind,
+    RefusedRequest,
     Stamp,
     bearer,
     prompt_in,
@@ -48,7 +48,7 @@ def _catalogue(publisher: str, end: str) -> tuple[str, ...]:
     return tuple(version + place + models for version in VERSIONS for place in ("", PROJECT))
 
 
-def read_claude(params: Mapping[str, str], body: Json) -> Call:
+def read_claude(params: Mapping[str, str], body: Json) -> ApiCall:
     if params["verb"] not in CLAUDE_VERBS:
         verbs = " and ".join(CLAUDE_VERBS)
         raise BadRequestError(f"unknown method {params['verb']!r}; there is {verbs}")
@@ -56,22 +56,22 @@ def read_claude(params: Mapping[str, str], body: Json) -> Call:
         raise BadRequestError(f"{CLAUDE_VERSION}: Field required")
     if "model" in body:
         raise BadRequestError("model: Extra inputs are not permitted")
-    return Call(params["model"], prompt_in(body), stream=body.get("stream") is True)
+    return ApiCall(params["model"], prompt_in(body), stream=body.get("stream") is True)
 
 
-def refuse(problem: Problem) -> Refusal:
+def refuse(problem: RefusedRequest) -> Refusal:
     return _cloud_refusal(problem, "google") or gemini.refuse(problem)
 
 
-def refuse_claude(problem: Problem) -> Refusal:
+def refuse_claude(problem: RefusedRequest) -> Refusal:
     return _cloud_refusal(problem, "anthropic") or anthropic.refuse(problem)
 
 
-def _cloud_refusal(problem: Problem, publisher: str) -> Refusal | None:
+def _cloud_refusal(problem: RefusedRequest, publisher: str) -> Refusal | None:
     """What Google Cloud itself says, before any model is asked."""
     match problem.kind:
-        case Kind.NO_KEY | Kind.AUTH:
-            missing = problem.kind is Kind.NO_KEY
+        case RefusalKind.NO_KEY | RefusalKind.AUTH:
+            missing = problem.kind is RefusalKind.NO_KEY
             reason = "CREDENTIALS_MISSING" if missing else "ACCESS_TOKEN_TYPE_UNSUPPORTED"
             message = (
                 "Request had invalid authentication credentials. "
@@ -80,25 +80,25 @@ def _cloud_refusal(problem: Problem, publisher: str) -> Refusal | None:
             )
             info = detail("ErrorInfo", reason=reason, domain=DOMAIN)
             return google_error(401, "UNAUTHENTICATED", message, info)
-        case Kind.QUOTA:
+        case RefusalKind.QUOTA:
             message = "This API method requires billing to be enabled."
             info = detail("ErrorInfo", reason="BILLING_DISABLED", domain=DOMAIN)
             return google_error(403, "PERMISSION_DENIED", message, info)
-        case Kind.MODEL_NOT_FOUND:
+        case RefusalKind.MODEL_NOT_FOUND:
             message = (
                 f"Publisher Model `publishers/{publisher}/models/{problem.model}` was not found "
                 "or your project does not have access to it."
             )
             return google_error(404, "NOT_FOUND", message)
-        case Kind.STATUS if problem.status == 429:
+        case RefusalKind.STATUS if problem.status == 429:
             # Unlike at Gemini's own door, nothing says for how long.
             return google_error(429, "RESOURCE_EXHAUSTED", EXHAUSTED)
     return None
 
 
-def claude_error_event(refusal: Refusal, answer: Answer) -> bytes:
+def claude_error_event(refusal: Refusal, answer: ModelAnswer) -> bytes:
     """Once Claude speaks it speaks for itself, whoever would have refused the request."""
-    problem = Problem(Kind.STATUS, answer.stamp, answer.call.model, refusal.status)
+    problem = RefusedRequest(RefusalKind.STATUS, answer.stamp, answer.call.model, refusal.status)
     return anthropic.error_event(anthropic.refuse(problem), answer)
 
 

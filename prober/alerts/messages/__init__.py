@@ -1,0 +1,1 @@
+"""What an alert says: one function for each event."""

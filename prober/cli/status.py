@@ -1,0 +1,376 @@
+"""What people ask: status, why, history, contract."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, NoReturn
+
+import typer
+from redis.exceptions import RedisError
+from rich.markup import escape
+from rich.table import Table
+
+from prober.cli.console import (
+    BAD_STATE,
+    BAD_USAGE,
+    COLOURS,
+    OK,
+    ConfigOption,
+    JsonOption,
+    RouteOption,
+    cut,
+    fail,
+    out,
+    print_json,
+    run_async,
+    say_retried,
+    say_time,
+)
+from prober.cli.setup import Setup, past, setup_in_force
+from prober.cli.snippets import snippets
+from prober.daemon import embedded_redis
+from prober.failover.memory import cause_of
+from prober.history.installation import short
+from prober.history.store import queries
+from prober.sample import Outcome
+from prober.web.control_socket import NotRunningError, RefusedError, ask
+from prober.web.status import why_here
+from switch.connect import connect_async
+from switch.control.writer import FlagWriter, Observed
+from switch.flag import Keys, MalformedFlagError, say_duration
+
+
+def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Which provider serves each route, and how every candidate is."""
+    found = setup_in_force(config)
+    try:
+        said = ask(found.folder, "GET", "/status")
+    except NotRunningError as error:
+        _status_without_daemon(found, str(error), as_json)
+    server = embedded_redis.find(found.folder / "redis") if found.config.redis.embedded else None
+    redis = server.masked_url if server else None
+    if as_json:
+        print_json({**said, "running": True, "embedded_redis": redis})
+    else:
+        _show_daemon(said, redis)
+        for route in said["routes"]:
+            _show_route(found, route)
+    bad = bool(said["holds"]) or any(r["redis"] != "ok" or _in_trouble(r) for r in said["routes"])
+    raise typer.Exit(BAD_STATE if bad else OK)
+
+
+def _in_trouble(route: dict[str, Any]) -> bool:
+    healths = {p["name"]: p["health"] for p in route["providers"]}
+    return healths.get(route["primary"], "breached") in ("breached", "ineligible")
+
+
+def _status_without_daemon(found: Setup, why: str, as_json: bool) -> None:
+    """The flag stands without the daemon: read it where applications do."""
+    routes = run_async(_read(found))
+    if as_json:
+        print_json({"running": False, "why": why, "routes": routes})
+    else:
+        out.print(f"[red]The daemon is not running[/]: {escape(why)}.")
+        out.print("Applications go on with the flag as it stands:")
+        for route in routes:
+            line = f"  {route['route']}: {route['primary'] or 'no flag'}  {route['note']}"
+            out.print(line, markup=False)
+    raise typer.Exit(BAD_STATE)
+
+
+async def _read(found: Setup) -> list[dict[str, Any]]:
+    client = connect_async(found.redis_url)
+    rows = []
+    try:
+        for route in found.config.route:
+            keys = Keys(route.name, found.config.redis.namespace)
+            primary, note, cause = None, "", None
+            try:
+                seen = await FlagWriter(client).observe(keys)
+                primary = seen.flag.provider if seen.flag else None
+                note = _note(seen)
+                cause = why_here(cause_of(seen.flips, primary or ""), seen.flag)
+            except (RedisError, OSError, MalformedFlagError) as error:
+                note = f"Redis cannot be read: {error}"
+            rows.append({"route": route.name, "primary": primary, "note": note, "cause": cause})
+    finally:
+        await client.aclose()
+    return rows
+
+
+def _note(seen: Observed) -> str:
+    if seen.flag is None:
+        return ""
+    age = say_duration((seen.time_ms - seen.flag.checked_at) / 1000)
+    return f"(last checked {age} ago)"
+
+
+def _show_daemon(said: dict[str, Any], redis: str | None) -> None:
+    notes = [f"vantage {said['vantage']}", f"pid {said['pid']}"]
+    if said["installation"]:
+        notes.append(f"installation {short(said['installation'])}")
+    if said["paused"]:
+        notes.append("[yellow]PAUSED: no flag is moved[/]")
+    if said["blind"]:
+        notes.append("[red]BLIND: our own network seems to be gone[/]")
+    if said["sql"] != "ok":
+        notes.append(f"[red]history waits ({said['rows_waiting']} rows): {escape(said['sql'])}[/]")
+    for count, what in (
+        (said["journal_failed"], "not written to the journal"),
+        (said["journal_late"], "late on disk, by over 200 ms"),
+    ):
+        if count:
+            notes.append(f"[yellow]records {what}: {count}[/]")
+    if said["alerts_unsent"]:
+        notes.append(f"[yellow]{said['alerts_unsent']} alerts not delivered yet[/]")
+    out.print(f"prober {said['version']}: {', '.join(notes)}")
+    if said["holds"]:
+        out.print(f"[red]HOLDS: {escape(said['holds'])}[/]")
+    for danger in said["redis_dangers"]:
+        out.print(f"[yellow]{escape(danger)}[/]")
+    if redis:
+        out.print(f"embedded Redis: {redis} (with its password: prober redis-url)", markup=False)
+
+
+def _show_route(found: Setup, route: dict[str, Any]) -> None:
+    primary = route["primary"] or "no flag yet"
+    if route["redis"] != "ok" and route["primary"]:
+        primary += " (as last known)"
+    since = f" since {say_time(found.config, route['changed_at'])}" if route["changed_at"] else ""
+    out.print()
+    out.print(f"[bold]{route['route']}[/] ({route['mode']}): [bold]{primary}[/]{since}")
+    out.print(f"  {route['decision']['reason']}", markup=False)
+    if route["redis"] != "ok":
+        out.print(f"  [red]Redis: {escape(route['redis'])}[/]")
+    if pin := route["pin"]:
+        end = say_time(found.config, pin["until"])
+        out.print(
+            f"  [yellow]pinned by {escape(pin['owner'])} until {end}: {escape(pin['reason'])}[/]"
+        )
+    _show_obstacles(found, route, "  ")
+    if drill := _drill_line(found, route):
+        out.print(f"  {drill}", markup=False)
+    table = Table(box=None, pad_edge=False, padding=(0, 2), show_header=False)
+    for provider in route["providers"]:
+        colour = COLOURS[provider["health"]]
+        mark = "→" if provider["name"] == route["primary"] else " "
+        table.add_row(
+            f" {mark} {provider['name']}",
+            f"[{colour}]{provider['health']}[/]",
+            escape(cut(provider["why"])),
+            f"[dim]{provider['pace']}[/]",
+        )
+        for note in _provider_notes(provider):
+            table.add_row("", "", note, "")
+    out.print(table)
+
+
+def _show_obstacles(found: Setup, route: dict[str, Any], indent: str) -> None:
+    """What keeps the flag from moving, besides a pin: settings that differ, a freeze."""
+    for line in route["differences"]:
+        out.print(f"{indent}[yellow]{escape(line)}[/]")
+    if route["frozen_until"]:
+        until = say_time(found.config, route["frozen_until"])
+        out.print(f"{indent}[yellow]Frozen until {until}[/]: no failback, and no flip but out of "
+                  f"an outage; `prober ack {route['route']}` ends it.")  # fmt: skip
+
+
+def _provider_notes(provider: dict[str, Any]) -> list[str]:
+    notes = []
+    if (room := provider.get("room")) and room["short"]:
+        notes.append(f"[dim]room: {escape(room['short'])}[/]")
+    if reports := provider.get("reports"):
+        notes.append(f"[dim]reports: {escape(reports)}[/]")
+    notes += [
+        f"[yellow]{escape(said)}[/]" for key in ("retried", "advice") if (said := provider.get(key))
+    ]
+    if (model := provider.get("model")) and model["warning"]:
+        notes.append(f"[yellow]{escape(cut(model['warning']))}[/]")
+    return notes
+
+
+def _drill_line(found: Setup, route: dict[str, Any]) -> str:
+    """Since when it is known that a failover would carry."""
+    if drill := route["drill"]:
+        until = f" until {say_time(found.config, drill['until'])}" if drill["until"] else ""
+        state = "going back" if drill["going_back"] else f"on {drill['away']}{until}"
+        return f"drill by {drill['by']}: {state}, home is {drill['home']}"
+    if route["drilled"]:
+        return str(route["drilled"]["sentence"])
+    if route["mode"] == "observe" or len(route["providers"]) < 2:
+        return ""
+    return f"never drilled: `prober drill {route['route']}` shows that a failover carries"
+
+
+def why(
+    route: Annotated[str | None, typer.Argument(help="The route.")] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Why the flag is where it is: the decision in force, and the evidence behind it."""
+    found = setup_in_force(config)
+    names = [found.route(route).name] if route else [known.name for known in found.config.route]
+    try:
+        answers = [ask(found.folder, "GET", "/why", {"route": name}) for name in names]
+    except NotRunningError as error:
+        _why_without_daemon(found, names, str(error), as_json)
+    except RefusedError as error:
+        fail(str(error), BAD_USAGE)
+    if as_json:
+        print_json(answers[0] if len(answers) == 1 else answers)
+        return
+    for place, said in enumerate(answers):
+        if place:
+            out.print()
+        _show_why(found, said)
+
+
+def _why_without_daemon(found: Setup, names: list[str], why: str, as_json: bool) -> NoReturn:
+    """What led the flags where they are stands in Redis too."""
+    routes = [row for row in run_async(_read(found)) if row["route"] in names]
+    if as_json:
+        print_json({"running": False, "why": why, "routes": routes})
+    else:
+        out.print(f"[red]The daemon is not running[/]: {escape(why)}.")
+        for route in routes:
+            serves = route["primary"] or "nobody, as far as is known"
+            out.print(f"{route['route']} is served by {serves}. {route['note']}", markup=False)
+            if route["cause"]:
+                _show_cause(found, route["cause"])
+    raise typer.Exit(BAD_STATE)
+
+
+def _show_cause(found: Setup, said: dict[str, Any]) -> None:
+    """What brought the flag where it is, and what happened to it since."""
+    when = say_time(found.config, said["changed_at"])
+    number = f", incident {said['because_of']}" if said["because_of"] else ""
+    who = f"{said['actor']}, {said['origin']}{number}"
+    out.print(f"Here since {when} ({who}): {said['reason']}", markup=False)
+    for one in said["since"]:
+        line = f"  {say_time(found.config, one['at'])}  {one['what']}: {one['reason']}"
+        out.print(line, markup=False)
+
+
+def _show_why(found: Setup, said: dict[str, Any]) -> None:
+    out.print(f"[bold]{said['route']}[/] is served by [bold]{said['primary'] or 'nobody yet'}[/].")
+    out.print(f"Decision: {said['decision']['action']}. {said['decision']['reason']}", markup=False)
+    if said["changed_at"]:
+        _show_cause(found, said)
+    if said["incident"]:
+        number = said["incident"]
+        out.print(f"Incident {number} is open: prober incident show {number}", markup=False)
+    if said["redis"] != "ok":
+        out.print(f"[red]Redis: {escape(said['redis'])}[/]")
+    _show_obstacles(found, said, "")
+    out.print()
+    for provider in said["providers"]:
+        _show_evidence(provider, primary=provider["name"] == said["primary"])
+    if said["candidates"]:
+        out.print("\nIf it had to leave now:" if said["primary"] else "\nFor a first flag:")
+        for candidate in said["candidates"]:
+            mark = "[green]yes[/]" if candidate["eligible"] else "[red]no [/]"
+            out.print(f"  {mark} {candidate['name']}: {escape(cut(candidate['why']))}")
+            if not candidate["eligible"]:
+                chance = f"by itself {candidate['by_itself']}; now: {candidate['command']}"
+                out.print(f"      {chance}", markup=False)
+
+
+def _show_evidence(provider: dict[str, Any], *, primary: bool) -> None:
+    colour = COLOURS[provider["health"]]
+    role = " (primary)" if primary else ""
+    why = escape(cut(provider["why"]))
+    out.print(f"{provider['name']}{role}: [{colour}]{provider['health']}[/]  {why}")
+    for evidence in provider["evidence"]:
+        if not (primary or evidence["clause"]):
+            continue
+        clause = f"{evidence['clause']}; " if evidence["clause"] else ""
+        out.print(f"    {evidence['objective']}: {clause}{evidence['explain']}", markup=False)
+    if reports := provider.get("reports"):
+        out.print(f"    reports: {reports}", markup=False)
+    if retried := provider.get("retried"):
+        out.print(f"    gateway: {retried}", markup=False)
+    if advice := provider.get("advice"):
+        out.print(f"    hint: {advice}", markup=False)
+
+
+def history(
+    route: RouteOption = None,
+    provider: Annotated[
+        str | None, typer.Option("--provider", "-p", help="Samples of one provider instead.")
+    ] = None,
+    samples: Annotated[bool, typer.Option("--samples", help="The newest samples.")] = False,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000)] = 20,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """What happened: flips, incidents and refusals; or the samples."""
+    found = setup_in_force(config)
+    name = found.route(route).name if route else None
+    if provider is not None and found.config.find_provider(provider) is None:
+        known = ", ".join(p.name for p in found.config.provider)
+        fail(f"no provider {provider!r}; there are: {known}", BAD_USAGE)
+    with past(found) as engine:
+        if samples or provider:
+            rows = queries.samples(engine, provider=provider, limit=limit)
+            _show_samples(found, rows, as_json)
+            return
+        flips = queries.flips(engine, route=name, limit=limit)
+        incidents = queries.incidents(engine, route=name, limit=limit)
+        refusals = queries.refusals(engine, route=name, limit=limit)
+    if as_json:
+        print_json({"flips": flips, "incidents": incidents, "refusals": refusals})
+        return
+    lines = [
+        *((row["at"], _flip_line(row)) for row in flips),
+        *((row["breached_at"], _incident_line(row)) for row in incidents),
+        *((row["at"], f"{row['route']}: refused ({row['status']}): {row['wanted']}")
+          for row in refusals),
+    ]  # fmt: skip
+    if not lines:
+        out.print("Nothing has happened yet.")
+    for at, line in sorted(lines)[-limit:]:
+        out.print(f"{say_time(found.config, at)}  {line}", markup=False)
+
+
+def _flip_line(row: dict[str, Any]) -> str:
+    moved = row["from_provider"] != row["to_provider"]
+    what = f"{row['from_provider'] or '–'} → {row['to_provider']}" if moved else row["to_provider"]
+    return f"{row['route']}: {what} ({row['op']}, {row['actor']}): {row['reason']}"
+
+
+def _incident_line(row: dict[str, Any]) -> str:
+    end = "open" if row["closed_at"] is None else (
+        f"lasted {say_duration(row['closed_at'] - row['opened_at'])}"
+    )  # fmt: skip
+    return f"{row['route']}: incident {row['number']}: {row['provider']}: {row['summary']} ({end})"
+
+
+def _show_samples(found: Setup, rows: list[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        print_json(rows)
+        return
+    for row in reversed(rows):
+        first = "–" if row["first_text_s"] is None else f"{row['first_text_s']:.3f} s"
+        said = "; ".join(part for part in (row["detail"], say_retried(row["retried"])) if part)
+        line = f"{row['provider']:<16} {row['outcome']:<18} first text {first:<9} {said}"
+        out.print(f"{say_time(found.config, row['started_at'])}  {line}", markup=False)
+    good = [row for row in rows if row["outcome"] == Outcome.OK]
+    if retried := sum(bool(row["retried"]) for row in good):
+        out.print(f"{retried} of {len(good)} good only after a retry inside the gateway")
+
+
+def contract(
+    route: Annotated[str | None, typer.Argument(help="The route.")] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """The exact line that reads the flag in Python, Node, Go and shell."""
+    found = setup_in_force(config)
+    chosen = found.route(route)
+    lines = snippets(chosen, found.config)
+    if as_json:
+        print_json(lines)
+        return
+    for language, code in lines.items():
+        out.print(f"[bold]{language}[/]")
+        out.print(code, markup=False)
+        out.print()

@@ -1,0 +1,1 @@
+"""The process itself: builds every part, recovers after a restart, keeps house."""

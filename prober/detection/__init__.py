@@ -1,0 +1,1 @@
+"""When a provider is breached, and when it has recovered. Pure."""

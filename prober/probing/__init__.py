@@ -1,0 +1,1 @@
+"""Canaries: when they are sent, how they travel, what came back."""

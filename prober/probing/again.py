@@ -1,0 +1,84 @@
+"""A request that nobody has answered is sent once more, on a fresh connection.
+
+That is no retry of a canary: curl and browsers do it too (RFC 9110 9.2.2 and RFC 9113 8.7), for a
+kept connection may have been closed while nobody looked, and a server that is leaving says which
+requests it has not touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import httpcore
+import httpx
+from h2.errors import ErrorCodes
+from h2.events import ConnectionTerminated, StreamReset
+
+Trace = Callable[[str, dict[str, Any]], Awaitable[None]]
+
+
+class Again(httpx.AsyncBaseTransport):
+    """Another transport's requests, and once more over one that keeps no connection.
+
+    Args:
+        fresh: makes that one, when it is first needed.
+    """
+
+    def __init__(
+        self, kept: httpx.AsyncBaseTransport, fresh: Callable[[], httpx.AsyncBaseTransport]
+    ) -> None:
+        self._kept = kept
+        self._make = fresh
+        self._fresh: httpx.AsyncBaseTransport | None = None
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        seen = _ConnectionTrace(request.extensions.get("trace"))
+        request.extensions = {**request.extensions, "trace": seen}
+        try:
+            return await self._kept.handle_async_request(request)
+        except (httpx.NetworkError, httpx.RemoteProtocolError) as error:
+            if not (_refused(error) or (not seen.connected and _closed(error))):
+                raise
+        if self._fresh is None:
+            self._fresh = self._make()
+        return await self._fresh.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        await self._kept.aclose()
+        if self._fresh is not None:
+            await self._fresh.aclose()
+
+
+class _ConnectionTrace:
+    """Whether a connection was opened; hands everything on to the request's own trace."""
+
+    def __init__(self, inner: Trace | None) -> None:
+        self._inner = inner
+        self.connected = False
+
+    async def __call__(self, name: str, info: dict[str, Any]) -> None:
+        if name.startswith("connection."):
+            self.connected = True
+        if self._inner is not None:
+            await self._inner(name, info)
+
+
+def _closed(error: httpx.TransportError) -> bool:
+    """The connection ended before one byte of an answer: no half answer raises these."""
+    if isinstance(error, httpx.ReadError | httpx.WriteError | httpx.CloseError):
+        return True
+    said = str(error)
+    return said.startswith("Server disconnected") or isinstance(_event(error), ConnectionTerminated)
+
+
+def _refused(error: httpx.TransportError) -> bool:
+    """The server says that it has not touched the request."""
+    event = _event(error)
+    return isinstance(event, StreamReset) and event.error_code is ErrorCodes.REFUSED_STREAM
+
+
+def _event(error: BaseException) -> object:
+    """What h2 saw; httpcore raises with it, and httpx from that."""
+    cause = error.__cause__
+    return cause.args[0] if isinstance(cause, httpcore.RemoteProtocolError) and cause.args else None

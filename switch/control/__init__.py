@@ -1,0 +1,1 @@
+"""The writing side of the flag, which only the daemon uses: decide, vote, lease, flip."""
