@@ -42,8 +42,9 @@ bench: install ## measurements, as ratios against a bare baseline
 soak: install ## long randomised runs, with printed seeds
 	@$(bin)/pytest -n auto -m soak --timeout 1800
 
-house: install ## the shape of the code in figures: chains, circles, names, lines
+house: install ## the shape of the code in figures, and docs/architecture.svg drawn again
 	@$(bin)/python -m tools.house
+	@$(bin)/python -m tools.draw_house
 
 clean: ## remove what install and the tests made
 	@rm -rf .venv .mypy_cache .ruff_cache .import_linter_cache .hypothesis dist

@@ -1,4 +1,4 @@
-"""The drawing of a small made-up house."""
+"""The drawing of a small made-up house, and that the one in docs/ shows the house as it is."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from xml.etree import ElementTree
 import pytest
 
 from tools.draw_house import Room, draw, place, read_house
+from tools.house import PACKAGES, ROOT
+from tools.imports import nearest
+from tools.sources import read_sources
 
 FILES = {
     "pyproject.toml": """
@@ -104,3 +107,16 @@ def test_boxes_and_arrows_do_not_touch_each_other(villa: Path) -> None:
 def test_an_import_that_goes_up_is_named() -> None:
     with pytest.raises(ValueError, match=r"b imports a, which stands above it"):
         draw([Room("a", "", ""), Room("b", "", "")], {("b", "a"): 1})
+
+
+def test_the_drawing_in_docs_shows_the_house_as_it_is() -> None:
+    # Not the widths of its arrows, nor the sentences: a commit of every day needs no new drawing.
+    rooms, arrows = shown((ROOT / "docs" / "architecture.svg").read_text())
+    now, imports = read_house(ROOT)
+    assert (rooms, arrows) == ([room.name for room in now], set(imports)), "run `make house`"
+
+
+def test_each_module_of_the_house_is_in_a_room() -> None:
+    rooms = dict.fromkeys(name for room in read_house(ROOT)[0] for name in room.name.split(" · "))
+    modules = [one.module for one in read_sources(ROOT, PACKAGES) if not one.is_entrance]
+    assert [module for module in modules if nearest(module, rooms) is None] == []
