@@ -20,7 +20,7 @@ QUALITY_FACTOR = 2.5
 # A median that triples at a wide spread puts few of the canaries past the usual 99th percentile.
 RELATIVE_BAD_SHARE = 0.2
 
-# Presets of `fresh`, DETECTION figures in docs/detection.md: nats that make 95 points at 1 %.
+# Presets of `fresh`, figures in docs/detection.md: nats that make 95 points at 1 %.
 CALM_EVIDENCE = 14.5
 CALM_MIN_SPAN_S = 90.0
 EAGER_FLOOR = 0.004

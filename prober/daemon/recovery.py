@@ -1,5 +1,4 @@
-"""What an earlier run left: read from journal and SQL, given back to the parts. See SAFETY rules
-in docs/contract.md, "recovery"."""
+"""What an earlier run left, from journal and SQL, given back to the parts: docs/safety.md."""
 
 from __future__ import annotations
 

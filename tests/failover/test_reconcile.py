@@ -1,4 +1,4 @@
-"""SAFETY's recovery: what Redis shows against what is known, and what became of an open intent."""
+"""Recovery: what Redis shows against what is known, and what became of an open intent."""
 
 from __future__ import annotations
 
