@@ -17,7 +17,7 @@ from prober.history.store.queries import NoHistoryError
 
 if TYPE_CHECKING:
     from prober.cli.setup import Setup
-    from prober.simulation.backtest.history import Progress
+    from prober.simulation.backtest.history import OnRead
 
 SinceOption = Annotated[str, typer.Option("--since", help='How far back, like "30d" or "12h".')]
 
@@ -50,7 +50,7 @@ def _away(error: SQLAlchemyError) -> NoReturn:
 
 
 @contextmanager
-def reading(since: float, until: float, silent: bool) -> Iterator[Progress | None]:
+def reading(since: float, until: float, silent: bool) -> Iterator[OnRead | None]:
     """A bar over the time that is read."""
     if silent:
         yield None

@@ -23,7 +23,7 @@ from prober.config.schema import Config, Route
 from prober.history.store import queries
 from prober.history.store.queries import NoHistoryError
 from prober.simulation.backtest.compare import Column, column
-from prober.simulation.backtest.history import Progress, primary_at, read
+from prober.simulation.backtest.history import OnRead, primary_at, read
 from prober.simulation.backtest.replay import Replay
 from prober.simulation.backtest.truth import Announced, RecordedIncident, Truth
 from prober.simulation.tune.profile import LEAST, Profile, Recorder
@@ -143,7 +143,7 @@ def _profiles(
     route: Route,
     since: float,
     until: float,
-    progress: Progress | None,
+    progress: OnRead | None,
 ) -> tuple[tuple[Profile, ...], tuple[RecordedIncident, ...]]:
     recorder, truth = Recorder(Announced(config, route)), Truth(config, route)
     read(engine, config, [recorder, truth], since, until, progress)
@@ -194,7 +194,7 @@ def _record(
     incidents: tuple[RecordedIncident, ...],
     since: float,
     until: float,
-    progress: Progress | None,
+    progress: OnRead | None,
 ) -> tuple[Column, ...]:
     primary = primary_at(engine, route, since)
     replays = []

@@ -21,7 +21,6 @@ from prober.emulator import control, health
 from prober.emulator.answer import COMMENT, answer, first_text_s, halves, pause_s, script, whole_s
 from prober.emulator.apis import APIS, NAMES
 from prober.emulator.faults import Faults, InjectedFault
-from prober.emulator.gateway import gateway_headers
 from prober.emulator.play import Hang, Play, Reset
 from prober.emulator.traffic import MAX_NAME, Log, Summary
 from prober.emulator.wire import (
@@ -69,7 +68,7 @@ def build(rules: FaultRules, log: Log) -> Starlette:
                 tell = partial(_tell, api, about, rules)
                 handlers["GET", prefix + path].append((api, tell))
     routes = [
-        Route(path, Endpoint(tuple(choices)), methods=[method])
+        Route(path, PathRoute(tuple(choices)), methods=[method])
         for (method, path), choices in handlers.items()
     ]
     prefixes = ("", *(f"/{name}" for name in NAMES))
@@ -77,7 +76,7 @@ def build(rules: FaultRules, log: Log) -> Starlette:
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class PathRoute:
     """One path; the first API whose request it is answers, or else the last."""
 
     choices: tuple[tuple[EmulatedApi, RequestHandler], ...]
@@ -221,3 +220,19 @@ def _catalogue(
         return JSONResponse(body, headers=headers)
     refusal = api.refuse(problem)
     return JSONResponse(refusal.body, refusal.status, {**headers, **refusal.headers})
+
+
+def gateway_headers(faults: Faults) -> dict[str, str]:
+    """Portkey's and Helicone's, all of them, if one has something to tell; else none.
+
+    Source: portkey.ai/docs/api-reference/response-schema, docs.helicone.ai/features/advanced-usage.
+    """
+    if not (faults.cached or faults.fell_back or faults.retried):
+        return {}
+    status = "HIT" if faults.cached else "MISS"
+    return {
+        "x-portkey-cache-status": status,
+        "x-portkey-last-used-option-index": f"config.targets[{int(faults.fell_back)}]",
+        "x-portkey-retry-attempt-count": str(faults.retried + int(faults.fell_back)),
+        "helicone-cache": status,
+    }

@@ -25,7 +25,7 @@ from switch import AsyncReader, NotReadyError, Reader, UnknownRouteError
 with Reader("unix:///nowhere/at/all", {"chat": "a"}, poll_s=0.01) as reader:
     served = reader.primary("chat")
 from switch.testing import FakeReader
-from switch.control.writer import Writer
+from switch.control.writer import FlagWriter
 from switch.control.lease import Lease
 tops = sorted({name.partition(".")[0] for name in sys.modules} - sys.stdlib_module_names)
 print(json.dumps([early, served, tops]))

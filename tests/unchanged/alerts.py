@@ -201,7 +201,9 @@ SAID: dict[str, Callable[[], AlertEvent]] = {
     "drill begins": lambda: drills.moved(BERLIN, DRILLED, 2),
     "drill over": lambda: over("carried"),
     "drill failed": lambda: over("failed"),
-    "drill stuck": lambda: drills.stuck(BERLIN, "chat", DRILL, "drill over; no proof yet", AT),
+    "drill stuck": lambda: drills.stuck(
+        BERLIN, "chat", DRILL.id, DRILL.home, DRILL.away, "drill over; no proof yet", AT
+    ),
     "heartbeat": lambda: outside.heartbeat(BERLIN, AT, host="hc.example", why="HTTP 404"),
     "heartbeat taken": lambda: outside.heartbeat_taken(BERLIN, AT, host="hc.example"),
     **{f"certificate, {days} days": lambda days=days: certificate(days) for days in (8, 0.5, -2)},

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from prober.history.store.queries import Taken
     from switch.flag import Flip
 
-Progress = Callable[[float], None]
+OnRead = Callable[[float], None]
 """(seconds since the epoch up to which history has been read)."""
 
 
@@ -104,7 +104,7 @@ def read(
     readers: Sequence[BatchReader],
     since: float,
     until: float,
-    progress: Progress | None = None,
+    progress: OnRead | None = None,
 ) -> Counter:
     """Gives every reader each batch once. Raises NoHistoryError when there is none."""
     counter = Counter()
@@ -148,7 +148,7 @@ def backtest(
     route: str,
     since: float,
     until: float,
-    progress: Progress | None = None,
+    progress: OnRead | None = None,
 ) -> BacktestResult:
     """Replays history through each configuration; the first one is that in force.
 
