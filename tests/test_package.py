@@ -46,6 +46,7 @@ def test_the_wheel_carries_the_script_the_types_and_the_migrations(wheel: Path) 
         "switch/control/flip.lua",
         "switch/py.typed",
         "prober/py.typed",
+        "prober/config/vendors.toml",
         "prober/migrations/env.py",
         "prober/migrations/versions/0001_first_tables.py",
     } <= names
