@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import httpcore
 import httpx
-from h2.errors import ErrorCodes
-from h2.events import ConnectionTerminated, StreamReset
+
+from prober.probing.httpx_seam import closed_before_answer, refused_untouched
 
 Trace = Callable[[str, dict[str, Any]], Awaitable[None]]
 
@@ -38,7 +37,9 @@ class Again(httpx.AsyncBaseTransport):
         try:
             return await self._kept.handle_async_request(request)
         except (httpx.NetworkError, httpx.RemoteProtocolError) as error:
-            if not (_refused(error) or (not seen.connected and _closed(error))):
+            if not (
+                refused_untouched(error) or (not seen.connected and closed_before_answer(error))
+            ):
                 raise
         if self._fresh is None:
             self._fresh = self._make()
@@ -62,23 +63,3 @@ class _ConnectionTrace:
             self.connected = True
         if self._inner is not None:
             await self._inner(name, info)
-
-
-def _closed(error: httpx.TransportError) -> bool:
-    """The connection ended before one byte of an answer: no half answer raises these."""
-    if isinstance(error, httpx.ReadError | httpx.WriteError | httpx.CloseError):
-        return True
-    said = str(error)
-    return said.startswith("Server disconnected") or isinstance(_event(error), ConnectionTerminated)
-
-
-def _refused(error: httpx.TransportError) -> bool:
-    """The server says that it has not touched the request."""
-    event = _event(error)
-    return isinstance(event, StreamReset) and event.error_code is ErrorCodes.REFUSED_STREAM
-
-
-def _event(error: BaseException) -> object:
-    """What h2 saw; httpcore raises with it, and httpx from that."""
-    cause = error.__cause__
-    return cause.args[0] if isinstance(cause, httpcore.RemoteProtocolError) and cause.args else None

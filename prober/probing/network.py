@@ -19,6 +19,7 @@ import httpx
 from prober.probing.again import Again
 from prober.probing.certificates import Certificates
 from prober.probing.goaway import Graceful
+from prober.probing.httpx_seam import over
 from prober.probing.proxy import proxy_for
 from prober.providers.events import UnreadableError
 
@@ -129,22 +130,6 @@ def received(response: httpx.Response) -> AsyncIterator[bytes]:
     return response.aiter_raw()
 
 
-class _Direct(httpx.AsyncHTTPTransport):
-    """httpx's transport over our resolver. Its pool has no public setting for the backend."""
-
-    def __init__(self, context: ssl.SSLContext, limits: httpx.Limits) -> None:
-        super().__init__(verify=context, http2=True, limits=limits)
-        self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=context,
-            max_connections=limits.max_connections,
-            max_keepalive_connections=limits.max_keepalive_connections,
-            keepalive_expiry=limits.keepalive_expiry,
-            http1=True,
-            http2=True,
-            network_backend=Resolver(),
-        )
-
-
 class _Through(httpx.AsyncHTTPTransport):
     """Through a proxy, and says so to whoever asked for it by the extension "through"."""
 
@@ -154,7 +139,7 @@ class _Through(httpx.AsyncHTTPTransport):
         super().__init__(verify=context, http2=True, limits=limits, proxy=proxy)
         port = proxy.url.port or (443 if tls else 80)
         self._place = f"{proxy.url.host}:{port}"  # without its user and password
-        self._pool._network_backend = Graceful(httpcore.AnyIOBackend())
+        over(self, Graceful(httpcore.AnyIOBackend()))
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if tell := request.extensions.get("through"):
@@ -198,7 +183,8 @@ class _Ways(httpx.AsyncBaseTransport):
     def _way(self, proxy: str | None) -> httpx.AsyncBaseTransport:
         def open_way(limits: httpx.Limits) -> httpx.AsyncHTTPTransport:
             if proxy is None:
-                return _Direct(self._context, limits)
+                straight = httpx.AsyncHTTPTransport(verify=self._context, http2=True, limits=limits)
+                return over(straight, Resolver())
             return _Through(proxy, self._context, limits)
 
         if proxy not in self._ways:
