@@ -376,10 +376,10 @@ def decode_changed(message: str) -> tuple[str, int, str] | None:
 
 def _object(text: str) -> dict[str, Any]:
     try:
-        said = json.loads(text)
+        decoded = json.loads(text)
     except (ValueError, RecursionError):
         return {}
-    return said if isinstance(said, dict) else {}
+    return decoded if isinstance(decoded, dict) else {}
 
 
 def say_duration(seconds: float) -> str:

@@ -171,9 +171,9 @@ class ProberProvider(AbstractProvider):
             changed = [route for route in now if now[route].provider != seen[route].provider]
             seen = now
             if changed:
-                said = ", ".join(f"{route}: {now[route].provider}" for route in changed)
+                text = ", ".join(f"{route}: {now[route].provider}" for route in changed)
                 self.emit_provider_configuration_changed(
-                    ProviderEventDetails(flags_changed=changed, message=said)
+                    ProviderEventDetails(flags_changed=changed, message=text)
                 )
             if stale and not was:
                 self.emit_provider_stale(

@@ -59,11 +59,13 @@ def encode(namespace: str, known: Mapping[str, RememberedRoute]) -> str:
 def decode(text: str, namespace: str) -> dict[str, RememberedRoute]:
     """route -> what was served. Raises SnapshotError."""
     try:
-        said = json.loads(text)
-        if said["version"] != VERSION:
-            raise SnapshotError(f"it has version {said['version']!r}, this build reads {VERSION}")
-        if said["namespace"] != namespace:
-            raise SnapshotError(f"it is of namespace {said['namespace']!r}, not {namespace!r}")
+        decoded = json.loads(text)
+        if decoded["version"] != VERSION:
+            raise SnapshotError(
+                f"it has version {decoded['version']!r}, this build reads {VERSION}"
+            )
+        if decoded["namespace"] != namespace:
+            raise SnapshotError(f"it is of namespace {decoded['namespace']!r}, not {namespace!r}")
         found = {
             str(route): RememberedRoute(
                 provider=entry["provider"],
@@ -71,7 +73,7 @@ def decode(text: str, namespace: str) -> dict[str, RememberedRoute]:
                 reason=str(entry["reason"]),
                 candidates=decode_candidates(entry["candidates"]),
             )
-            for route, entry in said["routes"].items()
+            for route, entry in decoded["routes"].items()
         }
     except SnapshotError:
         raise

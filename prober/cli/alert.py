@@ -23,7 +23,7 @@ from prober.cli.console import (
     out,
     print_json,
 )
-from prober.cli.setup import setup_in_force
+from prober.cli.setup import load_setup_in_force
 
 app = typer.Typer(help="The people's side.", no_args_is_help=True)
 
@@ -64,16 +64,16 @@ def _send(
     body: str,
     severity: Severity,
 ) -> None:
-    found = setup_in_force(config)
-    names = [alert.name for alert in found.config.alert]
+    setup = load_setup_in_force(config)
+    names = [alert.name for alert in setup.config.alert]
     if channel is not None and channel not in names:
         fail(f"no [[alert]] {channel!r}; there are: {', '.join(names) or 'none'}", BAD_USAGE)
     if not names:
         fail("no [[alert]] is configured; nobody would be told of a failover", BAD_USAGE)
     wanted = [name for name in names if channel in (None, name)]
-    found.need(*(f'[[alert]] "{name}": ' for name in wanted))
+    setup.need(*(f'[[alert]] "{name}": ' for name in wanted))
     event = AlertEvent(uuid.uuid4().hex, "test", "", severity, title, body, time.time())
-    sender = apprise_sender(found.resolved.alert_urls, found.config.network.ca_file)
+    sender = apprise_sender(setup.resolved.alert_urls, setup.config.network.ca_file)
 
     async def send_all() -> dict[str, str]:
         said = await asyncio.gather(*(sender(letter(event, name)) for name in wanted))

@@ -21,7 +21,7 @@ from prober.cli.console import (
     say_time,
 )
 from prober.cli.recorded import SinceOption, history, reading, since_s
-from prober.cli.setup import Setup, history_of, setup
+from prober.cli.setup import Setup, history_of, load_setup
 from prober.config import loader, overrides
 from prober.config.loader import ConfigError
 from prober.config.schema import Config
@@ -50,35 +50,35 @@ def replay(
     as_json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Replay recorded canaries: the settings in force, and others beside them."""
-    found = setup(config)
-    name = found.route(route).name
+    setup = load_setup(config)
+    name = setup.route(route).name
     until = time.time()
     from_at = until - since_s(since)
-    configs = [found.config]
+    configs = [setup.config]
     tried = bool(sets or detector)
     if tried:
-        configs.append(_tried(found, name, detector, sets or []))
-    with history(found), reading(from_at, until, as_json) as progress:
-        engine = history_of(found)
+        configs.append(_tried(setup, name, detector, sets or []))
+    with history(setup), reading(from_at, until, as_json) as progress:
+        engine = history_of(setup)
         result = backtest(engine, configs, name, from_at, until, progress)
         engine.dispose()
     names = [IN_FORCE, TRIED][: len(configs)]
-    told = limits(found.config, result)
+    told = limits(setup.config, result)
     if as_json:
         said = {"detector": detector, "set": sets or []} if tried else None
         print_json({**result.plain(names), "settings": said, "limits": told})
         return
-    _show(found.config, result, [SHOWN[n] for n in names], told)
+    _show(setup.config, result, [SHOWN[n] for n in names], told)
 
 
-def _tried(found: Setup, route: str, detector: str | None, sets: list[str]) -> Config:
+def _tried(setup: Setup, route: str, detector: str | None, sets: list[str]) -> Config:
     try:
         config = overrides.changed(
-            loader.read(found.path),
+            loader.read(setup.path),
             route,
             detector=detector,
             sets=sets,
-            environment=found.given.environment,
+            environment=setup.given.environment,
         )
         if config.find_route(route) is None:
             fail(f"--set: no route {route!r} is left", BAD_USAGE)
@@ -92,7 +92,7 @@ def _tried(found: Setup, route: str, detector: str | None, sets: list[str]) -> C
 # -- what is said -------------------------------------------------------------------------------
 
 
-def limits(config: Config, found: BacktestResult) -> list[str]:
+def limits(config: Config, result: BacktestResult) -> list[str]:
     """What such a replay cannot know, one sentence each."""
     told = [
         "An incident of history is what the daemon recorded, or a stretch of five-minute windows "
@@ -106,9 +106,9 @@ def limits(config: Config, found: BacktestResult) -> list[str]:
         "Played in mode auto; people fail back as soon as they may; pins, operators' flips and "
         "the canary budget are left out.",
     ]
-    if found.silent_s > 0:
+    if result.silent_s > 0:
         told.append(
-            f"For {say_duration(found.silent_s)} nobody looked; evidence starts clean after that."
+            f"For {say_duration(result.silent_s)} nobody looked; evidence starts clean after that."
         )
     if config.maintenance:
         told.append(
@@ -123,21 +123,21 @@ def limits(config: Config, found: BacktestResult) -> list[str]:
     return told
 
 
-def _show(config: Config, found: BacktestResult, names: list[str], told: list[str]) -> None:
-    canaries = ", ".join(f"{count} of {name}" for name, count in sorted(found.samples.items()))
+def _show(config: Config, result: BacktestResult, names: list[str], told: list[str]) -> None:
+    canaries = ", ".join(f"{count} of {name}" for name, count in sorted(result.samples.items()))
     out.print(
-        f"{found.route}, {say_time(config, found.since)} to {say_time(config, found.until)}: "
-        f"{canaries} replayed; the flag begins at {found.primary}",
+        f"{result.route}, {say_time(config, result.since)} to {say_time(config, result.until)}: "
+        f"{canaries} replayed; the flag begins at {result.primary}",
         markup=False,
     )
-    out.print(_figures(found, names))
-    if found.incidents:
+    out.print(_figures(result, names))
+    if result.incidents:
         out.print()
-        out.print(_incidents(config, found, names))
+        out.print(_incidents(config, result, names))
     turns = sorted(
         (
             (turn.at, name, turn, flipped)
-            for name, column in zip(names, found.columns, strict=True)
+            for name, column in zip(names, result.columns, strict=True)
             for turns, flipped in ((column.turns, True), (column.unproven, False))
             for turn in turns
         ),
@@ -155,13 +155,13 @@ def _show(config: Config, found: BacktestResult, names: list[str], told: list[st
         out.print(f"[dim]{escape(line)}[/]")
 
 
-def _figures(found: BacktestResult, names: list[str]) -> Table:
+def _figures(result: BacktestResult, names: list[str]) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column("")
     for name in names:
         table.add_column(name, justify="right", no_wrap=True)
-    columns = found.columns
-    real = sum(flip.automatic for flip in found.recorded)
+    columns = result.columns
+    real = sum(flip.automatic for flip in result.recorded)
     table.add_row(f"flips (the record has {real} automatic)", *(str(len(c.turns)) for c in columns))
     table.add_row("  false: no incident then", *(str(c.false_flips) for c in columns))
     table.add_row("  wanted, but nobody was proven", *(str(len(c.unproven)) for c in columns))
@@ -181,14 +181,14 @@ def _figures(found: BacktestResult, names: list[str]) -> Table:
     return table
 
 
-def _incidents(config: Config, found: BacktestResult, names: list[str]) -> Table:
+def _incidents(config: Config, result: BacktestResult, names: list[str]) -> Table:
     table = Table(box=None, pad_edge=False)
     for heading in ("incident of", "from", "lasted", "known by"):
         table.add_column(heading, no_wrap=True)
     for name in names:
         table.add_column(f"found, flipped: {name}", justify="right", no_wrap=True)
-    for at, past in enumerate(found.incidents):
-        seen = [column.seen[at] for column in found.columns]
+    for at, past in enumerate(result.incidents):
+        seen = [column.seen[at] for column in result.columns]
         cells = [", ".join(_after(s) for s in (one.detected_s, one.flipped_s)) for one in seen]
         lasted = say_duration(past.end - past.start)
         table.add_row(past.provider, say_time(config, past.start), lasted, past.source, *cells)

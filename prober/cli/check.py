@@ -22,7 +22,7 @@ from prober.cli.console import (
     print_json,
 )
 from prober.cli.given import given as given_to
-from prober.cli.setup import NO_CONFIG, Setup, found_config, set_up
+from prober.cli.setup import NO_CONFIG, Setup, found_config, make_setup
 from prober.config import loader
 from prober.config.checks import warnings
 from prober.config.loader import ConfigError, effective
@@ -75,19 +75,19 @@ def check(
     tried is not.
     """
     report = CheckReport()
-    found = _read(found_config(config), report)
-    if found is not None and for_real and not report.errors:
+    setup = _read(found_config(config), report)
+    if setup is not None and for_real and not report.errors:
         report.tried = asyncio.run(
-            check_online.tried(found.config, found.resolved, _redis_url(found))
+            check_online.tried(setup.config, setup.resolved, _redis_url(setup))
         )
     if as_json:
         print_json(report.plain())
-    elif found is not None and show_effective:
-        out.print(effective(found.config), markup=False)
+    elif setup is not None and show_effective:
+        out.print(effective(setup.config), markup=False)
     for line in report.errors:
         err.print(f"prober: {line}", markup=False)
-    if found is not None and not as_json and not show_effective:
-        _say(found, report)
+    if setup is not None and not as_json and not show_effective:
+        _say(setup, report)
     raise typer.Exit(report.code)
 
 
@@ -102,25 +102,25 @@ def _read(path: Path | None, report: CheckReport) -> Setup | None:
     except ConfigError as error:
         report.errors = error.problems
         return None
-    found = set_up(path, config, given)
+    setup = make_setup(path, config, given)
     problems = [
-        *found.resolved.problems,
-        *check_offline.problems(config, found.resolved, found.folder),
+        *setup.resolved.problems,
+        *check_offline.problems(config, setup.resolved, setup.folder),
     ]
     report.errors = [f"{path}: {problem}" for problem in problems]
     report.warnings = [*warnings(config), *proxy_warnings(given.environment)]
-    report.not_probed = found.resolved.shut
-    return found
+    report.not_probed = setup.resolved.shut
+    return setup
 
 
-def _redis_url(found: Setup) -> str:
-    if found.resolved.redis_url:
-        return found.resolved.redis_url
-    server = embedded_redis.find(found.folder / "redis")
+def _redis_url(setup: Setup) -> str:
+    if setup.resolved.redis_url:
+        return setup.resolved.redis_url
+    server = embedded_redis.find(setup.folder / "redis")
     return server.url if server else ""
 
 
-def _say(found: Setup, report: CheckReport) -> None:
+def _say(setup: Setup, report: CheckReport) -> None:
     for line in report.warnings:
         out.print(f"warning: {line}", markup=False)
     for name, reason in report.not_probed.items():
@@ -128,6 +128,6 @@ def _say(found: Setup, report: CheckReport) -> None:
     for tried in report.tried:
         out.print(tried.line, markup=False)
     if not report.errors:
-        counts = f"{len(found.config.provider)} providers, {len(found.config.route)} routes"
+        counts = f"{len(setup.config.provider)} providers, {len(setup.config.route)} routes"
         but = "" if report.code == OK else "; not so all that it points at"
-        out.print(f"{found.path} is fine: {counts}{but}", markup=False)
+        out.print(f"{setup.path} is fine: {counts}{but}", markup=False)

@@ -33,10 +33,10 @@ def problems(config: Config, resolved: Resolved, folder: Path) -> list[str]:
 
 def _folders(config: Config, resolved: Resolved, folder: Path) -> Iterator[str]:
     if why := unwritable(folder):
-        said = (
+        text = (
             f'state_dir = "{config.daemon.state_dir}"' if config.daemon.state_dir else "state_dir"
         )
-        yield f"[daemon]: {said}: {why}"
+        yield f"[daemon]: {text}: {why}"
     file = _sqlite_file(resolved.database_url)
     if file is None or (file.parent == folder and why):
         return
@@ -93,10 +93,10 @@ def channel_problem(url: str) -> str:
     from apprise import Apprise
     from apprise.manager_plugins import NotificationManager
 
-    found = _SCHEMA.match(url)
-    if found is None:
+    match = _SCHEMA.match(url)
+    if match is None:
         return f"is no URL of a channel; write it like {_MAIL}"
-    schema, plugins = found[1].lower(), NotificationManager()  # type: ignore[no-untyped-call]
+    schema, plugins = match[1].lower(), NotificationManager()  # type: ignore[no-untyped-call]
     # Its own log lines may show a URL, which holds the channel's secret.
     logging.getLogger("apprise").setLevel(logging.CRITICAL)
     try:
@@ -119,8 +119,8 @@ def channel_problem(url: str) -> str:
 
 def missing_part(said: str, url: str) -> str:
     """The part of a URL that a plugin misses, by its own words without what was given for it."""
-    found = _INVALID.match(said)
-    what = found["what"] if found else ""
+    match = _INVALID.match(said)
+    what = match["what"] if match else ""
     given = [part for part in re.split(r"[/?&=:@\s()]+", unquote(url)) if len(part) > 3]
     if not what or any(part in what for part in given[1:]):
         return ""

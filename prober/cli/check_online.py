@@ -62,9 +62,9 @@ async def tried(config: Config, resolved: Resolved, redis_url: str) -> list[Trie
 
 
 def _provider(config: Config, name: str) -> Provider:
-    found = config.find_provider(name)
-    assert found is not None
-    return found
+    provider = config.find_provider(name)
+    assert provider is not None
+    return provider
 
 
 async def _bounded(what: str, trying: Any) -> Tried:

@@ -9,7 +9,7 @@ from typing import Any
 from rich.table import Table
 
 from prober.cli.console import ConfigOption, JsonOption, out, print_json
-from prober.cli.setup import past, setup_in_force
+from prober.cli.setup import load_setup_in_force, past
 from prober.clock import Clock
 from prober.config.schema import Config
 from prober.history.store import queries
@@ -156,24 +156,24 @@ def _sum(values: list[float | None]) -> float | None:
 
 def cost(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """What canaries cost: today, this month and by its end, per provider and per route."""
-    found = setup_in_force(config)
+    setup = load_setup_in_force(config)
     when = calendar(Clock().now())
-    with past(found) as engine:
+    with past(setup) as engine:
         spent = queries.spending(engine, when.since)
-    rows = costs(found.config, spent, when)
-    routes, whole = by_route(found.config, rows), total(rows)
-    waits = (found.folder / "spool").exists()
+    rows = costs(setup.config, spent, when)
+    routes, whole = by_route(setup.config, rows), total(rows)
+    waits = (setup.folder / "spool").exists()
     if as_json:
         print_json(_plain(when, rows, routes, whole, waits))
         return
     out.print(_sentence(whole), markup=False)
     out.print()
     out.print(provider_table(rows, whole))
-    if found.config.route:
+    if setup.config.route:
         out.print()
         out.print(route_table(routes, whole))
     out.print()
-    for line in _footnotes(found.config, when, waits):
+    for line in _footnotes(setup.config, when, waits):
         out.print(line, markup=False)
 
 

@@ -6,7 +6,7 @@ import typer
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from prober.cli.console import BAD_USAGE, ConfigOption, JsonOption, fail, out, print_json, run_async
-from prober.cli.setup import Setup, setup
+from prober.cli.setup import Setup, load_setup
 from prober.failover import identity
 from prober.failover.identity import Identity
 from prober.history.installation import Folder, place_of
@@ -28,13 +28,13 @@ def _group() -> None:
 @app.command()
 def upgrade(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Bring the tables to this version; an SQLite file is copied beside itself first."""
-    found = setup(config)
-    found.need("[database]")
-    found.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    setup = load_setup(config)
+    setup.need("[database]")
+    setup.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
-        engine = open_engine(found.resolved.database_url)
+        engine = open_engine(setup.resolved.database_url)
         old = version(engine) is Version.OLD
-        done = upgrade_schema(engine, _heir(found) if old else "")
+        done = upgrade_schema(engine, _heir(setup) if old else "")
     except NewerSchemaError as error:
         fail(str(error), BAD_USAGE)
     except (ArgumentError, ImportError) as error:
@@ -53,15 +53,15 @@ def upgrade(config: ConfigOption = None, as_json: JsonOption = False) -> None:
         out.print("and start the version you had before.")
 
 
-def _heir(found: Setup) -> str:
+def _heir(setup: Setup) -> str:
     """Who the rows belong to that are older than installations' ids: we, which is settled first."""
-    if id := identity.read(found.folder, ()).id:
+    if id := identity.read(setup.folder, ()).id:
         return id
     try:
-        records = decode((found.folder / "journal").read_bytes())[0]
+        records = decode((setup.folder / "journal").read_bytes())[0]
     except OSError:
         records = []
-    ours = run_async(_settle(found, identity.read(found.folder, records), found.redis_url))
+    ours = run_async(_settle(setup, identity.read(setup.folder, records), setup.redis_url))
     if ours.held:
         fail(f"{ours.held.why}; {ours.held.you}")
     if not ours.id:
@@ -72,12 +72,12 @@ def _heir(found: Setup) -> str:
     return ours.id
 
 
-async def _settle(found: Setup, folder: Folder, redis_url: str) -> Identity:
+async def _settle(setup: Setup, folder: Folder, redis_url: str) -> Identity:
     client = connect_async(redis_url, timeout_s=2.0)
-    space, routes = found.config.redis.namespace, found.config.route
+    space, routes = setup.config.redis.namespace, setup.config.route
     ours = Identity(
         folder,
-        place_of(found.resolved.redis_url, space),
+        place_of(setup.resolved.redis_url, space),
         FlagWriter(client),
         space,
         lambda: [Keys(route.name, space) for route in routes],

@@ -20,7 +20,7 @@ from prober.cli.console import (
     out,
     print_json,
 )
-from prober.cli.setup import Setup, setup_in_force
+from prober.cli.setup import Setup, load_setup_in_force
 from prober.config.schema import HOURS, format_duration, parse_duration
 from prober.failover.drill import LONGEST, USUAL, DrillResult
 from prober.web.control_socket import NotRunningError, RefusedError, ask
@@ -47,8 +47,8 @@ def drill(
     as_json: JsonOption = False,
 ) -> None:
     """Exercise the failover: move to the proven fallback for a while, then back."""
-    found = setup_in_force(config)
-    chosen = found.route(route)
+    setup = load_setup_in_force(config)
+    chosen = setup.route(route)
     wish = {
         "route": chosen.name,
         "for_ms": str(_for_ms(duration)),
@@ -57,7 +57,7 @@ def drill(
         "actor": operator(),
     }
     try:
-        begun = ask(found.folder, "POST", "/drill", wish, ASK_S)
+        begun = ask(setup.folder, "POST", "/drill", wish, ASK_S)
     except NotRunningError as error:
         fail(str(error))
     except RefusedError as error:
@@ -71,7 +71,7 @@ def drill(
     if not as_json:
         out.print(_say_begun(begun, duration), markup=False)
     try:
-        ended = _wait(found, chosen.name)
+        ended = _wait(setup, chosen.name)
     except KeyboardInterrupt:
         err.print("The drill goes on, and goes back by itself; see: prober status")
         raise
@@ -102,22 +102,22 @@ def _window(text: str) -> str:
 def _say_begun(begun: dict[str, Any], duration: str) -> str:
     route, home, away = begun["route"], begun["from"], begun["to"]
     if begun["dry_run"]:
-        said = f"{route} would move from {home} to {away} ({begun['proof']}) for {duration} at most"
-        return f"{said}, then back. Nothing was moved."
+        text = f"{route} would move from {home} to {away} ({begun['proof']}) for {duration} at most"
+        return f"{text}, then back. Nothing was moved."
     return (
         f"{route} is on {away} ({begun['proof']}) for {duration} at most, then back to {home}; "
         f"at once if {away} turns bad."
     )
 
 
-def _wait(found: Setup, route: str) -> dict[str, Any]:
+def _wait(setup: Setup, route: str) -> dict[str, Any]:
     """What the drill became, once it is over."""
     while True:
         try:
-            said = ask(found.folder, "GET", "/status")
+            reply = ask(setup.folder, "GET", "/status")
         except NotRunningError as error:
             fail(f"{error}; the next start goes back when that is safe")
-        now = next((r for r in said["routes"] if r["route"] == route), None)
+        now = next((r for r in reply["routes"] if r["route"] == route), None)
         if now is None:
             fail(f"{route} is no route of the daemon any more")
         if now["drill"] is None:

@@ -7,7 +7,7 @@ from contextlib import closing
 import typer
 
 from prober.cli.console import BAD_STATE, ConfigOption, fail, out
-from prober.cli.setup import Setup, setup, setup_in_force
+from prober.cli.setup import Setup, load_setup, load_setup_in_force
 from prober.daemon import embedded_redis, recovery
 
 app = typer.Typer(help="The embedded Redis.", no_args_is_help=True)
@@ -20,11 +20,11 @@ def _group() -> None:
 
 def redis_url(config: ConfigOption = None) -> None:
     """The address of Redis with its password, for applications; only its owner may read it."""
-    found = setup_in_force(config)
-    if not found.config.redis.embedded:
-        print_address(found.redis_url)
+    setup = load_setup_in_force(config)
+    if not setup.config.redis.embedded:
+        print_address(setup.redis_url)
         return
-    print_address(_server(found).tcp_url)
+    print_address(_server(setup).tcp_url)
 
 
 def print_address(url: str) -> None:
@@ -32,8 +32,8 @@ def print_address(url: str) -> None:
     typer.echo(url)
 
 
-def _server(found: Setup) -> embedded_redis.Embedded:
-    folder = found.folder / "redis"
+def _server(setup: Setup) -> embedded_redis.Embedded:
+    folder = setup.folder / "redis"
     try:
         (folder / embedded_redis.STATE).read_bytes()
     except PermissionError:
@@ -50,12 +50,12 @@ def _server(found: Setup) -> embedded_redis.Embedded:
 @app.command()
 def stop(config: ConfigOption = None) -> None:
     """End the embedded Redis; its data stay. Applications go on with what they know."""
-    found = setup(config)
-    if not found.config.redis.embedded:
+    setup = load_setup(config)
+    if not setup.config.redis.embedded:
         fail("[redis].url names a Redis of your own; it is not ours to end")
-    server = _server(found)
+    server = _server(setup)
     try:
-        held = recovery.lock(found.folder)
+        held = recovery.lock(setup.folder)
     except recovery.StartError:
         fail("the daemon runs, and would start it again; first: systemctl stop prober")
     with closing(held):
@@ -64,7 +64,7 @@ def stop(config: ConfigOption = None) -> None:
             return
         embedded_redis.stop(server)
         if embedded_redis.answers(server):
-            fail(f"the embedded Redis did not end; see {found.folder / 'redis/redis.log'}",
+            fail(f"the embedded Redis did not end; see {setup.folder / 'redis/redis.log'}",
                  BAD_STATE)  # fmt: skip
-    out.print(f"The embedded Redis has ended; its data stay in {found.folder / 'redis'}.",
+    out.print(f"The embedded Redis has ended; its data stay in {setup.folder / 'redis'}.",
               markup=False)  # fmt: skip

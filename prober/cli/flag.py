@@ -26,7 +26,7 @@ from prober.cli.console import (
     print_json,
     run_async,
 )
-from prober.cli.setup import Setup, setup_in_force
+from prober.cli.setup import Setup, load_setup_in_force
 from prober.config.checks import by_choice
 from prober.config.schema import Route, parse_duration
 from prober.web.control_socket import NotRunningError, RefusedError, ask
@@ -61,13 +61,13 @@ class _Move:
     unpin: bool = False
 
 
-async def _write(found: Setup, route: Route, move: _Move) -> tuple[Observed, Answer | None]:
+async def _write(setup: Setup, route: Route, move: _Move) -> tuple[Observed, Answer | None]:
     """Runs the script on what Redis shows now; once more when somebody was faster.
 
     No answer: the flag is as wished already, and nothing was written.
     """
-    keys = Keys(route.name, found.config.redis.namespace)
-    client = connect_async(found.redis_url, timeout_s=2.0)
+    keys = Keys(route.name, setup.config.redis.namespace)
+    client = connect_async(setup.redis_url, timeout_s=2.0)
     try:
         writer = FlagWriter(client)
         for _ in range(2):
@@ -118,8 +118,8 @@ def _request(seen: Observed, move: _Move) -> FlipRequest:
     )
 
 
-def _done(found: Setup, route: Route, move: _Move, sentence: str, as_json: bool) -> None:
-    seen, answer = run_async(_write(found, route, move))
+def _done(setup: Setup, route: Route, move: _Move, sentence: str, as_json: bool) -> None:
+    seen, answer = run_async(_write(setup, route, move))
     assert seen.flag is not None
     if answer is None:
         if as_json:
@@ -146,24 +146,24 @@ def _done(found: Setup, route: Route, move: _Move, sentence: str, as_json: bool)
             }
         )
         return
-    told = "1 reader" if answer.told == 1 else f"{answer.told} readers"
-    out.print(f"{sentence} {told} told.", markup=False)
+    text = "1 reader" if answer.told == 1 else f"{answer.told} readers"
+    out.print(f"{sentence} {text} told.", markup=False)
 
 
 def _open(config: Any, name: str | None) -> tuple[Setup, Route]:
-    found = setup_in_force(config)
-    route = found.route(name)
+    setup = load_setup_in_force(config)
+    route = setup.route(name)
     if route.mode is Mode.OBSERVE:
         fail(f"route {route.name} is in mode observe, which never writes; set mode propose or auto",
              BAD_USAGE)  # fmt: skip
-    return found, route
+    return setup, route
 
 
-def _check_target(found: Setup, route: Route, provider: str, force: bool) -> None:
+def _check_target(setup: Setup, route: Route, provider: str, force: bool) -> None:
     if provider not in route.candidates:
         known = ", ".join(route.candidates)
         fail(f"{provider!r} is no candidate of {route.name}; there are: {known}", BAD_USAGE)
-    target = found.config.find_provider(provider)
+    target = setup.config.find_provider(provider)
     allowed, has = set(route.residency), set(target.residency if target else ())
     if allowed and not (has and has <= allowed) and not force:
         where = ", ".join(sorted(has)) or "not declared"
@@ -173,11 +173,11 @@ def _check_target(found: Setup, route: Route, provider: str, force: bool) -> Non
         )
 
 
-async def _serving(found: Setup, route: Route) -> str:
+async def _serving(setup: Setup, route: Route) -> str:
     """Who serves; empty when Redis does not say: the move itself will tell why."""
-    client = connect_async(found.redis_url, timeout_s=2.0)
+    client = connect_async(setup.redis_url, timeout_s=2.0)
     try:
-        seen = await FlagWriter(client).observe(Keys(route.name, found.config.redis.namespace))
+        seen = await FlagWriter(client).observe(Keys(route.name, setup.config.redis.namespace))
     except (RedisError, OSError, MalformedFlagError):
         return ""
     finally:
@@ -186,28 +186,28 @@ async def _serving(found: Setup, route: Route) -> str:
 
 
 def _move_to(
-    found: Setup, route: Route, provider: str, because: str, sentence: str, force: bool, json: bool
+    setup: Setup, route: Route, provider: str, because: str, sentence: str, force: bool, json: bool
 ) -> None:
     """Has the target proven, if it does not serve already, and moves the flag there."""
-    _check_target(found, route, provider, force)
-    if not force and run_async(_serving(found, route)) != provider:
-        because = f"{because}; {_prove(found, route, provider)}"
-    _done(found, route, _Move(provider, because), sentence, json)
+    _check_target(setup, route, provider, force)
+    if not force and run_async(_serving(setup, route)) != provider:
+        because = f"{because}; {_prove(setup, route, provider)}"
+    _done(setup, route, _Move(provider, because), sentence, json)
 
 
-def _prove(found: Setup, route: Route, provider: str) -> str:
+def _prove(setup: Setup, route: Route, provider: str) -> str:
     """Has the daemon prove a target; leaves with its reason when it cannot."""
     try:
-        said = ask(
-            found.folder, "POST", "/prove", {"route": route.name, "provider": provider}, PROVE_S
+        reply = ask(
+            setup.folder, "POST", "/prove", {"route": route.name, "provider": provider}, PROVE_S
         )
     except NotRunningError as error:
         fail(f"{provider} cannot be proven: {error}; --force skips the proof")
     except RefusedError as error:
         fail(str(error), BAD_USAGE)
-    if not said["proven"]:
-        fail(f"{provider} is not proven: {said['proof']}; --force skips the proof")
-    return str(said["proof"])
+    if not reply["proven"]:
+        fail(f"{provider} is not proven: {reply['proof']}; --force skips the proof")
+    return str(reply["proof"])
 
 
 def _ms(text: str) -> int:
@@ -232,12 +232,12 @@ def pin(
     as_json: JsonOption = False,
 ) -> None:
     """Hold a route on a provider; automation obeys until the pin ends."""
-    found, chosen = _open(config, route)
-    _check_target(found, chosen, provider, force)
+    setup, chosen = _open(config, route)
+    _check_target(setup, chosen, provider, force)
     for_ms = _ms(duration)
     move = _Move(provider, reason or f"pinned for {duration}", pin_for_ms=for_ms)
     sentence = f"{chosen.name} is pinned to {provider} for {duration}."
-    _done(found, chosen, move, sentence, as_json)
+    _done(setup, chosen, move, sentence, as_json)
 
 
 def unpin(
@@ -247,9 +247,9 @@ def unpin(
     as_json: JsonOption = False,
 ) -> None:
     """End a pin: automation decides again."""
-    found, chosen = _open(config, route)
+    setup, chosen = _open(config, route)
     move = _Move("", reason or "unpinned", unpin=True)
-    _done(found, chosen, move, f"{chosen.name} is free again.", as_json)
+    _done(setup, chosen, move, f"{chosen.name} is free again.", as_json)
 
 
 def failover(
@@ -261,9 +261,9 @@ def failover(
     as_json: JsonOption = False,
 ) -> None:
     """Move a route to a provider now, after it has proven itself."""
-    found, chosen = _open(config, route)
+    setup, chosen = _open(config, route)
     sentence = f"{chosen.name} is on {provider} now."
-    _move_to(found, chosen, provider, reason or "moved by hand", sentence, force, as_json)
+    _move_to(setup, chosen, provider, reason or "moved by hand", sentence, force, as_json)
 
 
 def failback(
@@ -274,20 +274,20 @@ def failback(
     as_json: JsonOption = False,
 ) -> None:
     """Move a route back to its first candidate (or cheapest, by `prefer`), once that is proven."""
-    found, chosen = _open(config, route)
-    known = (found.config.find_provider(name) for name in chosen.candidates)
+    setup, chosen = _open(config, route)
+    known = (setup.config.find_provider(name) for name in chosen.candidates)
     homes = by_choice(filter(None, known), chosen.failover.prefer)
     if not homes:
         fail(f"{chosen.name} has no candidate that is enabled", BAD_USAGE)
     home = homes[0].name
     sentence = f"{chosen.name} is back on {home}."
-    _move_to(found, chosen, home, reason or "failed back by hand", sentence, force, as_json)
+    _move_to(setup, chosen, home, reason or "failed back by hand", sentence, force, as_json)
 
 
 def _tell(config: Any, path: str, **said: str) -> Any:
-    found = setup_in_force(config)
+    setup = load_setup_in_force(config)
     try:
-        return ask(found.folder, "POST", path, said={"actor": operator(), **said})
+        return ask(setup.folder, "POST", path, said={"actor": operator(), **said})
     except NotRunningError as error:
         fail(str(error), BAD_STATE)
     except RefusedError as error:
@@ -296,14 +296,14 @@ def _tell(config: Any, path: str, **said: str) -> Any:
 
 def pause(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Stop moving flags; probing and alerts go on."""
-    said = _tell(config, "/pause", paused="true")
-    _print(said, "Paused: no flag is moved until `prober resume`.", as_json)
+    reply = _tell(config, "/pause", paused="true")
+    _print(reply, "Paused: no flag is moved until `prober resume`.", as_json)
 
 
 def resume(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Keep the flags again."""
-    said = _tell(config, "/pause", paused="false")
-    _print(said, "Flags are kept again.", as_json)
+    reply = _tell(config, "/pause", paused="false")
+    _print(reply, "Flags are kept again.", as_json)
 
 
 def ack(
@@ -312,9 +312,9 @@ def ack(
     as_json: JsonOption = False,
 ) -> None:
     """Stop reminders for an hour; a route's name also ends its freeze."""
-    said = _tell(config, "/ack", about=about)
-    more = f" {said['route']} may move again." if said["unfrozen"] else ""
-    _print(said, f"No reminders about {said['route']} for 1 h.{more}", as_json)
+    reply = _tell(config, "/ack", about=about)
+    more = f" {reply['route']} may move again." if reply["unfrozen"] else ""
+    _print(reply, f"No reminders about {reply['route']} for 1 h.{more}", as_json)
 
 
 def _print(said: Any, sentence: str, as_json: bool) -> None:

@@ -33,10 +33,10 @@ def given(path: Path) -> Given:
 
 def _of_daemon(path: Path, folder: Path) -> Handed:
     try:
-        said = ask(folder, "GET", "/handed", {"config": os.path.realpath(path)}, ASK_S)
+        reply = ask(folder, "GET", "/handed", {"config": os.path.realpath(path)}, ASK_S)
     except (NotRunningError, RefusedError):
         return NOTHING
-    return Handed(said["environment"], said["credentials"])
+    return Handed(reply["environment"], reply["credentials"])
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from prober.cli.console import (
     out,
     print_json,
 )
-from prober.cli.setup import Setup, past, setup_in_force
+from prober.cli.setup import Setup, load_setup_in_force, past
 from prober.config.schema import parse_duration
 from prober.history.store import queries
 from prober.history.timeline import EntryKind
@@ -52,9 +52,9 @@ def list_incidents(
     as_json: JsonOption = False,
 ) -> None:
     """The incidents that began lately, and those that are open, oldest first."""
-    found, after = setup_in_force(config), _since(since)
-    name = found.route(route).name if route else None
-    with past(found) as engine:
+    setup, after = load_setup_in_force(config), _since(since)
+    name = setup.route(route).name if route else None
+    with past(setup) as engine:
         rows = {r["id"]: r for r in queries.incidents(engine, route=name, since=after, limit=MOST)}
         rows |= {r["id"]: r for r in queries.open_incidents(engine) if name in (None, r["route"])}
         drills = {
@@ -68,7 +68,7 @@ def list_incidents(
         return
     if not incidents:
         out.print(f"No incident in the last {since}.", markup=False)
-    now, zone = time.time(), found.config.daemon.zone
+    now, zone = time.time(), setup.config.daemon.zone
     for row in incidents:
         for line in incident_text.listed(row, now, zone, out.width, drill=row["id"] in drills):
             out.print(line, markup=False)
@@ -81,9 +81,9 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """One incident: in short, who served meanwhile, and line by line what happened."""
-    found = setup_in_force(config)
+    setup = load_setup_in_force(config)
     now = time.time()
-    with past(found) as engine:
+    with past(setup) as engine:
         incident = queries.incident(engine, number)
         if incident is None:
             last = queries.last_incident_number(engine)
@@ -93,7 +93,7 @@ def show(
     if as_json:
         print_json(story)
     else:
-        _print(found, story, now)
+        _print(setup, story, now)
 
 
 def _story(engine: Engine, incident: dict[str, Any], now: float) -> dict[str, Any]:
@@ -112,7 +112,7 @@ def _story(engine: Engine, incident: dict[str, Any], now: float) -> dict[str, An
     }
 
 
-def _print(found: Setup, story: dict[str, Any], now: float) -> None:
+def _print(setup: Setup, story: dict[str, Any], now: float) -> None:
     incident = story["incident"]
     head = f"Incident {incident['number']}: {incident['provider']} in {incident['route']}"
     out.print(f"[bold]{head}[/] ({incident['objectives']})")
@@ -125,5 +125,5 @@ def _print(found: Setup, story: dict[str, Any], now: float) -> None:
         if sentence:
             out.print(sentence, markup=False, soft_wrap=False)
     out.print()
-    for line in incident_text.lines(incident, story["events"], found.config.daemon.zone, out.width):
+    for line in incident_text.lines(incident, story["events"], setup.config.daemon.zone, out.width):
         out.print(line, markup=False)

@@ -78,15 +78,15 @@ def spans(flips: Sequence[EventRow], since: float, until: float) -> list[tuple[s
 def say_served(route: str, found: Sequence[tuple[str, float]]) -> str:
     if not found:
         return ""
-    told = ", then ".join(f"{name} for {say_duration(seconds)}" for name, seconds in found)
-    return f"{route} was served by {told}."
+    text = ", then ".join(f"{name} for {say_duration(seconds)}" for name, seconds in found)
+    return f"{route} was served by {text}."
 
 
 def say_outcomes(provider: str, counts: Mapping[str, int]) -> str:
     if not counts:
         return f"No canary of {provider} in that time is on record."
-    told = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items())
-    return f"Canaries of {provider} in that time: {told}."
+    text = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items())
+    return f"Canaries of {provider} in that time: {text}."
 
 
 def lines(

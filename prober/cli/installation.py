@@ -14,7 +14,7 @@ import typer
 from redis.exceptions import RedisError
 
 from prober.cli.console import BAD_USAGE, ConfigOption, fail, out, run_async
-from prober.cli.setup import Setup, installation_of, past, setup
+from prober.cli.setup import Setup, installation_of, load_setup, past
 from prober.daemon import embedded_redis, recovery
 from prober.failover import identity
 from prober.history.installation import place_of, short
@@ -52,47 +52,47 @@ def adopt(
     config: ConfigOption = None,
 ) -> None:
     """Make a state folder, a Redis or a history belong to one installation, on purpose."""
-    found = setup(config)
+    setup = load_setup(config)
     if (what is What.HISTORY) is not bool(whose):
         fail("write: prober adopt folder | redis | new | history ID", BAD_USAGE)
     match what:
         case What.FOLDER:
-            _adopt_folder(found, yes)
+            _adopt_folder(setup, yes)
         case What.REDIS:
-            _adopt_redis(found, yes)
+            _adopt_redis(setup, yes)
         case What.NEW:
-            _begin_anew(found, yes)
+            _begin_anew(setup, yes)
         case What.HISTORY:
-            _adopt_history(found, whose, yes)
+            _adopt_history(setup, whose, yes)
 
 
-def _place(found: Setup) -> str:
-    return place_of(found.resolved.redis_url, found.config.redis.namespace)
+def _place(setup: Setup) -> str:
+    return place_of(setup.resolved.redis_url, setup.config.redis.namespace)
 
 
-def _borne(found: Setup) -> str:
+def _borne(setup: Setup) -> str:
     try:
-        with connect(found.redis_url, timeout_s=2.0) as client:
-            return str(client.get(installation_key(found.config.redis.namespace)) or "")
+        with connect(setup.redis_url, timeout_s=2.0) as client:
+            return str(client.get(installation_key(setup.config.redis.namespace)) or "")
     except (RedisError, OSError) as error:
-        fail(f"{_place(found)} cannot be asked: {error}")
+        fail(f"{_place(setup)} cannot be asked: {error}")
 
 
-def _give(found: Setup, id: str, instead_of: str) -> None:
+def _give(setup: Setup, id: str, instead_of: str) -> None:
     """Names Redis. Leaves when somebody else was faster."""
-    url = found.redis_url
+    url = setup.redis_url
 
     async def claim() -> str:
         client = connect_async(url, timeout_s=2.0)
         try:
-            return await FlagWriter(client).claim(found.config.redis.namespace, id, instead_of)
+            return await FlagWriter(client).claim(setup.config.redis.namespace, id, instead_of)
         except (RedisError, OSError) as error:
-            fail(f"{_place(found)} takes no name: {error}")
+            fail(f"{_place(setup)} takes no name: {error}")
         finally:
             await client.aclose()
 
     if (stands := run_async(claim())) != id:
-        fail(f"{_place(found)} was named {short(stands)} meanwhile; look with `prober status`")
+        fail(f"{_place(setup)} was named {short(stands)} meanwhile; look with `prober status`")
 
 
 def _named(id: str) -> str:
@@ -105,56 +105,56 @@ def _ask(question: str, yes: bool) -> None:
         fail("nothing was changed")
 
 
-def _adopt_folder(found: Setup, yes: bool) -> None:
-    folder, borne = identity.read(found.folder, ()), _borne(found)
+def _adopt_folder(setup: Setup, yes: bool) -> None:
+    folder, borne = identity.read(setup.folder, ()), _borne(setup)
     id = folder.id or identity.new_id()
     _ask(
-        f"{_place(found)} ({_named(borne)}) joins installation {short(id)} of {found.folder}: its "
+        f"{_place(setup)} ({_named(borne)}) joins installation {short(id)} of {setup.folder}: its "
         "flags are kept, restored and repaired by what this folder knows.",
         yes,
     )
-    identity.keep(found.folder, id, _place(found))
-    _give(found, id, borne)
-    out.print(f"{_place(found)} belongs to installation {short(id)} now.", markup=False)
+    identity.keep(setup.folder, id, _place(setup))
+    _give(setup, id, borne)
+    out.print(f"{_place(setup)} belongs to installation {short(id)} now.", markup=False)
 
 
-def _adopt_redis(found: Setup, yes: bool) -> None:
-    borne = _borne(found)
+def _adopt_redis(setup: Setup, yes: bool) -> None:
+    borne = _borne(setup)
     if not borne:
-        fail(f"{_place(found)} belongs to no installation; for a new one: prober adopt new")
-    with closing(_stopped(found)):
-        folder = identity.read(found.folder, ())
+        fail(f"{_place(setup)} belongs to no installation; for a new one: prober adopt new")
+    with closing(_stopped(setup)):
+        folder = identity.read(setup.folder, ())
         _ask(
-            f"{found.folder} ({_named(folder.id)}) joins installation {short(borne)} of "
-            f"{_place(found)}; what it knows of its own flags is put aside.",
+            f"{setup.folder} ({_named(folder.id)}) joins installation {short(borne)} of "
+            f"{_place(setup)}; what it knows of its own flags is put aside.",
             yes,
         )
-        aside = _put_aside(found.folder, folder.id)
-        identity.keep(found.folder, borne, _place(found))
-    out.print(f"{found.folder} belongs to installation {short(borne)} now.", markup=False)
+        aside = _put_aside(setup.folder, folder.id)
+        identity.keep(setup.folder, borne, _place(setup))
+    out.print(f"{setup.folder} belongs to installation {short(borne)} now.", markup=False)
     out.print(f"Its earlier records are in {aside}. Start the daemon.", markup=False)
 
 
-def _begin_anew(found: Setup, yes: bool) -> None:
-    borne, id = _borne(found), identity.new_id()
-    with closing(_stopped(found)):
-        folder = identity.read(found.folder, ())
+def _begin_anew(setup: Setup, yes: bool) -> None:
+    borne, id = _borne(setup), identity.new_id()
+    with closing(_stopped(setup)):
+        folder = identity.read(setup.folder, ())
         _ask(
-            f"{found.folder} ({_named(folder.id)}) and {_place(found)} ({_named(borne)}) become a "
+            f"{setup.folder} ({_named(folder.id)}) and {_place(setup)} ({_named(borne)}) become a "
             f"new installation, {short(id)}: flags that stand there stay, what the folder knows "
             "is put aside, and history begins anew.",
             yes,
         )
-        aside = _put_aside(found.folder, folder.id)
-        _give(found, id, borne)
-        identity.keep(found.folder, id, _place(found))
+        aside = _put_aside(setup.folder, folder.id)
+        _give(setup, id, borne)
+        identity.keep(setup.folder, id, _place(setup))
     out.print(f"Installation {short(id)} begins.", markup=False)
     out.print(f"Earlier records are in {aside}. Start the daemon.", markup=False)
 
 
-def _adopt_history(found: Setup, whose: str, yes: bool) -> None:
-    with past(found) as engine:
-        own = installation_of(found, engine)
+def _adopt_history(setup: Setup, whose: str, yes: bool) -> None:
+    with past(setup) as engine:
+        own = installation_of(setup, engine)
         known = [id for id in queries.installations(engine) if id.startswith(whose) and id != own]
         if len(known) != 1:
             others = ", ".join(short(id) for id in queries.installations(engine) if id != own)
@@ -169,10 +169,10 @@ def _adopt_history(found: Setup, whose: str, yes: bool) -> None:
     out.print(f"The history of {short(old)} is that of {short(own)} now.", markup=False)
 
 
-def _stopped(found: Setup) -> TextIO:
+def _stopped(setup: Setup) -> TextIO:
     """The folder's lock, so that no daemon uses what is changed."""
     try:
-        return recovery.lock(found.folder)
+        return recovery.lock(setup.folder)
     except recovery.StartError as error:
         fail(f"{error}; first: systemctl stop prober")
 
@@ -191,47 +191,47 @@ def uninstall(yes: Yes = False, config: ConfigOption = None) -> None:
 
     Applications go on with the last provider they know, and without Prober.
     """
-    found = setup(config)
-    with closing(_stopped(found)):
-        own = identity.read(found.folder, ()).id
+    setup = load_setup(config)
+    with closing(_stopped(setup)):
+        own = identity.read(setup.folder, ()).id
         server = (
-            embedded_redis.find(found.folder / "redis") if found.config.redis.embedded else None
+            embedded_redis.find(setup.folder / "redis") if setup.config.redis.embedded else None
         )
         unused = server is not None and not embedded_redis.answers(server)
-        if not unused and (borne := _borne(found)) != own:
-            fail(f"{_place(found)} belongs to {_named(borne)}, {found.folder} to {_named(own)}: "
+        if not unused and (borne := _borne(setup)) != own:
+            fail(f"{_place(setup)} belongs to {_named(borne)}, {setup.folder} to {_named(own)}: "
                  "nothing was removed")  # fmt: skip
         _ask(
-            f"Removes installation {short(own) or '(unnamed)'}: its flags in {_place(found)}, its "
-            f"history, and everything in {found.folder}.",
+            f"Removes installation {short(own) or '(unnamed)'}: its flags in {_place(setup)}, its "
+            f"history, and everything in {setup.folder}.",
             yes,
         )
         if not unused:
-            _remove_flags(found)
-        if own and _has_history(found):
-            with past(found) as engine:
+            _remove_flags(setup)
+        if own and _has_history(setup):
+            with past(setup) as engine:
                 adoption.remove(engine, own)
         if server is not None:
             embedded_redis.stop(server)
-        shutil.rmtree(found.folder)
+        shutil.rmtree(setup.folder)
     out.print("Removed. Left: the package, prober.toml and the systemd units.")
 
 
-def _has_history(found: Setup) -> bool:
+def _has_history(setup: Setup) -> bool:
     """A database of our own goes with the folder."""
-    return not found.resolved.database_url.startswith(f"sqlite:///{found.folder}/")
+    return not setup.resolved.database_url.startswith(f"sqlite:///{setup.folder}/")
 
 
-def _remove_flags(found: Setup) -> None:
-    space = found.config.redis.namespace
+def _remove_flags(setup: Setup) -> None:
+    space = setup.config.redis.namespace
     names = [installation_key(space)]
-    for route in found.config.route:
+    for route in setup.config.route:
         keys = Keys(route.name, space)
         names += [keys.primary, keys.state, keys.pin, keys.candidates, keys.events, keys.lease]
         names += [keys.votes, keys.reports]
     try:
-        with connect(found.redis_url, timeout_s=2.0) as client:
+        with connect(setup.redis_url, timeout_s=2.0) as client:
             for name in names:
                 client.delete(name)
     except (redis.RedisError, OSError) as error:
-        fail(f"{_place(found)}: {error}")
+        fail(f"{_place(setup)}: {error}")

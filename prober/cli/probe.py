@@ -28,7 +28,7 @@ from prober.cli.console import (
 from prober.cli.probe_rows import Rows, notes, summary
 from prober.cli.probe_run import Asker, Probed
 from prober.cli.probe_screen import screen
-from prober.cli.setup import Setup, setup
+from prober.cli.setup import Setup, load_setup
 from prober.clock import Clock
 from prober.config.paths import state_dir
 from prober.config.schema import Provider
@@ -72,25 +72,25 @@ def probe(
 
     It is a real request: it costs a few tokens, beside the daemon's own budget.
     """
-    found = setup(config)
+    setup = load_setup(config)
     if provider is not None and every:
         fail("give a provider or --all, not both", BAD_USAGE)
     if provider is not None:
-        wanted = [_askable(found, provider)]
+        wanted = [_askable(setup, provider)]
         lacking: dict[str, str] = {}
     else:
-        wanted, lacking = _all_askable(found)
+        wanted, lacking = _all_askable(setup)
     files = _files(save_to, [p.name for p in wanted], alone=provider is not None)
     live = provider is None and not as_json and out.is_terminal
-    all_probed = asyncio.run(_ask(found, wanted, warm, _precedents(found), live=live))
+    all_probed = asyncio.run(_ask(setup, wanted, warm, _precedents(setup), live=live))
     # Before the screen, which somebody may cut off (`| head`).
     saved = _save(files, all_probed)
     if as_json:
         print_json([probed.plain() for probed in all_probed])
     elif provider is not None:
         for probed in all_probed:
-            at = say_time(found.config, probed.sample.started_at)
-            for line in screen(probed, f"{at} {found.config.daemon.timezone}", out.width):
+            at = say_time(setup.config, probed.sample.started_at)
+            for line in screen(probed, f"{at} {setup.config.daemon.timezone}", out.width):
                 out.print(line)
     else:
         for line in [
@@ -108,74 +108,74 @@ def probe(
 # -- whom to ask ---------------------------------------------------------------------------------
 
 
-def _askable(found: Setup, name: str) -> Provider:
+def _askable(setup: Setup, name: str) -> Provider:
     """The provider of that name, or one line that says why it cannot be asked."""
-    names = [p.name for p in found.config.provider]
-    provider = found.config.find_provider(name)
+    names = [p.name for p in setup.config.provider]
+    provider = setup.config.find_provider(name)
     if provider is None:
         near = difflib.get_close_matches(name, names, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(names) or 'none'}"
         fail(f"no provider {name!r}; {hint}", BAD_USAGE)
-    if why := found.resolved.shut.get(name):
-        how = found.given.advice(provider.key) if provider.enabled and provider.key else ""
+    if why := setup.resolved.shut.get(name):
+        how = setup.given.advice(provider.key) if provider.enabled and provider.key else ""
         fail(f"{name} cannot be probed: {why}{how}", BAD_USAGE)
-    if why := _lacks(found, name):
+    if why := _lacks(setup, name):
         fail(f"{name} cannot be probed: {why}", BAD_USAGE)
     return provider
 
 
-def _all_askable(found: Setup) -> tuple[list[Provider], dict[str, str]]:
+def _all_askable(setup: Setup) -> tuple[list[Provider], dict[str, str]]:
     """(whom to ask, whom not and why); those left out on purpose are in neither."""
-    meant = [p for p in found.config.provider if p.name not in found.resolved.shut]
-    lacking = {p.name: why for p in meant if (why := _lacks(found, p.name))}
+    meant = [p for p in setup.config.provider if p.name not in setup.resolved.shut]
+    lacking = {p.name: why for p in meant if (why := _lacks(setup, p.name))}
     wanted = [p for p in meant if p.name not in lacking]
     if not wanted:
-        reasons = [f"{name}: {why}" for name, why in (found.resolved.shut | lacking).items()]
+        reasons = [f"{name}: {why}" for name, why in (setup.resolved.shut | lacking).items()]
         fail(f"no provider can be probed; {'; '.join(reasons) or 'none is configured'}", BAD_USAGE)
     return wanted, lacking
 
 
-def _lacks(found: Setup, name: str) -> str:
+def _lacks(setup: Setup, name: str) -> str:
     """What is missing for this provider; what is missing elsewhere is no matter here."""
     place = f'[[provider]] "{name}": '
-    problems = (p for p in found.resolved.problems if p.startswith(place))
+    problems = (p for p in setup.resolved.problems if p.startswith(place))
     return next((problem.removeprefix(place) for problem in problems), "")
 
 
 # -- asking --------------------------------------------------------------------------------------
 
 
-def _precedents(found: Setup) -> Precedents:
+def _precedents(setup: Setup) -> Precedents:
     """What the daemon of this machine knows; nothing where its records cannot be read."""
     precedents = Precedents()
     precedents.load(
-        detector_state.read(state_dir(found.config) / "detectors.json").get("precedents")
+        detector_state.read(state_dir(setup.config) / "detectors.json").get("precedents")
     )
     return precedents
 
 
 async def _ask(
-    found: Setup, wanted: list[Provider], warm: bool, precedents: Precedents, *, live: bool
+    setup: Setup, wanted: list[Provider], warm: bool, precedents: Precedents, *, live: bool
 ) -> list[Probed]:
-    if problem := next((p for p in found.resolved.problems if p.startswith("[network]")), ""):
+    if problem := next((p for p in setup.resolved.problems if p.startswith("[network]")), ""):
         fail(problem, BAD_USAGE)
-    for name, value in found.given.environment.items():
+    for name, value in setup.given.environment.items():
         if name.startswith(("AWS_", "GOOGLE_")):  # their libraries look nowhere else
             os.environ[name] = value
-    ca_file = found.config.network.ca_file
+    ca_file = setup.config.network.ca_file
     try:
-        network = Network(ca_file, found.given.environment)
+        network = Network(ca_file, setup.given.environment)
     except OSError as error:
         fail(f"[network]: ca_file = {ca_file!r}: {error.strerror or error}", BAD_USAGE)
     async with network:
         asker = Asker(
             network,
-            found.resolved.scrub,
-            found.config.daemon.vantage,
+            setup.resolved.scrub,
+            setup.config.daemon.vantage,
             warm,
             precedents=precedents,
         )
-        plans, turns, began_s = found.resolved.plans, asyncio.Semaphore(AT_ONCE), dict[str, float]()
+        plans, turns, began_s = setup.resolved.plans, asyncio.Semaphore(AT_ONCE), dict[str, float]()
 
         async def ask(provider: Provider) -> Probed:
             async with turns:

@@ -75,8 +75,8 @@ class Rows:
 
     def waiting(self, name: str, seconds: float | None) -> Text:
         """`seconds` since it was asked; None: its turn has not come."""
-        said = "waits" if seconds is None else f"… {seconds:.1f} s"
-        return Text(self._line(name, [said]), "dim")
+        text = "waits" if seconds is None else f"… {seconds:.1f} s"
+        return Text(self._line(name, [text]), "dim")
 
     def row(self, sample: Sample) -> Text:
         line = Text(self._line(sample.provider, [c.say(sample) for c in self._columns]))
@@ -124,14 +124,14 @@ def _notes(probed: Probed) -> Iterator[tuple[str, str]]:
 def summary(found: Sequence[Probed], not_asked: int) -> Text:
     """The sum in one line, with the first few that failed; all of them stand above."""
     bad = [p.sample for p in found if not p.sample.ok]
-    said = f"{len(found) - len(bad)} of {len(found)} ok, {_spent(found)}"
+    text = f"{len(found) - len(bad)} of {len(found)} ok, {_spent(found)}"
     if bad:
         named = ", ".join(f"{s.provider} ({s.words})" for s in bad[:NAMED])
         more = f" and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
-        said += f"; not ok: {named}{more}"
+        text += f"; not ok: {named}{more}"
     if not_asked:
-        said += f"; {not_asked} could not be asked"
-    return Text(said, "bold red" if bad or not_asked else "bold green")
+        text += f"; {not_asked} could not be asked"
+    return Text(text, "bold red" if bad or not_asked else "bold green")
 
 
 def _spent(found: Sequence[Probed]) -> str:

@@ -165,9 +165,9 @@ class Asker:
                     body += data
                     if len(body) >= HEALTH_BYTES:
                         break
-            said = printable(self.scrub(" ".join(body.decode("utf-8", "replace").split())))
+            text = printable(self.scrub(" ".join(body.decode("utf-8", "replace").split())))
         except TimeoutError:
-            said = f"nothing in {HEALTH_TIMEOUT_S:g} s"
+            text = f"nothing in {HEALTH_TIMEOUT_S:g} s"
         except TROUBLE as error:
-            said = translate(error, answered=status is not None)[1]
-        return HealthCheck(url, status, said[:HEALTH_BYTES], self.clock.mono() - began_s)
+            text = translate(error, answered=status is not None)[1]
+        return HealthCheck(url, status, text[:HEALTH_BYTES], self.clock.mono() - began_s)

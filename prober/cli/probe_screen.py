@@ -209,8 +209,8 @@ def _health(probed: Probed) -> Iterable[tuple[str, str, str]]:
     if health is None:
         return
     answer = f"{health.status} in {say_ms(health.took_s)}" if health.status else "no answer"
-    said = f": {health.said}" if health.said else ""
-    yield "health", f"{health.url} says {answer}{said}", ""
+    text = f": {health.said}" if health.said else ""
+    yield "health", f"{health.url} says {answer}{text}", ""
     if contradicted(probed):
         yield (
             "",
@@ -226,11 +226,11 @@ def _headers(headers: dict[str, str], width: int) -> list[Text]:
     room = width - LABEL - 3
     lines: list[str] = []
     for name, value in headers.items():
-        said = f"{name}: {cut(value, HEADER)}"
-        if lines and len(lines[-1]) + len(said) + 3 <= room:
-            lines[-1] += f" · {said}"
+        text = f"{name}: {cut(value, HEADER)}"
+        if lines and len(lines[-1]) + len(text) + 3 <= room:
+            lines[-1] += f" · {text}"
         else:
-            lines += textwrap.wrap(said, room, break_on_hyphens=False)
+            lines += textwrap.wrap(text, room, break_on_hyphens=False)
     label = "headers"
     found = []
     for line in lines:

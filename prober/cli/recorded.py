@@ -31,9 +31,9 @@ def since_s(text: str) -> float:
 
 
 @contextmanager
-def history(found: Setup) -> Iterator[None]:
+def history(setup: Setup) -> Iterator[None]:
     """What can be wrong with history, as one line."""
-    found.need("[database]")
+    setup.need("[database]")
     try:
         yield
     except NoHistoryError as error:

@@ -76,20 +76,20 @@ class Setup:
             if len(routes) == 1:
                 return routes[0]
             fail(f"say which route: {', '.join(r.name for r in routes) or 'none'}", BAD_USAGE)
-        found = self.config.find_route(name)
-        if found is None:
+        route = self.config.find_route(name)
+        if route is None:
             fail(f"no route {name!r}; there are: {', '.join(r.name for r in routes)}", BAD_USAGE)
-        return found
+        return route
 
 
-def setup(given: Path | None) -> Setup:
+def load_setup(given: Path | None) -> Setup:
     """Reads the configuration, or leaves with every problem it has."""
     path, got = _given(given)
     try:
         config = loader.load(path, got.environment)
     except ConfigError as error:
         _leave(error)
-    return set_up(path, config, got)
+    return make_setup(path, config, got)
 
 
 def _given(path: Path | None) -> tuple[Path, Given]:
@@ -97,12 +97,12 @@ def _given(path: Path | None) -> tuple[Path, Given]:
     return found, given_to(found)
 
 
-def set_up(path: Path, config: Config, given: Given) -> Setup:
+def make_setup(path: Path, config: Config, given: Given) -> Setup:
     folder = state_dir(config, given.environment)
     return Setup(path, config, resolve(config, given), folder, given)
 
 
-def setup_in_force(given: Path | None) -> Setup:
+def load_setup_in_force(given: Path | None) -> Setup:
     """Like `setup`, for what people need in an emergency: a refused file does not stop them.
 
     They go by the configuration that the daemon took last; where it never ran, by what of the
@@ -110,7 +110,7 @@ def setup_in_force(given: Path | None) -> Setup:
     """
     path, got = _given(given)
     try:
-        return set_up(path, loader.load(path, got.environment), got)
+        return make_setup(path, loader.load(path, got.environment), got)
     except ConfigError as error:
         refused = error
     folder = last_good.folder_of(path, got.environment)
@@ -135,19 +135,19 @@ def _leave(refused: ConfigError) -> NoReturn:
 
 
 @contextmanager
-def past(found: Setup) -> Iterator[Engine]:
+def past(setup: Setup) -> Iterator[Engine]:
     """History in SQL; leaves with one line when it cannot be read."""
-    found.need("[database]")
+    setup.need("[database]")
     nothing = "there is no history yet; it begins with: prober run"
     try:
-        engine = open_engine(found.resolved.database_url)
+        engine = open_engine(setup.resolved.database_url)
     except (SQLAlchemyError, ImportError, ValueError) as error:
-        fail(f"history cannot be read: [database]: url: {found.resolved.scrub(str(error))}")
+        fail(f"history cannot be read: [database]: url: {setup.resolved.scrub(str(error))}")
     file = engine.url.database if engine.url.get_backend_name() == "sqlite" else None
     if file and not Path(file).exists():
         fail(nothing)  # to ask for it would make an empty one, and the asker's
     try:
-        yield of_installation(engine, installation_of(found, engine))
+        yield of_installation(engine, installation_of(setup, engine))
     except SQLAlchemyError as error:
         reason = str(getattr(error, "orig", None) or error).splitlines()[0]
         if "incident_event" in reason or "installation" in reason:
@@ -155,34 +155,34 @@ def past(found: Setup) -> Iterator[Engine]:
         absent = "relation" in reason and "does not exist" in reason
         if absent or "no such table" in reason or "unable to open" in reason:
             fail(nothing)
-        fail(f"history cannot be read: {found.resolved.scrub(reason)}")
+        fail(f"history cannot be read: {setup.resolved.scrub(reason)}")
     finally:
         engine.dispose()
 
 
-def history_of(found: Setup) -> Engine:
+def history_of(setup: Setup) -> Engine:
     """Our own rows of history; the caller disposes of it. Raises SQLAlchemyError and others."""
-    engine = open_engine(found.resolved.database_url)
-    return of_installation(engine, installation_of(found, engine))
+    engine = open_engine(setup.resolved.database_url)
+    return of_installation(engine, installation_of(setup, engine))
 
 
-def installation_of(found: Setup, engine: Engine) -> str:
+def installation_of(setup: Setup, engine: Engine) -> str:
     """Whose history is asked for: as the state folder says, else Redis, else if there is but one.
 
     Raises SQLAlchemyError.
     """
-    if id := identity.read(found.folder, ()).id:
+    if id := identity.read(setup.folder, ()).id:
         return id
-    server = embedded_redis.find(found.folder / "redis") if found.config.redis.embedded else None
-    if url := server.url if server else found.resolved.redis_url:
+    server = embedded_redis.find(setup.folder / "redis") if setup.config.redis.embedded else None
+    if url := server.url if server else setup.resolved.redis_url:
         try:
             with connect(url) as client:
-                if id := client.get(installation_key(found.config.redis.namespace)):
+                if id := client.get(installation_key(setup.config.redis.namespace)):
                     return str(id)
         except (RedisError, OSError):
             pass  # the database may say it
     there = queries.installations(engine)
     if len(there) > 1:
         fail(f"the database holds {len(there)} installations; run this where the state directory "
-             f"is ({found.folder} has none), or while Redis can be asked")  # fmt: skip
+             f"is ({setup.folder} has none), or while Redis can be asked")  # fmt: skip
     return there[0] if there else ""

@@ -25,7 +25,7 @@ from prober.cli.console import (
     say_retried,
     say_time,
 )
-from prober.cli.setup import Setup, past, setup_in_force
+from prober.cli.setup import Setup, load_setup_in_force, past
 from prober.cli.snippets import snippets
 from prober.daemon import embedded_redis
 from prober.failover.memory import cause_of
@@ -41,20 +41,20 @@ from switch.flag import Keys, MalformedFlagError, say_duration
 
 def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Which provider serves each route, and how every candidate is."""
-    found = setup_in_force(config)
+    setup = load_setup_in_force(config)
     try:
-        said = ask(found.folder, "GET", "/status")
+        reply = ask(setup.folder, "GET", "/status")
     except NotRunningError as error:
-        _status_without_daemon(found, str(error), as_json)
-    server = embedded_redis.find(found.folder / "redis") if found.config.redis.embedded else None
+        _status_without_daemon(setup, str(error), as_json)
+    server = embedded_redis.find(setup.folder / "redis") if setup.config.redis.embedded else None
     redis = server.masked_url if server else None
     if as_json:
-        print_json({**said, "running": True, "embedded_redis": redis})
+        print_json({**reply, "running": True, "embedded_redis": redis})
     else:
-        _show_daemon(said, redis)
-        for route in said["routes"]:
-            _show_route(found, route)
-    bad = bool(said["holds"]) or any(r["redis"] != "ok" or _in_trouble(r) for r in said["routes"])
+        _show_daemon(reply, redis)
+        for route in reply["routes"]:
+            _show_route(setup, route)
+    bad = bool(reply["holds"]) or any(r["redis"] != "ok" or _in_trouble(r) for r in reply["routes"])
     raise typer.Exit(BAD_STATE if bad else OK)
 
 
@@ -63,9 +63,9 @@ def _in_trouble(route: dict[str, Any]) -> bool:
     return healths.get(route["primary"], "breached") in ("breached", "ineligible")
 
 
-def _status_without_daemon(found: Setup, why: str, as_json: bool) -> None:
+def _status_without_daemon(setup: Setup, why: str, as_json: bool) -> None:
     """The flag stands without the daemon: read it where applications do."""
-    routes = run_async(_read(found))
+    routes = run_async(_read(setup))
     if as_json:
         print_json({"running": False, "why": why, "routes": routes})
     else:
@@ -77,12 +77,12 @@ def _status_without_daemon(found: Setup, why: str, as_json: bool) -> None:
     raise typer.Exit(BAD_STATE)
 
 
-async def _read(found: Setup) -> list[dict[str, Any]]:
-    client = connect_async(found.redis_url)
+async def _read(setup: Setup) -> list[dict[str, Any]]:
+    client = connect_async(setup.redis_url)
     rows = []
     try:
-        for route in found.config.route:
-            keys = Keys(route.name, found.config.redis.namespace)
+        for route in setup.config.route:
+            keys = Keys(route.name, setup.config.redis.namespace)
             primary, note, cause = None, "", None
             try:
                 seen = await FlagWriter(client).observe(keys)
@@ -131,23 +131,23 @@ def _show_daemon(said: dict[str, Any], redis: str | None) -> None:
         out.print(f"embedded Redis: {redis} (with its password: prober redis-url)", markup=False)
 
 
-def _show_route(found: Setup, route: dict[str, Any]) -> None:
+def _show_route(setup: Setup, route: dict[str, Any]) -> None:
     primary = route["primary"] or "no flag yet"
     if route["redis"] != "ok" and route["primary"]:
         primary += " (as last known)"
-    since = f" since {say_time(found.config, route['changed_at'])}" if route["changed_at"] else ""
+    since = f" since {say_time(setup.config, route['changed_at'])}" if route["changed_at"] else ""
     out.print()
     out.print(f"[bold]{route['route']}[/] ({route['mode']}): [bold]{primary}[/]{since}")
     out.print(f"  {route['decision']['reason']}", markup=False)
     if route["redis"] != "ok":
         out.print(f"  [red]Redis: {escape(route['redis'])}[/]")
     if pin := route["pin"]:
-        end = say_time(found.config, pin["until"])
+        end = say_time(setup.config, pin["until"])
         out.print(
             f"  [yellow]pinned by {escape(pin['owner'])} until {end}: {escape(pin['reason'])}[/]"
         )
-    _show_obstacles(found, route, "  ")
-    if drill := _drill_line(found, route):
+    _show_obstacles(setup, route, "  ")
+    if drill := _drill_line(setup, route):
         out.print(f"  {drill}", markup=False)
     table = Table(box=None, pad_edge=False, padding=(0, 2), show_header=False)
     for provider in route["providers"]:
@@ -164,12 +164,12 @@ def _show_route(found: Setup, route: dict[str, Any]) -> None:
     out.print(table)
 
 
-def _show_obstacles(found: Setup, route: dict[str, Any], indent: str) -> None:
+def _show_obstacles(setup: Setup, route: dict[str, Any], indent: str) -> None:
     """What keeps the flag from moving, besides a pin: settings that differ, a freeze."""
     for line in route["differences"]:
         out.print(f"{indent}[yellow]{escape(line)}[/]")
     if route["frozen_until"]:
-        until = say_time(found.config, route["frozen_until"])
+        until = say_time(setup.config, route["frozen_until"])
         out.print(f"{indent}[yellow]Frozen until {until}[/]: no failback, and no flip but out of "
                   f"an outage; `prober ack {route['route']}` ends it.")  # fmt: skip
 
@@ -188,10 +188,10 @@ def _provider_notes(provider: dict[str, Any]) -> list[str]:
     return notes
 
 
-def _drill_line(found: Setup, route: dict[str, Any]) -> str:
+def _drill_line(setup: Setup, route: dict[str, Any]) -> str:
     """Since when it is known that a failover would carry."""
     if drill := route["drill"]:
-        until = f" until {say_time(found.config, drill['until'])}" if drill["until"] else ""
+        until = f" until {say_time(setup.config, drill['until'])}" if drill["until"] else ""
         state = "going back" if drill["going_back"] else f"on {drill['away']}{until}"
         return f"drill by {drill['by']}: {state}, home is {drill['home']}"
     if route["drilled"]:
@@ -207,12 +207,12 @@ def why(
     as_json: JsonOption = False,
 ) -> None:
     """Why the flag is where it is: the decision in force, and the evidence behind it."""
-    found = setup_in_force(config)
-    names = [found.route(route).name] if route else [known.name for known in found.config.route]
+    setup = load_setup_in_force(config)
+    names = [setup.route(route).name] if route else [known.name for known in setup.config.route]
     try:
-        answers = [ask(found.folder, "GET", "/why", {"route": name}) for name in names]
+        answers = [ask(setup.folder, "GET", "/why", {"route": name}) for name in names]
     except NotRunningError as error:
-        _why_without_daemon(found, names, str(error), as_json)
+        _why_without_daemon(setup, names, str(error), as_json)
     except RefusedError as error:
         fail(str(error), BAD_USAGE)
     if as_json:
@@ -221,12 +221,12 @@ def why(
     for place, said in enumerate(answers):
         if place:
             out.print()
-        _show_why(found, said)
+        _show_why(setup, said)
 
 
-def _why_without_daemon(found: Setup, names: list[str], why: str, as_json: bool) -> NoReturn:
+def _why_without_daemon(setup: Setup, names: list[str], why: str, as_json: bool) -> NoReturn:
     """What led the flags where they are stands in Redis too."""
-    routes = [row for row in run_async(_read(found)) if row["route"] in names]
+    routes = [row for row in run_async(_read(setup)) if row["route"] in names]
     if as_json:
         print_json({"running": False, "why": why, "routes": routes})
     else:
@@ -235,32 +235,32 @@ def _why_without_daemon(found: Setup, names: list[str], why: str, as_json: bool)
             serves = route["primary"] or "nobody, as far as is known"
             out.print(f"{route['route']} is served by {serves}. {route['note']}", markup=False)
             if route["cause"]:
-                _show_cause(found, route["cause"])
+                _show_cause(setup, route["cause"])
     raise typer.Exit(BAD_STATE)
 
 
-def _show_cause(found: Setup, said: dict[str, Any]) -> None:
+def _show_cause(setup: Setup, said: dict[str, Any]) -> None:
     """What brought the flag where it is, and what happened to it since."""
-    when = say_time(found.config, said["changed_at"])
+    when = say_time(setup.config, said["changed_at"])
     number = f", incident {said['because_of']}" if said["because_of"] else ""
     who = f"{said['actor']}, {said['origin']}{number}"
     out.print(f"Here since {when} ({who}): {said['reason']}", markup=False)
     for one in said["since"]:
-        line = f"  {say_time(found.config, one['at'])}  {one['what']}: {one['reason']}"
+        line = f"  {say_time(setup.config, one['at'])}  {one['what']}: {one['reason']}"
         out.print(line, markup=False)
 
 
-def _show_why(found: Setup, said: dict[str, Any]) -> None:
+def _show_why(setup: Setup, said: dict[str, Any]) -> None:
     out.print(f"[bold]{said['route']}[/] is served by [bold]{said['primary'] or 'nobody yet'}[/].")
     out.print(f"Decision: {said['decision']['action']}. {said['decision']['reason']}", markup=False)
     if said["changed_at"]:
-        _show_cause(found, said)
+        _show_cause(setup, said)
     if said["incident"]:
         number = said["incident"]
         out.print(f"Incident {number} is open: prober incident show {number}", markup=False)
     if said["redis"] != "ok":
         out.print(f"[red]Redis: {escape(said['redis'])}[/]")
-    _show_obstacles(found, said, "")
+    _show_obstacles(setup, said, "")
     out.print()
     for provider in said["providers"]:
         _show_evidence(provider, primary=provider["name"] == said["primary"])
@@ -303,15 +303,15 @@ def history(
     as_json: JsonOption = False,
 ) -> None:
     """What happened: flips, incidents and refusals; or the samples."""
-    found = setup_in_force(config)
-    name = found.route(route).name if route else None
-    if provider is not None and found.config.find_provider(provider) is None:
-        known = ", ".join(p.name for p in found.config.provider)
+    setup = load_setup_in_force(config)
+    name = setup.route(route).name if route else None
+    if provider is not None and setup.config.find_provider(provider) is None:
+        known = ", ".join(p.name for p in setup.config.provider)
         fail(f"no provider {provider!r}; there are: {known}", BAD_USAGE)
-    with past(found) as engine:
+    with past(setup) as engine:
         if samples or provider:
             rows = queries.samples(engine, provider=provider, limit=limit)
-            _show_samples(found, rows, as_json)
+            _show_samples(setup, rows, as_json)
             return
         flips = queries.flips(engine, route=name, limit=limit)
         incidents = queries.incidents(engine, route=name, limit=limit)
@@ -328,7 +328,7 @@ def history(
     if not lines:
         out.print("Nothing has happened yet.")
     for at, line in sorted(lines)[-limit:]:
-        out.print(f"{say_time(found.config, at)}  {line}", markup=False)
+        out.print(f"{say_time(setup.config, at)}  {line}", markup=False)
 
 
 def _flip_line(row: dict[str, Any]) -> str:
@@ -344,15 +344,15 @@ def _incident_line(row: dict[str, Any]) -> str:
     return f"{row['route']}: incident {row['number']}: {row['provider']}: {row['summary']} ({end})"
 
 
-def _show_samples(found: Setup, rows: list[dict[str, Any]], as_json: bool) -> None:
+def _show_samples(setup: Setup, rows: list[dict[str, Any]], as_json: bool) -> None:
     if as_json:
         print_json(rows)
         return
     for row in reversed(rows):
         first = "–" if row["first_text_s"] is None else f"{row['first_text_s']:.3f} s"
-        said = "; ".join(part for part in (row["detail"], say_retried(row["retried"])) if part)
-        line = f"{row['provider']:<16} {row['outcome']:<18} first text {first:<9} {said}"
-        out.print(f"{say_time(found.config, row['started_at'])}  {line}", markup=False)
+        text = "; ".join(part for part in (row["detail"], say_retried(row["retried"])) if part)
+        line = f"{row['provider']:<16} {row['outcome']:<18} first text {first:<9} {text}"
+        out.print(f"{say_time(setup.config, row['started_at'])}  {line}", markup=False)
     good = [row for row in rows if row["outcome"] == Outcome.OK]
     if retried := sum(bool(row["retried"]) for row in good):
         out.print(f"{retried} of {len(good)} good only after a retry inside the gateway")
@@ -364,9 +364,9 @@ def contract(
     as_json: JsonOption = False,
 ) -> None:
     """The exact line that reads the flag in Python, Node, Go and shell."""
-    found = setup_in_force(config)
-    chosen = found.route(route)
-    lines = snippets(chosen, found.config)
+    setup = load_setup_in_force(config)
+    chosen = setup.route(route)
+    lines = snippets(chosen, setup.config)
     if as_json:
         print_json(lines)
         return

@@ -18,7 +18,7 @@ from sqlalchemy import Engine
 
 from prober.cli.console import ConfigOption, JsonOption, RouteOption, err, out, print_json
 from prober.cli.recorded import SinceOption, history, reading, since_s
-from prober.cli.setup import history_of, setup
+from prober.cli.setup import history_of, load_setup
 from prober.config.schema import Config, Route
 from prober.history.store import queries
 from prober.history.store.queries import NoHistoryError
@@ -109,23 +109,23 @@ def tune(
     as_json: JsonOption = False,
 ) -> None:
     """Search a route's detector settings on its own history and on injected outages."""
-    found = setup(config)
-    chosen = found.route(route)
+    setup = load_setup(config)
+    chosen = setup.route(route)
     until = time.time()
     from_at = until - since_s(since)
     engine = None
-    with history(found):
-        engine = history_of(found)
+    with history(setup):
+        engine = history_of(setup)
         with reading(from_at, until, as_json) as progress:
-            profiles, incidents = _profiles(engine, found.config, chosen, from_at, until, progress)
+            profiles, incidents = _profiles(engine, setup.config, chosen, from_at, until, progress)
         grid = settings(chosen)
-        todo = jobs(found.config, chosen, grid, profiles, years, trials)
+        todo = jobs(setup.config, chosen, grid, profiles, years, trials)
         rows = rows_of(chosen, grid, _done(todo, silent=as_json))
         best = recommended(rows, at_most)
         shown = _shown(rows, best, at_most)
         with reading(from_at, until, as_json) as progress:
             record = _record(
-                engine, found.config, chosen, shown, incidents, from_at, until, progress
+                engine, setup.config, chosen, shown, incidents, from_at, until, progress
             )
         engine.dispose()
     tuned = Tuned(
@@ -288,5 +288,5 @@ def _label(row: SettingCost) -> str:
 
 def _delay(row: SettingCost, share: float) -> str:
     missed = row.missed[share]
-    said = f"{row.detected_s[share]:.0f} s"
-    return said + (f" ({missed:.0%} missed)" if missed >= 0.005 else "")
+    text = f"{row.detected_s[share]:.0f} s"
+    return text + (f" ({missed:.0%} missed)" if missed >= 0.005 else "")

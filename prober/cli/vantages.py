@@ -19,7 +19,7 @@ from prober.cli.console import (
     print_json,
     run_async,
 )
-from prober.cli.setup import Setup, setup_in_force
+from prober.cli.setup import Setup, load_setup_in_force
 from prober.config.schema import DaemonSettings, Route
 from prober.failover.voting import routing_hash, settings_of
 from switch.connect import connect_async
@@ -31,15 +31,15 @@ from switch.flag import Keys, MalformedFlagError, Mode, say_duration
 
 def vantages(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Which vantages vote on each route, who leads it, and what each of them sees."""
-    found = setup_in_force(config)
-    if not found.config.daemon.several:
+    setup = load_setup_in_force(config)
+    if not setup.config.daemon.several:
         if as_json:
             print_json({"vantages": [], "needed": 1, "routes": []})
         else:
             out.print("One daemon decides alone: [daemon].vantages names no others.", markup=False)
         raise typer.Exit(OK)
-    routes = run_async(_read(found))
-    daemon = found.config.daemon
+    routes = run_async(_read(setup))
+    daemon = setup.config.daemon
     if as_json:
         names, needed = list(daemon.vantages), daemon.votes_needed
         print_json({"vantages": names, "needed": needed, "routes": routes})
@@ -50,16 +50,16 @@ def vantages(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     raise typer.Exit(BAD_STATE if bad or any(route["redis"] != "ok" for route in routes) else OK)
 
 
-async def _read(found: Setup) -> list[dict[str, Any]]:
-    client = connect_async(found.redis_url)
+async def _read(setup: Setup) -> list[dict[str, Any]]:
+    client = connect_async(setup.redis_url)
     rows = []
     try:
-        for route in found.config.route:
-            keys = Keys(route.name, found.config.redis.namespace)
+        for route in setup.config.route:
+            keys = Keys(route.name, setup.config.redis.namespace)
             row = {"route": route.name, "votes_counted": route.mode is not Mode.OBSERVE}
             try:
                 seen = await FlagWriter(client).observe(keys)
-                rows.append({**row, "redis": "ok", **_stands(found, route, seen)})
+                rows.append({**row, "redis": "ok", **_stands(setup, route, seen)})
             except (RedisError, OSError, MalformedFlagError) as error:
                 why = str(error) or type(error).__name__
                 rows.append({**row, "redis": why, "quorum": False, "vantages": []})
@@ -68,14 +68,14 @@ async def _read(found: Setup) -> list[dict[str, Any]]:
     return rows
 
 
-def _stands(found: Setup, route: Route, seen: Observed) -> dict[str, Any]:
-    daemon = found.config.daemon
+def _stands(setup: Setup, route: Route, seen: Observed) -> dict[str, Any]:
+    daemon = setup.config.daemon
     votes = {vote.vantage: vote for vote in decode_votes(seen.votes)}
     names = [*daemon.vantages, *sorted(votes.keys() - set(daemon.vantages))]
     rows = [_vantage(name, votes.get(name), seen, daemon) for name in names]
     counting = {row["vantage"] for row in rows if row["counts"]}
     settings = {name: vote.settings for name, vote in votes.items() if name in counting}
-    own = settings_of(found.config, route)
+    own = settings_of(setup.config, route)
     for row in rows:
         told = settings.get(row["vantage"], {})
         differs = differences({"theirs": told, "ours": own})
@@ -88,7 +88,7 @@ def _stands(found: Setup, route: Route, seen: Observed) -> dict[str, Any]:
         "primary": seen.flag.provider if seen.flag else None,
         "leader": next((row["vantage"] for row in rows if row["leads"]), None),
         "quorum": any(len(group) >= daemon.votes_needed for group in groups.values()),
-        "routing": routing_hash(found.config, route),
+        "routing": routing_hash(setup.config, route),
         "groups": groups,
         "differences": [one.sentence for one in differences(settings)],
         "vantages": rows,

@@ -101,9 +101,9 @@ def _raw_lists(raw: dict[str, Any], table: str, key: str) -> Iterator[tuple[str,
 
 
 def _near(word: str, choices: list[str]) -> str:
-    found = difflib.get_close_matches(word, choices, n=1)
+    near = difflib.get_close_matches(word, choices, n=1)
     known = ", ".join(choices) or "none"
-    return f"; did you mean {found[0]!r}?" if found else f"; there are: {known}"
+    return f"; did you mean {near[0]!r}?" if near else f"; there are: {known}"
 
 
 def _vantages(config: Config) -> Iterator[str]:

@@ -91,9 +91,9 @@ def build(raw: dict[str, Any], name: str, environment: Mapping[str, str] = os.en
 
 def _left_open(text: str, error: str) -> bool:
     """Whether tomllib stopped inside an inline table at the end of a line; it does not say so."""
-    found = re.search(r"at line (\d+)", error)
+    match = re.search(r"at line (\d+)", error)
     lines = text.splitlines()
-    line = lines[int(found[1]) - 1] if found and int(found[1]) <= len(lines) else ""
+    line = lines[int(match[1]) - 1] if match and int(match[1]) <= len(lines) else ""
     return line.count("{") > line.count("}")
 
 
@@ -247,8 +247,8 @@ def _shown(value: Any) -> str:
 
 
 def _near(word: str, choices: list[str]) -> str:
-    found = difflib.get_close_matches(word, choices, n=1, cutoff=0.6)
-    return f"; did you mean {found[0]!r}?" if found else ""
+    near = difflib.get_close_matches(word, choices, n=1, cutoff=0.6)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _fields_at(loc: tuple[int | str, ...]) -> list[str]:

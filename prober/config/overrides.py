@@ -103,5 +103,5 @@ def _value(text: str) -> Any:
 
 
 def _near(word: str, known: list[str]) -> str:
-    found = difflib.get_close_matches(word, known, n=1)
-    return f"; did you mean {found[0]!r}?" if found else ""
+    near = difflib.get_close_matches(word, known, n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""

@@ -21,11 +21,11 @@ def parse_duration(value: Any) -> timedelta:
     """ "30s", "1.5m", "200ms". Raises ValueError for anything else, a bare number included."""
     if isinstance(value, timedelta):
         return value
-    found = _DURATION.match(value.strip()) if isinstance(value, str) else None
-    if found is None:
+    match = _DURATION.match(value.strip()) if isinstance(value, str) else None
+    if match is None:
         raise ValueError('write a duration with its unit, like "30s", "10m", "1h" or "200ms"')
     try:
-        return timedelta(seconds=float(found[1]) * _UNITS[found[2]])
+        return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
     except OverflowError:
         raise ValueError("is longer than anybody can wait") from None
 

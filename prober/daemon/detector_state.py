@@ -46,12 +46,12 @@ def save(path: Path, saved: Saved) -> None:
 def read(path: Path) -> Saved:
     """What `save` wrote; empty when there is nothing to believe. Blocks."""
     try:
-        said = json.loads(path.read_text("utf-8"))
+        decoded = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError):
         return {}
     here = boot_id()
-    whole = isinstance(said, dict) and said.get("version") == VERSION
-    return {**said, "same_boot": bool(here) and said.get("boot") == here} if whole else {}
+    whole = isinstance(decoded, dict) and decoded.get("version") == VERSION
+    return {**decoded, "same_boot": bool(here) and decoded.get("boot") == here} if whole else {}
 
 
 def load(saved: Saved, states: Iterable[RouteState], now_s: float) -> bool:

@@ -52,8 +52,8 @@ class Embedded:
 def find(folder: Path) -> Embedded | None:
     """The embedded server that keeps its data in `folder`, if one was started there."""
     try:
-        said = json.loads((folder / STATE).read_text("utf-8"))
-        return Embedded(said["port"], said["password"], socket_path(folder, "redis.sock"))
+        decoded = json.loads((folder / STATE).read_text("utf-8"))
+        return Embedded(decoded["port"], decoded["password"], socket_path(folder, "redis.sock"))
     except (OSError, ValueError, KeyError):
         return None
 

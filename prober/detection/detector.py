@@ -135,13 +135,13 @@ class Fresh:
     def explain(self) -> str:
         if self.breached:
             return f"evidence {self.threshold:.0f} of {self.threshold:.0f}"
-        said = f"evidence {self.points:.1f} of {self.threshold:.0f}, "
+        text = f"evidence {self.points:.1f} of {self.threshold:.0f}, "
         if self.streak >= STREAK_COUNTS:
             # Further failures of this streak weigh nothing: it is time that breaches.
             left_s = max(1, math.ceil(self.dials.min_span_s - self._span_s))
-            return f"{said}breached in about {left_s} s if nothing succeeds"
+            return f"{text}breached in about {left_s} s if nothing succeeds"
         missing = math.ceil((self.threshold - self.points) / self.fresh)
-        return f"{said}about {missing} more failure{'s' if missing != 1 else ''}"
+        return f"{text}about {missing} more failure{'s' if missing != 1 else ''}"
 
     def dump(self) -> dict[str, Any]:
         return {

@@ -352,13 +352,13 @@ class ReportEvidence:
         count = len(self._processes)
         who = f"{count:,} process{'es' if count != 1 else ''}"
         span = say_duration(self._until_s - self.since_s)
-        said = (
+        text = (
             f"{self._told.bad:,.0f} of {self._told.total:,.0f} requests of {who} failed in {span}"
         )
         if not self._asked:
-            return f"{said}, no canary has said yet"
+            return f"{text}, no canary has said yet"
         word = "agree" if agreed or self.agreed(self._until_s) else "do not agree yet"
-        return f"{said}, canaries {word} ({self._bad} of {self._asked})"
+        return f"{text}, canaries {word} ({self._bad} of {self._asked})"
 
     def explain(self, now_s: float) -> str:
         """What reports say, for `prober why`; empty when there are none."""

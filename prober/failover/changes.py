@@ -58,8 +58,8 @@ class Changes:
             tell = partial(self._crier.recovery, state, tracker.provider, closed)
             await self._crier.by_leader(state, tell)
         elif change is Change.RECOVERING:
-            said = f"{tracker.provider} answers again: {tracker.good_in_a_row} good in a row"
-            self._incidents.remark(state.name, tracker.provider, EntryKind.RECOVERING, said, now)
+            text = f"{tracker.provider} answers again: {tracker.good_in_a_row} good in a row"
+            self._incidents.remark(state.name, tracker.provider, EntryKind.RECOVERING, text, now)
         elif change is Change.ACCOUNT:
             await self._tell(state, tracker, tracker.account.episode, self._crier.account)
         elif change is Change.ACCOUNT_WELL:

@@ -185,16 +185,16 @@ def _ended(drill: Drill, result: DrillResult, why: str, now_ms: int) -> Drill:
 def _back(drill: Drill, view: View, policy: Policy) -> DrillStep:
     home = view.provider(drill.home)
     if home is None or refused_by_residency(home, policy):
-        said = f"{drill.home} may not serve {view.route} any more; the flag stays on {drill.away}"
-        return DrillStep(Do.END, drill, said)
+        text = f"{drill.home} may not serve {view.route} any more; the flag stays on {drill.away}"
+        return DrillStep(Do.END, drill, text)
     if drill.result is None:
         left = say_duration((drill.left_ms + drill.for_ms - view.now_ms) / 1000)
-        said = f"drill: {drill.away} serves {view.route} for {left} more"
-        return DrillStep(Do.WAIT, drill, said)
+        text = f"drill: {drill.away} serves {view.route} for {left} more"
+        return DrillStep(Do.WAIT, drill, text)
     if _unfit(home) or not home.proven:
-        said = f"drill over; back to {home.name} once it is proven"
+        text = f"drill over; back to {home.name} once it is proven"
         return DrillStep(
-            Do.WAIT, drill, f"{said} ({home.maintenance or f'{home.health}: {home.why}'})"
+            Do.WAIT, drill, f"{text} ({home.maintenance or f'{home.health}: {home.why}'})"
         )
     outcome = say_result(drill.away, drill.result, drill.lasted(view.now_ms), drill.why)
     return DrillStep(Do.RETURN, drill, f"drill over: {outcome}; {home.name} healthy, {home.proof}")
@@ -308,8 +308,8 @@ def _bad_state(view: View, policy: Policy) -> str:
         return f"{placed}; `prober failback {route}` first"
     if fallback(view, policy) is None:
         weighed = choose(view, policy, primary).weighed
-        said = "; ".join(f"{w.name}: {w.why}" for w in weighed) or "there is no other candidate"
-        return f"nobody could carry {route}: {said}"
+        text = "; ".join(f"{w.name}: {w.why}" for w in weighed) or "there is no other candidate"
+        return f"nobody could carry {route}: {text}"
     return ""
 
 

@@ -50,8 +50,8 @@ def read(folder: Path, records: Iterable[Record]) -> Folder:
     """What a state folder says of itself. `records`: its journal. Blocks."""
     holds = any(record["kind"] in _KNOWN for record in records)
     try:
-        said = json.loads((folder / FILE).read_text("utf-8"))
-        return Folder(str(folder), str(said["id"]), str(said["redis"]), holds)
+        decoded = json.loads((folder / FILE).read_text("utf-8"))
+        return Folder(str(folder), str(decoded["id"]), str(decoded["redis"]), holds)
     except (OSError, ValueError, KeyError, TypeError):
         return Folder(str(folder), place=_last_place(folder) if holds else "", holds=holds)
 

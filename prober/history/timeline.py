@@ -149,8 +149,8 @@ class Timeline:
         serves, who, until = self._drills.get(followed.route, ("", "", 0.0))
         # Its first bad canary ends a drill; the breach comes when the flag is home again.
         if serves == followed.provider and record["opened_at"] <= until:
-            said = f"{serves} served {followed.route} for a drill ({who})"
-            entries.append(followed.entry(EntryKind.DRILL, followed.breached_at, said))
+            text = f"{serves} served {followed.route} for a drill ({who})"
+            entries.append(followed.entry(EntryKind.DRILL, followed.breached_at, text))
         return entries
 
     def _ends(self, record: Mapping[str, Any]) -> list[Entry]:
@@ -198,9 +198,9 @@ class Timeline:
         # Records of an earlier version bear no time; such a one belongs after the breach.
         at = max(record.get("at", 0.0), followed.breached_at)
         status = record["status"]
-        said = f"Redis did not take the flip to {wanted} ({status.replace('_', ' ')})"
+        text = f"Redis did not take the flip to {wanted} ({status.replace('_', ' ')})"
         # Once for each kind of refusal: the same one is tried again and again.
-        return [followed.entry(EntryKind.REFUSED, at, said, status)]
+        return [followed.entry(EntryKind.REFUSED, at, text, status)]
 
     # -- alerts ------------------------------------------------------------------------------
 
@@ -217,8 +217,8 @@ class Timeline:
         followed, title = self._letters.pop(record["id"], (None, ""))
         if followed is None:
             return []
-        said = f"told {record['channel']}: {title}"
-        return [followed.entry(EntryKind.ALERT, record["at"], said, record["id"])]
+        text = f"told {record['channel']}: {title}"
+        return [followed.entry(EntryKind.ALERT, record["at"], text, record["id"])]
 
 
 def _flip_entries(followed: Followed, flip: Flip) -> Iterator[Entry]:
@@ -233,16 +233,16 @@ def _flip_entries(followed: Followed, flip: Flip) -> Iterator[Entry]:
     if flip.moved:
         proof = flip.evidence.get("proof")
         if proof:
-            said = f"{flip.to_provider} proven: {proof}"
-            yield followed.entry(EntryKind.PROVEN, at, said, key)
-        kind, said = _move(flip, returns)
-        yield followed.entry(kind, at, said, key)
+            text = f"{flip.to_provider} proven: {proof}"
+            yield followed.entry(EntryKind.PROVEN, at, text, key)
+        kind, text = _move(flip, returns)
+        yield followed.entry(kind, at, text, key)
         followed.left = not returns
     if flip.pin is not None:
         lasts = say_duration((flip.pin.until_ms - flip.at_ms) / 1000)
         why = f": {flip.pin.reason}" if flip.pin.reason else ""
-        said = f"{route} pinned to {flip.pin.provider} by {flip.pin.owner} for {lasts}{why}"
-        yield followed.entry(EntryKind.PINNED, at, said, key)
+        text = f"{route} pinned to {flip.pin.provider} by {flip.pin.owner} for {lasts}{why}"
+        yield followed.entry(EntryKind.PINNED, at, text, key)
     elif flip.pin_cleared and flip.op is Op.MANUAL:
         yield followed.entry(EntryKind.UNPINNED, at, f"{route} unpinned by {flip.actor}", key)
 
@@ -275,13 +275,13 @@ def note_of(decision: Decision, *, observing: bool) -> DecisionNote | None:
     if decision.alarm is Alarm.FAILBACK_READY:
         return DecisionNote(EntryKind.READY, f"ready/{target}", decision.reason)
     if decision.action is Action.FLIP:
-        said = f"would fail over to {target} (mode observe): {decision.reason}"
+        text = f"would fail over to {target} (mode observe): {decision.reason}"
         return (
-            DecisionNote(EntryKind.WOULD_FAIL_OVER, f"would/{target}", said) if observing else None
+            DecisionNote(EntryKind.WOULD_FAIL_OVER, f"would/{target}", text) if observing else None
         )
     if decision.alarm is Alarm.WOULD_FAIL_OVER:
-        said = f"would fail over to {target} (mode propose): {decision.reason}"
-        return DecisionNote(EntryKind.WOULD_FAIL_OVER, f"would/{target}", said)
+        text = f"would fail over to {target} (mode propose): {decision.reason}"
+        return DecisionNote(EntryKind.WOULD_FAIL_OVER, f"would/{target}", text)
     if decision.alarm is not None:
         return DecisionNote(EntryKind.HELD, f"held/{decision.alarm}", f"held: {decision.reason}")
     if decision.action is Action.PROVE and decision.leaves:

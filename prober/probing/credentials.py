@@ -99,8 +99,8 @@ def authorizer(
 
 def _region_in(url: str) -> str:
     """bedrock-runtime.eu-central-1.amazonaws.com -> eu-central-1; a private endpoint's too."""
-    found = _REGION.search(url)
-    return found[1] if found else "us-east-1"
+    match = _REGION.search(url)
+    return match[1] if match else "us-east-1"
 
 
 async def _fetched(fetch: Aside[T], whose: str) -> T:
@@ -278,7 +278,7 @@ def _google(error: Exception, transport: _Transport) -> CredentialsError:
     from google.auth import exceptions
 
     service = f"Google's token service{f' ({transport.host})' if transport.host else ''}"
-    status, said = transport.status, _first_line(error)
+    status, text = transport.status, _first_line(error)
     out_of_reach = any(isinstance(cause, exceptions.TransportError) for cause in causes(error))
     if status is None and out_of_reach:
         why = words(error)
@@ -294,10 +294,10 @@ def _google(error: Exception, transport: _Transport) -> CredentialsError:
         return CredentialsError(f"{service}: HTTP {status}, and no token", outcome)
     help = "(gcloud auth application-default login, or GOOGLE_APPLICATION_CREDENTIALS)"
     if refused:
-        return CredentialsError(f"Google credentials: {said} {help}", Outcome.AUTH)
+        return CredentialsError(f"Google credentials: {text} {help}", Outcome.AUTH)
     if not isinstance(error, exceptions.GoogleAuthError):
-        said = f"cannot be used ({type(error).__name__})"  # its words may quote the key
-    return CredentialsError(f"no Google credentials on this machine: {said} {help}")
+        text = f"cannot be used ({type(error).__name__})"  # its words may quote the key
+    return CredentialsError(f"no Google credentials on this machine: {text} {help}")
 
 
 def _refused(status: int) -> Outcome:

@@ -81,16 +81,16 @@ class StreamReader:
             for event in read(message)
         ]
 
-    def _name(self, said: StreamProblem) -> Failure:
-        return in_stream(self._adapter.api, said, self._rules)
+    def _name(self, problem: StreamProblem) -> Failure:
+        return in_stream(self._adapter.api, problem, self._rules)
 
 
-def in_stream(api: str, said: StreamProblem, rules: Sequence[OutcomeRow]) -> Failure:
+def in_stream(api: str, problem: StreamProblem, rules: Sequence[OutcomeRow]) -> Failure:
     """Names an error that came with HTTP success."""
-    words = " ".join([said.message, *said.codes])
-    found = outcomes.name_in_stream(api, said.status, said.codes, words, rules)
-    told = detail(said.status, said.codes, said.message)
-    return _refusal(found, told, gateway.upstream({}, said.message))
+    words = " ".join([problem.message, *problem.codes])
+    found = outcomes.name_in_stream(api, problem.status, problem.codes, words, rules)
+    told = detail(problem.status, problem.codes, problem.message)
+    return _refusal(found, told, gateway.upstream({}, problem.message))
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,11 +142,11 @@ class Adapter:
             own = outcomes.first(rules, self.api, status, codes, f"{blocked} {words}")
             return Failure(own.outcome if own else Outcome.SERVER_ERROR, blocked)
         if foreign_response.lost(status, body, codes, message, known=found.known):
-            said = f"HTTP {status}, {foreign_response.WRONG_PATH}"
-            own = outcomes.first(rules, self.api, status, codes, f"{said} {words}")
-            return Failure(own.outcome, said) if own else Failure(UNKNOWN, said, Cause.UNKNOWN)
-        said = detail(status, codes, message)
-        return _refusal(found, said, gateway.upstream(object_of(parse_json(body)), message))
+            text = f"HTTP {status}, {foreign_response.WRONG_PATH}"
+            own = outcomes.first(rules, self.api, status, codes, f"{text} {words}")
+            return Failure(own.outcome, text) if own else Failure(UNKNOWN, text, Cause.UNKNOWN)
+        text = detail(status, codes, message)
+        return _refusal(found, text, gateway.upstream(object_of(parse_json(body)), message))
 
     def unstreamed(
         self, body: bytes, headers: Mapping[str, str], rules: Sequence[OutcomeRow] = ()
@@ -178,14 +178,14 @@ def _kinds(error: Mapping[str, Any]) -> list[str]:
     return [said for name in ("error_code", "error_type") if (said := text_of(error.get(name)))]
 
 
-def _refusal(found: Named, said: str, upstream: str) -> Failure:
+def _refusal(named: Named, text: str, upstream: str) -> Failure:
     """`upstream`: who refused behind a gateway; empty where whom we asked refused."""
-    if not found.known and found.outcome is UNKNOWN:
-        return Failure(UNKNOWN, said, Cause.UNKNOWN)
-    if upstream and found.cause is Cause.NONE and FAULT[found.outcome] is Fault.ACCOUNT:
-        said = f"the gateway's upstream {upstream} says: {said}"
-        return Failure(found.outcome, said, Cause.UPSTREAM)
-    return Failure(found.outcome, said, found.cause)
+    if not named.known and named.outcome is UNKNOWN:
+        return Failure(UNKNOWN, text, Cause.UNKNOWN)
+    if upstream and named.cause is Cause.NONE and FAULT[named.outcome] is Fault.ACCOUNT:
+        text = f"the gateway's upstream {upstream} says: {text}"
+        return Failure(named.outcome, text, Cause.UPSTREAM)
+    return Failure(named.outcome, text, named.cause)
 
 
 def detail(status: int, codes: Sequence[str], message: str) -> str:

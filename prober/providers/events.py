@@ -229,8 +229,8 @@ def parse_json(data: bytes) -> Any:
 def _forgiven(data: bytes) -> Any:
     """JSON with a wrong byte, half a surrogate pair or a byte order mark in it; else None."""
     try:
-        said = json.loads(data.decode("utf-8-sig", "replace"))
-        paired = json.dumps(said, ensure_ascii=False).encode("utf-16", "surrogatepass")
+        decoded = json.loads(data.decode("utf-8-sig", "replace"))
+        paired = json.dumps(decoded, ensure_ascii=False).encode("utf-16", "surrogatepass")
         return from_json(paired.decode("utf-16", "replace").encode())
     except (ValueError, RecursionError):
         return None

@@ -57,14 +57,14 @@ def between(status: int, content_type: str, body: bytes, codes: Sequence[str]) -
     if status == 401 and _ASKS_FOR_A_KEY.search(words):
         return ""  # a proxy that knows the keys: Perplexity's
     if _BLOCKS.search(words) and 400 <= status < 500 and status not in (404, 429):
-        said = _titled(body) if page else f': "{words[:60]}"'
+        text = _titled(body) if page else f': "{words[:60]}"'
     elif page and status in (401, 403, 407, 451):
-        said = _titled(body)
+        text = _titled(body)
     elif status == 403 and not page and not _OF_THE_KEY.search(words):
-        said = f': "{words[:60]}"' if words.isprintable() else ""
+        text = f': "{words[:60]}"' if words.isprintable() else ""
     else:
         return ""
-    return f"HTTP {status}, {BLOCKED} ({'HTML' if page else 'text'}{said})"
+    return f"HTTP {status}, {BLOCKED} ({'HTML' if page else 'text'}{text})"
 
 
 def lost(status: int, body: bytes, codes: Sequence[str], message: str, *, known: bool) -> bool:
@@ -84,9 +84,9 @@ def unstreamed(content_type: str, body: bytes) -> str:
     start = body.lstrip(_BLANK)
     if not start:
         return ""
-    said = parse_json(body)
-    said = object_of(said[0] if isinstance(said, list) and said else said)
-    if said.keys() & _ANSWERS and not said.get("error"):
+    decoded = parse_json(body)
+    decoded = object_of(decoded[0] if isinstance(decoded, list) and decoded else decoded)
+    if decoded.keys() & _ANSWERS and not decoded.get("error"):
         return "answered whole JSON: it does not stream"
     if start.startswith(_BEGINNINGS):
         return ""
@@ -98,9 +98,9 @@ def unstreamed(content_type: str, body: bytes) -> str:
 
 def told(body: bytes) -> bool:
     """Whole JSON that may say what went wrong: no answer, and no line of a stream."""
-    said = parse_json(body)
-    said = object_of(said[0] if isinstance(said, list) and said else said)
-    return bool(said) and not said.keys() & _ANSWERS
+    decoded = parse_json(body)
+    decoded = object_of(decoded[0] if isinstance(decoded, list) and decoded else decoded)
+    return bool(decoded) and not decoded.keys() & _ANSWERS
 
 
 def words(text: str) -> bool:
@@ -132,6 +132,6 @@ def _is_page(content_type: str, body: bytes) -> bool:
 
 
 def _titled(body: bytes) -> str:
-    found = _TITLE.search(body)
-    words = " ".join(found[1].decode("utf-8", "replace").split())[:80] if found else ""
+    match = _TITLE.search(body)
+    words = " ".join(match[1].decode("utf-8", "replace").split())[:80] if match else ""
     return f', "{words}"' if words.isprintable() and words else ""

@@ -76,8 +76,8 @@ def upstream(answer: Mapping[str, Any], message: str) -> str:
         answer: the whole answer.
         message: the error's own words.
     """
-    if found := _LITELLM.search(message) or _ROUTED.search(message):
-        return found[1].replace("_", " ")
+    if match := _LITELLM.search(message) or _ROUTED.search(message):
+        return match[1].replace("_", " ")
     metadata = object_of(object_of(answer.get("error")).get("metadata"))
     extra = object_of(answer.get("extra_fields"))
     named = [

@@ -58,20 +58,20 @@ def _key(target: Endpoint) -> dict[str, str]:
 
 
 def events(message: Message) -> Iterator[StreamEvent]:
-    said = parse_json(message.data)
+    decoded = parse_json(message.data)
     # An error comes as bare JSON lines, alone or in a list, without `data:`.
-    if message.bare or message.event == "error" or object_of(said).get("error"):
+    if message.bare or message.event == "error" or object_of(decoded).get("error"):
         error = error_object(message.data)
         status = error.get("code") if isinstance(error.get("code"), int) else 200
         yield StreamProblem(tuple(codes(error)), text_of(error.get("message")), status or 200)
         return
-    said = object_of(said)
-    candidates = said.get("candidates")
+    decoded = object_of(decoded)
+    candidates = decoded.get("candidates")
     candidate = object_of(candidates[0]) if isinstance(candidates, list) and candidates else {}
     yield from _parts(object_of(candidate.get("content")).get("parts"))
-    if usage := object_of(said.get("usageMetadata")):
+    if usage := object_of(decoded.get("usageMetadata")):
         yield _usage(usage)
-    if blocked := object_of(said.get("promptFeedback")).get("blockReason"):
+    if blocked := object_of(decoded.get("promptFeedback")).get("blockReason"):
         yield Stopped(Stop.REFUSAL, str(blocked))
         yield Terminal()
     if ended := finish.stopped(candidate.get("finishReason")):

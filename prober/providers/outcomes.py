@@ -93,8 +93,8 @@ class OutcomeRow:
         )
 
     def _reads(self, words: str) -> bool:
-        found = all(re.search(pattern, words) for pattern in self.like)
-        return found and not (self.unlike and re.search(self.unlike, words))
+        match = all(re.search(pattern, words) for pattern in self.like)
+        return match and not (self.unlike and re.search(self.unlike, words))
 
 
 def rules_of(rows: Sequence[OutcomeRule], provider: str) -> tuple[OutcomeRow, ...]:

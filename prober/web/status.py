@@ -77,16 +77,16 @@ def why_here(cause: Placement, flag: Flag | None) -> dict[str, Any]:
 def _happened(flip: Flip) -> dict[str, Any]:
     """One thing that happened to a flag after it came where it is."""
     if flip.pin is not None and flip.origin is not Origin.REPAIR:
-        said = f"pinned to {flip.pin.provider} by {flip.pin.owner or 'an operator'}"
+        text = f"pinned to {flip.pin.provider} by {flip.pin.owner or 'an operator'}"
     elif flip.pin_cleared and not flip.moved:
-        said = f"unpinned by {flip.actor or 'an operator'}"
+        text = f"unpinned by {flip.actor or 'an operator'}"
     elif flip.origin is Origin.REPAIR:
-        said = f"put back on {flip.to_provider}"
+        text = f"put back on {flip.to_provider}"
     else:
-        said = f"{flip.from_provider} → {flip.to_provider} by {flip.actor or 'an operator'}"
+        text = f"{flip.from_provider} → {flip.to_provider} by {flip.actor or 'an operator'}"
     return {
         "at": flip.at_ms / 1000,
-        "what": said,
+        "what": text,
         "reason": flip.reason,
         "actor": flip.actor,
         "origin": flip.origin.value,

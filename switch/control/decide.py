@@ -147,9 +147,9 @@ def _pinned(view: View, policy: Policy, pin: Pin) -> Decision:
     free = _unpinned(view, policy, view.flag)
     if not free.leaves:
         return _hold(pinned, weighed=free.weighed)
-    told = f"would flip to {free.target}" if free.target else "no candidate could take over"
+    text = f"would flip to {free.target}" if free.target else "no candidate could take over"
     return _hold(
-        f"{pinned}; without the pin: {told} ({free.reason})",
+        f"{pinned}; without the pin: {text} ({free.reason})",
         Alarm.PINNED_WHILE_BAD,
         free.weighed,
     )

@@ -102,15 +102,15 @@ def decode_vote(vantage: str, text: str) -> Vote | None:
     if not NAME.match(vantage):
         return None
     try:
-        said = json.loads(text)
+        decoded = json.loads(text)
         return Vote(
             vantage=vantage,
-            at_ms=int(said["at_ms"]),
-            routing=str(said["routing"]),
-            sights={str(name): _sight(seen) for name, seen in said["sees"].items()},
-            blind=str(said["blind"]),
-            claim=str(said["claim"]),
-            settings=_settings(said.get("settings", {})),
+            at_ms=int(decoded["at_ms"]),
+            routing=str(decoded["routing"]),
+            sights={str(name): _sight(seen) for name, seen in decoded["sees"].items()},
+            blind=str(decoded["blind"]),
+            claim=str(decoded["claim"]),
+            settings=_settings(decoded.get("settings", {})),
         )
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError):
         return None
@@ -246,7 +246,7 @@ class VoteTally:
     def counted(self) -> str:
         """ "1 of 3 vantages votes, 2 needed; silent: us-1; blind: ap-1"."""
         votes = "votes" if len(self.voters) == 1 else "vote"
-        said = f"{len(self.voters)} of {len(self.vantages)} vantages {votes}, {self.needed} needed"
+        text = f"{len(self.voters)} of {len(self.vantages)} vantages {votes}, {self.needed} needed"
         silent = [name for name in self.vantages if name not in self.votes]
         blind = [name for name, vote in self.votes.items() if vote.blind]
         other = [
@@ -255,8 +255,8 @@ class VoteTally:
             if not vote.blind and vote.routing != self.routing
         ]
         for word, names in (("silent", silent), ("blind", blind), ("other settings", other)):
-            said += f"; {word}: {listed(names)}" if names else ""
-        return said
+            text += f"; {word}: {listed(names)}" if names else ""
+        return text
 
     @property
     def differences(self) -> tuple[Difference, ...]:

@@ -105,8 +105,10 @@ def _webhook() -> Iterator[Webhook]:
     class HookHandler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
-            said: dict[str, Any] = json.loads(body)
-            hook.received.append((time.time(), said.get("title", ""), said.get("message", "")))
+            decoded: dict[str, Any] = json.loads(body)
+            hook.received.append(
+                (time.time(), decoded.get("title", ""), decoded.get("message", ""))
+            )
             self.send_response(200)
             self.end_headers()
 

@@ -300,8 +300,8 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:
 
 
 def _near(word: str, known: list[str]) -> str:
-    found = difflib.get_close_matches(word, known, n=1)
-    return f"; did you mean {found[0]!r}?" if found else f"; write one of {', '.join(known)}"
+    near = difflib.get_close_matches(word, known, n=1)
+    return f"; did you mean {near[0]!r}?" if near else f"; write one of {', '.join(known)}"
 
 
 def _shown(value: Any) -> str:

@@ -75,8 +75,8 @@ def _steps(detector: Detector, world: World, canaries: Canaries, at_s: float) ->
     purpose = Purpose.BASE
     event, ask = detector.event, world.ask
     while True:
-        found = ask(at_s)
-        bad, ended_s = found[0] is not Outcome.OK, at_s + found[3]
+        reply = ask(at_s)
+        bad, ended_s = reply[0] is not Outcome.OK, at_s + reply[3]
         base_rate = purpose is Purpose.BASE or at_s - base_s >= interval_s
         if base_rate:
             base_s = at_s
