@@ -76,8 +76,8 @@ def _send(
     sender = apprise_sender(setup.resolved.alert_urls, setup.config.network.ca_file)
 
     async def send_all() -> dict[str, str]:
-        said = await asyncio.gather(*(sender(letter(event, name)) for name in wanted))
-        return dict(zip(wanted, said, strict=True))
+        delivered = await asyncio.gather(*(sender(letter(event, name)) for name in wanted))
+        return dict(zip(wanted, delivered, strict=True))
 
     results = asyncio.run(send_all())
     if as_json:

@@ -63,12 +63,12 @@ def replay(
         result = backtest(engine, configs, name, from_at, until, progress)
         engine.dispose()
     names = [IN_FORCE, TRIED][: len(configs)]
-    told = limits(setup.config, result)
+    sentences = limits(setup.config, result)
     if as_json:
-        said = {"detector": detector, "set": sets or []} if tried else None
-        print_json({**result.plain(names), "settings": said, "limits": told})
+        tried_settings = {"detector": detector, "set": sets or []} if tried else None
+        print_json({**result.plain(names), "settings": tried_settings, "limits": sentences})
         return
-    _show(setup.config, result, [SHOWN[n] for n in names], told)
+    _show(setup.config, result, [SHOWN[n] for n in names], sentences)
 
 
 def _tried(setup: Setup, route: str, detector: str | None, sets: list[str]) -> Config:
@@ -94,7 +94,7 @@ def _tried(setup: Setup, route: str, detector: str | None, sets: list[str]) -> C
 
 def limits(config: Config, result: BacktestResult) -> list[str]:
     """What such a replay cannot know, one sentence each."""
-    told = [
+    sentences = [
         "An incident of history is what the daemon recorded, or a stretch of five-minute windows "
         "in which at least 3 canaries were bad, for more of the time than the share worth a flip "
         "(settings in force). Nobody knows the truth.",
@@ -107,23 +107,23 @@ def limits(config: Config, result: BacktestResult) -> list[str]:
         "the canary budget are left out.",
     ]
     if result.silent_s > 0:
-        told.append(
+        sentences.append(
             f"For {say_duration(result.silent_s)} nobody looked; evidence starts clean after that."
         )
     if config.maintenance:
-        told.append(
+        sentences.append(
             "Maintenance windows are those of the settings: what was recorded within them is "
             "neither judged nor called an incident."
         )
     if config.network.controls:
-        told.append(
+        sentences.append(
             "Answers of [network] controls are not recorded: path failures count only where "
             "another provider answered."
         )
-    return told
+    return sentences
 
 
-def _show(config: Config, result: BacktestResult, names: list[str], told: list[str]) -> None:
+def _show(config: Config, result: BacktestResult, names: list[str], sentences: list[str]) -> None:
     canaries = ", ".join(f"{count} of {name}" for name, count in sorted(result.samples.items()))
     out.print(
         f"{result.route}, {say_time(config, result.since)} to {say_time(config, result.until)}: "
@@ -141,7 +141,7 @@ def _show(config: Config, result: BacktestResult, names: list[str], told: list[s
             for turns, flipped in ((column.turns, True), (column.unproven, False))
             for turn in turns
         ),
-        key=lambda said: said[:2],
+        key=lambda row: row[:2],
     )
     if turns:
         out.print()
@@ -151,7 +151,7 @@ def _show(config: Config, result: BacktestResult, names: list[str], told: list[s
         label = f"{name:<8}  " if len(names) > 1 else ""
         out.print(f"{say_time(config, at)}  {label}{what}: {turn.reason}", markup=False)
     out.print()
-    for line in told:
+    for line in sentences:
         out.print(f"[dim]{escape(line)}[/]")
 
 

@@ -117,9 +117,9 @@ def channel_problem(url: str) -> str:
     )
 
 
-def missing_part(said: str, url: str) -> str:
+def missing_part(message: str, url: str) -> str:
     """The part of a URL that a plugin misses, by its own words without what was given for it."""
-    match = _INVALID.match(said)
+    match = _INVALID.match(message)
     what = match["what"] if match else ""
     given = [part for part in re.split(r"[/?&=:@\s()]+", unquote(url)) if len(part) > 3]
     if not what or any(part in what for part in given[1:]):

@@ -46,7 +46,7 @@ async def tried(config: Config, resolved: Resolved, redis_url: str) -> list[Trie
     """Everything, side by side. `redis_url`: empty where the embedded server is not running."""
     scrub = resolved.scrub
     async with Network(config.network.ca_file) as network:
-        found = await asyncio.gather(
+        others = await asyncio.gather(
             _bounded("redis", redis(redis_url, config.redis.namespace, scrub)),
             _bounded("database", asyncio.to_thread(database, resolved.database_url, scrub)),
             *(
@@ -58,7 +58,7 @@ async def tried(config: Config, resolved: Resolved, redis_url: str) -> list[Trie
         Tried(f"alert {name}", None, f"nothing was sent; try: prober alert test {name}")
         for name in resolved.alert_urls
     ]
-    return [*found, *channels]
+    return [*others, *channels]
 
 
 def _provider(config: Config, name: str) -> Provider:
@@ -70,10 +70,10 @@ def _provider(config: Config, name: str) -> Provider:
 async def _bounded(what: str, trying: Any) -> Tried:
     try:
         async with asyncio.timeout(TIMEOUT_S):
-            fine, said = await trying
+            fine, sentence = await trying
     except TimeoutError:
-        fine, said = False, f"no answer in {TIMEOUT_S:g} s"
-    return Tried(what, fine, said)
+        fine, sentence = False, f"no answer in {TIMEOUT_S:g} s"
+    return Tried(what, fine, sentence)
 
 
 # -- Redis -----------------------------------------------------------------------------------------

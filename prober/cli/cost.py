@@ -68,10 +68,12 @@ def calendar(now: float) -> Calendar:
 
 def costs(config: Config, spent: list[Spending], when: Calendar) -> list[Cost]:
     """One for each provider, those that only history knows last. Pure."""
-    found = {spending.provider: spending for spending in spent}
+    by_provider = {spending.provider: spending for spending in spent}
     rows = []
     for provider in config.provider:
-        spending = found.pop(provider.name, None) or Spending(provider.name, when.now, (0.0,) * 4)
+        spending = by_provider.pop(provider.name, None) or Spending(
+            provider.name, when.now, (0.0,) * 4
+        )
         today, month = spending.usd[:2]
         forecast, basis_s = _forecast(spending, when)
         budget = provider.canary.daily_budget_usd if provider.worst_cost_usd > 0 else None
@@ -87,7 +89,7 @@ def costs(config: Config, spent: list[Spending], when: Calendar) -> list[Cost]:
                 note="no price" if budget is None else "",
             )
         )
-    for name, spending in found.items():
+    for name, spending in by_provider.items():
         today, month = spending.usd[:2]
         rows.append(Cost(name, today, month, forecast_usd=month, note="no longer configured"))
     return rows

@@ -126,5 +126,5 @@ def _wait(setup: Setup, route: str) -> dict[str, Any]:
 
 
 def _say_ended(route: str, ended: dict[str, Any]) -> str:
-    said = ended.get("sentence", "the drill left no record").partition(": ")[2]
-    return f"Drill over: {said}. {route} is on {ended['primary']}."
+    result = ended.get("sentence", "the drill left no record").partition(": ")[2]
+    return f"Drill over: {result}. {route} is on {ended['primary']}."

@@ -284,10 +284,10 @@ def failback(
     _move_to(setup, chosen, home, reason or "failed back by hand", sentence, force, as_json)
 
 
-def _tell(config: Any, path: str, **said: str) -> Any:
+def _tell(config: Any, path: str, **body: str) -> Any:
     setup = load_setup_in_force(config)
     try:
-        return ask(setup.folder, "POST", path, said={"actor": operator(), **said})
+        return ask(setup.folder, "POST", path, said={"actor": operator(), **body})
     except NotRunningError as error:
         fail(str(error), BAD_STATE)
     except RefusedError as error:
@@ -317,8 +317,8 @@ def ack(
     _print(reply, f"No reminders about {reply['route']} for 1 h.{more}", as_json)
 
 
-def _print(said: Any, sentence: str, as_json: bool) -> None:
+def _print(reply: Any, sentence: str, as_json: bool) -> None:
     if as_json:
-        print_json(said)
+        print_json(reply)
     else:
         out.print(sentence, markup=False)

@@ -66,19 +66,19 @@ def spans(flips: Sequence[EventRow], since: float, until: float) -> list[tuple[s
         return []
     first = flips[0]
     serves = first["to_provider"] if first["at"] <= since else first["from_provider"]
-    found, begun = [], since
+    served, begun = [], since
     for flip in flips:
         if flip["at"] > since and flip["to_provider"] != serves:
-            found.append((serves, flip["at"] - begun))
+            served.append((serves, flip["at"] - begun))
             serves, begun = flip["to_provider"], flip["at"]
-    found.append((serves, until - begun))
-    return [(name or "nobody", seconds) for name, seconds in found]
+    served.append((serves, until - begun))
+    return [(name or "nobody", seconds) for name, seconds in served]
 
 
-def say_served(route: str, found: Sequence[tuple[str, float]]) -> str:
-    if not found:
+def say_served(route: str, served: Sequence[tuple[str, float]]) -> str:
+    if not served:
         return ""
-    text = ", then ".join(f"{name} for {say_duration(seconds)}" for name, seconds in found)
+    text = ", then ".join(f"{name} for {say_duration(seconds)}" for name, seconds in served)
     return f"{route} was served by {text}."
 
 

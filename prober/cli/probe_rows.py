@@ -94,13 +94,13 @@ class Rows:
         return f"{shown:<{width}}  {' '.join(padded)}".rstrip()
 
 
-def notes(found: Iterable[Probed], width: int) -> list[Text]:
+def notes(answers: Iterable[Probed], width: int) -> list[Text]:
     """Why each bad canary was bad, whose health check disagrees, and what a good one hides."""
     return [
         Text(line, style)
-        for probed in found
-        for said, style in _notes(probed)
-        for line in textwrap.wrap(printable(said), min(width, WIDEST), subsequent_indent="  ")
+        for probed in answers
+        for note, style in _notes(probed)
+        for line in textwrap.wrap(printable(note), min(width, WIDEST), subsequent_indent="  ")
     ]
 
 
@@ -117,14 +117,14 @@ def _notes(probed: Probed) -> Iterator[tuple[str, str]]:
     if remark := too_long(probed):
         yield f"{sample.provider}: {remark}", "yellow"
     if certificate is not None and certificate.ends_soon(sample.started_at):
-        said = certificate.sentence(probed.provider.host, sample.started_at)
-        yield f"{sample.provider}: {said}", "yellow"
+        sentence = certificate.sentence(probed.provider.host, sample.started_at)
+        yield f"{sample.provider}: {sentence}", "yellow"
 
 
-def summary(found: Sequence[Probed], not_asked: int) -> Text:
+def summary(answers: Sequence[Probed], not_asked: int) -> Text:
     """The sum in one line, with the first few that failed; all of them stand above."""
-    bad = [p.sample for p in found if not p.sample.ok]
-    text = f"{len(found) - len(bad)} of {len(found)} ok, {_spent(found)}"
+    bad = [p.sample for p in answers if not p.sample.ok]
+    text = f"{len(answers) - len(bad)} of {len(answers)} ok, {_spent(answers)}"
     if bad:
         named = ", ".join(f"{s.provider} ({s.words})" for s in bad[:NAMED])
         more = f" and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
@@ -134,10 +134,10 @@ def summary(found: Sequence[Probed], not_asked: int) -> Text:
     return Text(text, "bold red" if bad or not_asked else "bold green")
 
 
-def _spent(found: Sequence[Probed]) -> str:
-    priced = [p for p in found if p.provider.price.input or p.provider.price.output]
+def _spent(answers: Sequence[Probed]) -> str:
+    priced = [p for p in answers if p.provider.price.input or p.provider.price.output]
     if not priced:
         return "no price is configured"
     spent = say_usd(sum(p.sample.cost_usd for p in priced))
-    unknown = len(found) - len(priced)
+    unknown = len(answers) - len(priced)
     return f"{spent} spent" + (f" ({unknown} without a price)" if unknown else "")

@@ -58,7 +58,7 @@ def screen(probed: Probed, at: str, width: int) -> list[Text]:
         Text(),
         *waterfall.lines(sample, probed.tape, width),
         Text(),
-        *(line for name, said, style in rows for line in _row(name, said, width, style)),
+        *(line for name, value, style in rows for line in _row(name, value, width, style)),
         *_headers(probed.headers, width),
     ]
 
@@ -86,16 +86,16 @@ def _place(probed: Probed) -> str:
     provider, tape = probed.provider, probed.tape
     version = tape.status.partition(" ")[0] if tape.status.startswith("HTTP") else ""
     proxy = f"through proxy {tape.proxy}" if tape.proxy else ""
-    said = [probed.sample.model, provider.api, provider.url, proxy, version]
-    return " · ".join(probed.scrub(word) for word in said if word)
+    words = [probed.sample.model, provider.api, provider.url, proxy, version]
+    return " · ".join(probed.scrub(word) for word in words if word)
 
 
-def _row(name: str, said: str, width: int, style: str) -> list[Text]:
+def _row(name: str, value: str, width: int, style: str) -> list[Text]:
     """The name, then the words with the rest of them below; nothing where there are none."""
-    said = printable(said)
+    value = printable(value)
     if not name:
-        return [Text(f"  {line}", style) for line in textwrap.wrap(said, width - 2)]
-    lines = textwrap.wrap(said, width - LABEL - 3, break_on_hyphens=False)
+        return [Text(f"  {line}", style) for line in textwrap.wrap(value, width - 2)]
+    lines = textwrap.wrap(value, width - LABEL - 3, break_on_hyphens=False)
     return [
         Text.assemble((f"  {name if at == 0 else '':<{LABEL}} ", "dim"), (line, style))
         for at, line in enumerate(lines)
@@ -103,11 +103,11 @@ def _row(name: str, said: str, width: int, style: str) -> list[Text]:
 
 
 def _answer(probed: Probed) -> str:
-    said = probed.answer
-    if not said:
+    answer = probed.answer
+    if not answer:
         return "no visible text"
     right = {Outcome.OK: ", as it should be", Outcome.WRONG_ANSWER: ", which is wrong"}
-    return f'"{said}"{right.get(probed.sample.outcome, "")}'
+    return f'"{answer}"{right.get(probed.sample.outcome, "")}'
 
 
 def _tokens(sample: Sample) -> str:
@@ -171,14 +171,14 @@ def count(number: int | None) -> str:
 def _limits(limits: Limits | None) -> str:
     if limits is None:
         return ""
-    said = [
+    parts = [
         _room(what, room)
         for what, room in (("requests", limits.requests), ("tokens", limits.tokens))
         if room != Room()
     ]
     if limits.retry_after_s is not None:
-        said.append(f"asks to wait {say_duration(limits.retry_after_s)}")
-    return ", ".join(said)
+        parts.append(f"asks to wait {say_duration(limits.retry_after_s)}")
+    return ", ".join(parts)
 
 
 def _room(what: str, room: Room) -> str:
@@ -232,8 +232,8 @@ def _headers(headers: dict[str, str], width: int) -> list[Text]:
         else:
             lines += textwrap.wrap(text, room, break_on_hyphens=False)
     label = "headers"
-    found = []
+    rows = []
     for line in lines:
-        found.append(Text(f"  {label:<{LABEL}} {line}", "dim"))
+        rows.append(Text(f"  {label:<{LABEL}} {line}", "dim"))
         label = ""
-    return found
+    return rows

@@ -93,8 +93,8 @@ def load_setup(given: Path | None) -> Setup:
 
 
 def _given(path: Path | None) -> tuple[Path, Given]:
-    found = config_path(path)
-    return found, given_to(found)
+    file = config_path(path)
+    return file, given_to(file)
 
 
 def make_setup(path: Path, config: Config, given: Given) -> Setup:
@@ -114,18 +114,18 @@ def load_setup_in_force(given: Path | None) -> Setup:
     except ConfigError as error:
         refused = error
     folder = last_good.folder_of(path, got.environment)
-    found = last_good.kept(folder, got.environment)
+    config = last_good.kept(folder, got.environment)
     whose = "the configuration that the daemon took last"
-    if found is None:
-        found, whose = refused.sound, "what of it is sound"
-    if found is None:
+    if config is None:
+        config, whose = refused.sound, "what of it is sound"
+    if config is None:
         _leave(refused)
     count = len(refused.problems)
     errors = "1 error" if count == 1 else f"{count} errors"
     err.print(
         f"prober: {path} is refused ({errors}; see: prober check); going by {whose}", markup=False
     )
-    return Setup(path, found, resolve(found, got), folder, got)
+    return Setup(path, config, resolve(config, got), folder, got)
 
 
 def _leave(refused: ConfigError) -> NoReturn:

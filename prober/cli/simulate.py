@@ -29,15 +29,15 @@ def simulate(
     if as_json:
         print_json(play(made, config).plain())
         return
-    found = _with_bar(made, config)
-    if found.flips:
-        out.print(_flips(made, found))
-    if found.incidents:
-        out.print(_incidents(found))
+    result = _with_bar(made, config)
+    if result.flips:
+        out.print(_flips(made, result))
+    if result.incidents:
+        out.print(_incidents(result))
     out.print(
-        f"{len(found.flips)} flips, {found.false_flips} of them false, in "
-        f"{found.provider_years:.3g} provider-years; {found.probes} canaries, "
-        f"{found.cost_usd:.2f} USD",
+        f"{len(result.flips)} flips, {result.false_flips} of them false, in "
+        f"{result.provider_years:.3g} provider-years; {result.probes} canaries, "
+        f"{result.cost_usd:.2f} USD",
         markup=False,
     )
 
@@ -49,24 +49,24 @@ def _with_bar(scenario: Scenario, config: Config) -> SimulationResult:
         return play(scenario, config, lambda at_s: bar.update(task, completed=at_s))
 
 
-def _flips(scenario: Scenario, found: SimulationResult) -> Table:
+def _flips(scenario: Scenario, result: SimulationResult) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column("after", justify="right", no_wrap=True)
     for heading in ("route", "flip", "", "why"):
         table.add_column(heading, no_wrap=heading != "why")
-    for flip in found.flips:
+    for flip in result.flips:
         verdict = "[red]false[/]" if is_false(scenario, flip) else ""
         moved = f"{flip.source} → {flip.target}"
         table.add_row(say_duration(flip.at_s), flip.route, moved, verdict, flip.reason)
     return table
 
 
-def _incidents(found: SimulationResult) -> Table:
+def _incidents(result: SimulationResult) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column("incident")
     for heading in ("began after", "lasted", "detected in", "flipped in", "covered"):
         table.add_column(heading, justify="right")
-    for suffered in found.incidents:
+    for suffered in result.incidents:
         incident = suffered.incident
         table.add_row(
             incident.provider,

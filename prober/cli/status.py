@@ -104,28 +104,30 @@ def _note(seen: Observed) -> str:
     return f"(last checked {age} ago)"
 
 
-def _show_daemon(said: dict[str, Any], redis: str | None) -> None:
-    notes = [f"vantage {said['vantage']}", f"pid {said['pid']}"]
-    if said["installation"]:
-        notes.append(f"installation {short(said['installation'])}")
-    if said["paused"]:
+def _show_daemon(status: dict[str, Any], redis: str | None) -> None:
+    notes = [f"vantage {status['vantage']}", f"pid {status['pid']}"]
+    if status["installation"]:
+        notes.append(f"installation {short(status['installation'])}")
+    if status["paused"]:
         notes.append("[yellow]PAUSED: no flag is moved[/]")
-    if said["blind"]:
+    if status["blind"]:
         notes.append("[red]BLIND: our own network seems to be gone[/]")
-    if said["sql"] != "ok":
-        notes.append(f"[red]history waits ({said['rows_waiting']} rows): {escape(said['sql'])}[/]")
+    if status["sql"] != "ok":
+        notes.append(
+            f"[red]history waits ({status['rows_waiting']} rows): {escape(status['sql'])}[/]"
+        )
     for count, what in (
-        (said["journal_failed"], "not written to the journal"),
-        (said["journal_late"], "late on disk, by over 200 ms"),
+        (status["journal_failed"], "not written to the journal"),
+        (status["journal_late"], "late on disk, by over 200 ms"),
     ):
         if count:
             notes.append(f"[yellow]records {what}: {count}[/]")
-    if said["alerts_unsent"]:
-        notes.append(f"[yellow]{said['alerts_unsent']} alerts not delivered yet[/]")
-    out.print(f"prober {said['version']}: {', '.join(notes)}")
-    if said["holds"]:
-        out.print(f"[red]HOLDS: {escape(said['holds'])}[/]")
-    for danger in said["redis_dangers"]:
+    if status["alerts_unsent"]:
+        notes.append(f"[yellow]{status['alerts_unsent']} alerts not delivered yet[/]")
+    out.print(f"prober {status['version']}: {', '.join(notes)}")
+    if status["holds"]:
+        out.print(f"[red]HOLDS: {escape(status['holds'])}[/]")
+    for danger in status["redis_dangers"]:
         out.print(f"[yellow]{escape(danger)}[/]")
     if redis:
         out.print(f"embedded Redis: {redis} (with its password: prober redis-url)", markup=False)
@@ -181,7 +183,7 @@ def _provider_notes(provider: dict[str, Any]) -> list[str]:
     if reports := provider.get("reports"):
         notes.append(f"[dim]reports: {escape(reports)}[/]")
     notes += [
-        f"[yellow]{escape(said)}[/]" for key in ("retried", "advice") if (said := provider.get(key))
+        f"[yellow]{escape(note)}[/]" for key in ("retried", "advice") if (note := provider.get(key))
     ]
     if (model := provider.get("model")) and model["warning"]:
         notes.append(f"[yellow]{escape(cut(model['warning']))}[/]")
@@ -218,10 +220,10 @@ def why(
     if as_json:
         print_json(answers[0] if len(answers) == 1 else answers)
         return
-    for place, said in enumerate(answers):
+    for place, answer in enumerate(answers):
         if place:
             out.print()
-        _show_why(setup, said)
+        _show_why(setup, answer)
 
 
 def _why_without_daemon(setup: Setup, names: list[str], why: str, as_json: bool) -> NoReturn:
@@ -239,34 +241,38 @@ def _why_without_daemon(setup: Setup, names: list[str], why: str, as_json: bool)
     raise typer.Exit(BAD_STATE)
 
 
-def _show_cause(setup: Setup, said: dict[str, Any]) -> None:
+def _show_cause(setup: Setup, answer: dict[str, Any]) -> None:
     """What brought the flag where it is, and what happened to it since."""
-    when = say_time(setup.config, said["changed_at"])
-    number = f", incident {said['because_of']}" if said["because_of"] else ""
-    who = f"{said['actor']}, {said['origin']}{number}"
-    out.print(f"Here since {when} ({who}): {said['reason']}", markup=False)
-    for one in said["since"]:
+    when = say_time(setup.config, answer["changed_at"])
+    number = f", incident {answer['because_of']}" if answer["because_of"] else ""
+    who = f"{answer['actor']}, {answer['origin']}{number}"
+    out.print(f"Here since {when} ({who}): {answer['reason']}", markup=False)
+    for one in answer["since"]:
         line = f"  {say_time(setup.config, one['at'])}  {one['what']}: {one['reason']}"
         out.print(line, markup=False)
 
 
-def _show_why(setup: Setup, said: dict[str, Any]) -> None:
-    out.print(f"[bold]{said['route']}[/] is served by [bold]{said['primary'] or 'nobody yet'}[/].")
-    out.print(f"Decision: {said['decision']['action']}. {said['decision']['reason']}", markup=False)
-    if said["changed_at"]:
-        _show_cause(setup, said)
-    if said["incident"]:
-        number = said["incident"]
+def _show_why(setup: Setup, answer: dict[str, Any]) -> None:
+    out.print(
+        f"[bold]{answer['route']}[/] is served by [bold]{answer['primary'] or 'nobody yet'}[/]."
+    )
+    out.print(
+        f"Decision: {answer['decision']['action']}. {answer['decision']['reason']}", markup=False
+    )
+    if answer["changed_at"]:
+        _show_cause(setup, answer)
+    if answer["incident"]:
+        number = answer["incident"]
         out.print(f"Incident {number} is open: prober incident show {number}", markup=False)
-    if said["redis"] != "ok":
-        out.print(f"[red]Redis: {escape(said['redis'])}[/]")
-    _show_obstacles(setup, said, "")
+    if answer["redis"] != "ok":
+        out.print(f"[red]Redis: {escape(answer['redis'])}[/]")
+    _show_obstacles(setup, answer, "")
     out.print()
-    for provider in said["providers"]:
-        _show_evidence(provider, primary=provider["name"] == said["primary"])
-    if said["candidates"]:
-        out.print("\nIf it had to leave now:" if said["primary"] else "\nFor a first flag:")
-        for candidate in said["candidates"]:
+    for provider in answer["providers"]:
+        _show_evidence(provider, primary=provider["name"] == answer["primary"])
+    if answer["candidates"]:
+        out.print("\nIf it had to leave now:" if answer["primary"] else "\nFor a first flag:")
+        for candidate in answer["candidates"]:
             mark = "[green]yes[/]" if candidate["eligible"] else "[red]no [/]"
             out.print(f"  {mark} {candidate['name']}: {escape(cut(candidate['why']))}")
             if not candidate["eligible"]:

@@ -148,11 +148,11 @@ def _profiles(
     recorder, truth = Recorder(Announced(config, route)), Truth(config, route)
     read(engine, config, [recorder, truth], since, until, progress)
     past = truth.incidents(queries.incidents_between(engine, route.name, since, until), until)
-    found = [recorder.profile(name, past) for name in route.candidates]
-    known = [profile for profile in found if profile.recorded]
+    profiles = [recorder.profile(name, past) for name in route.candidates]
+    known = [profile for profile in profiles if profile.recorded]
     if not known:
         # One day of canaries is there at the least, or nothing can be said of noise.
-        counts = ", ".join(f"{profile.canaries} of {profile.provider}" for profile in found)
+        counts = ", ".join(f"{profile.canaries} of {profile.provider}" for profile in profiles)
         raise NoHistoryError(
             f"too little history to tune by: {LEAST} canaries at the base rate are needed of a "
             f"provider; there are {counts}; try again after a day, or a longer --since"
@@ -164,16 +164,16 @@ def _done(todo: Sequence[Job], *, silent: bool) -> list[OnTrial]:
     """On every core; the order of the answers does not matter, their seeds do."""
     columns = TextColumn("trying"), BarColumn(), TextColumn("{task.percentage:.0f} %")
     processes = min(os.cpu_count() or 1, len(todo))
-    found: list[OnTrial] = []
+    trials: list[OnTrial] = []
     with (
         get_context("spawn").Pool(processes) as pool,
         Bar(*columns, TimeRemainingColumn(), console=err, transient=True, disable=silent) as bar,
     ):
         task = bar.add_task("", total=len(todo))
         for done in pool.imap(work, todo):
-            found.append(done)
+            trials.append(done)
             bar.advance(task)
-    return found
+    return trials
 
 
 def _shown(
@@ -277,12 +277,14 @@ def _table(tuned: Tuned) -> Table:
 
 
 def _label(row: SettingCost) -> str:
-    said = row.setting.detector
-    parts = [said.kind.value]
-    if said.flip_bad_share is not None:
-        parts.append(f"share {said.flip_bad_share:g}")
-    if said.kind.value in ("fresh", "normal", "eager"):
-        parts.append(f"evidence {said.evidence:g}, span {said.min_span.total_seconds():g} s")
+    detector = row.setting.detector
+    parts = [detector.kind.value]
+    if detector.flip_bad_share is not None:
+        parts.append(f"share {detector.flip_bad_share:g}")
+    if detector.kind.value in ("fresh", "normal", "eager"):
+        parts.append(
+            f"evidence {detector.evidence:g}, span {detector.min_span.total_seconds():g} s"
+        )
     return ", ".join(parts)
 
 

@@ -77,8 +77,8 @@ def _stands(setup: Setup, route: Route, seen: Observed) -> dict[str, Any]:
     settings = {name: vote.settings for name, vote in votes.items() if name in counting}
     own = settings_of(setup.config, route)
     for row in rows:
-        told = settings.get(row["vantage"], {})
-        differs = differences({"theirs": told, "ours": own})
+        theirs = settings.get(row["vantage"], {})
+        differs = differences({"theirs": theirs, "ours": own})
         row["differs_in"] = [one.setting for one in differs]
     groups: dict[str, list[str]] = {}
     for row in rows:
@@ -100,16 +100,16 @@ def _vantage(
 ) -> dict[str, Any]:
     fresh = vote is not None and vote.fresh(seen.time_ms, TIMING.vote_life_ms)
     listed = name in daemon.vantages
-    said: dict[str, Any] = {
+    row: dict[str, Any] = {
         "vantage": name,
         "listed": listed,
         "fresh": fresh,
         "counts": listed and fresh and vote is not None and not vote.blind,
     }
     if vote is None:
-        return {**said, "age_s": None, "routing": None, "blind": "", "leads": False, "sees": {}}
+        return {**row, "age_s": None, "routing": None, "blind": "", "leads": False, "sees": {}}
     return {
-        **said,
+        **row,
         "age_s": (seen.time_ms - vote.at_ms) / 1000,
         "routing": vote.routing,
         "blind": vote.blind,

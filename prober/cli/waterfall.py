@@ -47,17 +47,17 @@ def phases(sample: Sample, tape: Tape) -> list[Phase]:
             "green" if sample.ok else "red",
         ),
     ]
-    found: list[Phase] = []
+    rows: list[Phase] = []
     if (fetched_s := tape.fetched_s or 0.0) > WORTH_A_ROW_S:
-        found.append(Phase("credentials", -fetched_s, 0.0, "cyan"))  # before its start
+        rows.append(Phase("credentials", -fetched_s, 0.0, "cyan"))  # before its start
     start_s = 0.0
     for name, end_s, colour in sorted(
         ((name, end_s, colour) for name, end_s, colour in ends if end_s is not None),
         key=lambda row: row[1],
     ):
-        found.append(Phase(name, start_s, end_s, colour))
+        rows.append(Phase(name, start_s, end_s, colour))
         start_s = end_s
-    return found
+    return rows
 
 
 def lines(sample: Sample, tape: Tape, width: int) -> list[Text]:
@@ -65,9 +65,9 @@ def lines(sample: Sample, tape: Tape, width: int) -> list[Text]:
     room = width - LABEL - FIGURE - AT - 6
     # Too narrow for a bar that says anything: the figures alone.
     room = room if room >= LEAST_BAR else 0
-    found = []
+    rows = []
     if not sample.new_connection and tape.sent_s is not None:
-        found.append(Text(f"  {'connection':<{LABEL}} kept from the canary before", "dim"))
+        rows.append(Text(f"  {'connection':<{LABEL}} kept from the canary before", "dim"))
     for phase in phases(sample, tape):
         took = f"{say_ms(phase.end_s - phase.start_s):>{FIGURE}}"
         at = f"{say_ms(phase.end_s):>{AT}}"
@@ -76,8 +76,8 @@ def lines(sample: Sample, tape: Tape, width: int) -> list[Text]:
         line = Text.assemble(
             f"  {phase.name:<{LABEL}} {took}  ", (f"{bar:<{room}}", colour), (at, "dim")
         )
-        found.append(line)
-    return found
+        rows.append(line)
+    return rows
 
 
 def _bar(phase: Phase, total_s: float, room: int) -> str:

@@ -109,11 +109,11 @@ def summary(figures: Figures, titles: list[str]) -> RenderableType:
     row(figures.app_requests, "", "application requests in all")
     row(figures.failed_back_s, "s", "from healed to failed back")
     row(figures.alerts_delivered, "", "alerts delivered:")
-    said = Text("\n".join(f"    {title}" for title in titles))
+    events = Text("\n".join(f"    {title}" for title in titles))
     verdict = (
         Text("The provider failed and healed; nobody had to do anything.", "bold green")
         if figures.good
         else Text("Not everything happened in time; see above.", "bold red")
     )
-    return Panel(Group(table, said, Text(), verdict), title="what happened", width=100,
+    return Panel(Group(table, events, Text(), verdict), title="what happened", width=100,
                  padding=(1, 2))  # fmt: skip

@@ -54,8 +54,8 @@ class Column:
 
     @property
     def mean_detected_s(self) -> float | None:
-        found = [one.detected_s for one in self.seen if one.detected_s is not None]
-        return sum(found) / len(found) if found else None
+        delays = [one.detected_s for one in self.seen if one.detected_s is not None]
+        return sum(delays) / len(delays) if delays else None
 
     def plain(self) -> dict[str, Any]:
         return {
@@ -116,7 +116,7 @@ def column(
 
 
 def _seen(replay: Replay, past: RecordedIncident) -> Seen:
-    found = [
+    delays = [
         max(0.0, start - past.start)
         for start, end in replay.breaches.get(past.provider, ())
         if start <= past.end and end > past.start
@@ -128,7 +128,7 @@ def _seen(replay: Replay, past: RecordedIncident) -> Seen:
         and turn.kind != "failback"
         and past.start <= turn.at <= past.end
     ]
-    return Seen(min(found, default=None), min(left, default=None))
+    return Seen(min(delays, default=None), min(left, default=None))
 
 
 def _is_false(turn: Turn, past: Sequence[RecordedIncident]) -> bool:
@@ -148,13 +148,13 @@ def false_breaches(replay: Replay, past: Sequence[RecordedIncident]) -> int:
 
 def _cut(left: Sequence[TimeSpan], right: Sequence[TimeSpan]) -> list[TimeSpan]:
     """Where both are; each is sorted and without overlap in itself."""
-    found = []
+    common = []
     for a, b in left:
         for c, d in right:
             start, end = max(a, c), min(b, d)
             if start < end:
-                found.append((start, end))
-    return found
+                common.append((start, end))
+    return common
 
 
 def _length(spans: Sequence[TimeSpan]) -> float:

@@ -74,11 +74,11 @@ class BacktestResult:
                     "start": past.start,
                     "end": past.end,
                     "source": past.source,
-                    **{name: found.seen[at].plain() for name, found in columns.items()},
+                    **{name: column.seen[at].plain() for name, column in columns.items()},
                 }
                 for at, past in enumerate(self.incidents)
             ],
-            "columns": {name: found.plain() for name, found in columns.items()},
+            "columns": {name: column.plain() for name, column in columns.items()},
         }
 
 
@@ -154,7 +154,9 @@ def backtest(
 
     Raises NoHistoryError.
     """
-    routes = [found for config in configs if (found := config.find_route(route)) is not None]
+    routes = [
+        configured for config in configs if (configured := config.find_route(route)) is not None
+    ]
     primary = primary_at(engine, routes[0], since)
     truth = Truth(configs[0], routes[0])
     replays = [Replay(c, r, primary, since) for c, r in zip(configs, routes, strict=True)]

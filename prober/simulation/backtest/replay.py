@@ -288,12 +288,12 @@ class Replay:
 
     def _silent(self, at: float) -> dict[str, str]:
         """Candidates without a canary in the needed moment: nobody can say they were fit."""
-        found = {}
+        silent = {}
         for name, tracker in self.state.trackers.items():
             last = tracker.last
             if last is None or at - last.ended_s > tracker.rules.stale_after_s(0.0):
-                found[name] = "no canary of it was recorded then"
-        return found
+                silent[name] = "no canary of it was recorded then"
+        return silent
 
 
 def played_as(route: Route) -> Route:
@@ -306,5 +306,5 @@ def _tell(watched: _Watched) -> None:
     """The good canaries of a calm reach their tracker."""
     passed, watched.passed = watched.passed, []
     if watched.tracker is not None:
-        told = [(t.started_at, t.started_at + t.total_s, t.first_text_s) for t in passed]
-        watched.tracker.went_well(told, measured(passed[-1]))
+        answers = [(t.started_at, t.started_at + t.total_s, t.first_text_s) for t in passed]
+        watched.tracker.went_well(answers, measured(passed[-1]))

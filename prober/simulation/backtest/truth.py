@@ -150,13 +150,13 @@ class Truth:
         elif name not in self._alone:
             window.path.append((taken.started_at, taken.started_at + taken.total_s, gap_s))
             return
-        said = [objective.bad(sample) for objective in self._objectives]
-        if all(bad is None for bad in said):
+        verdicts = [objective.bad(sample) for objective in self._objectives]
+        if all(bad is None for bad in verdicts):
             return
         window.total_s += gap_s
         for number in before:
             window.bad_s[number] += gap_s / 2
-        bad_now = tuple(number for number, bad in enumerate(said) if bad)
+        bad_now = tuple(number for number, bad in enumerate(verdicts) if bad)
         for number in bad_now:
             _count(window, number, sample.started_s, sample.ended_s, gap_s / 2)
         self._before[name] = bad_now
@@ -182,16 +182,18 @@ class Truth:
     ) -> tuple[RecordedIncident, ...]:
         """All of the route's candidates, oldest first. `recorded`: rows of SQL's incidents."""
         self._close()
-        found: dict[str, list[RecordedIncident]] = {}
+        by_provider: dict[str, list[RecordedIncident]] = {}
         for name, spells in self._spells.items():
-            found[name] = [RecordedIncident(name, *span, "measured") for span in _joined(spells)]
+            by_provider[name] = [
+                RecordedIncident(name, *span, "measured") for span in _joined(spells)
+            ]
         for row in recorded:
             end = until if row["closed_at"] is None else min(row["closed_at"], until)
             past = RecordedIncident(row["provider"], row["opened_at"], end, "recorded")
-            found[past.provider] = _with(found.get(past.provider, []), past)
+            by_provider[past.provider] = _with(by_provider.get(past.provider, []), past)
         return tuple(
             sorted(
-                (p for name in self._candidates for p in found.get(name, ())),
+                (p for name in self._candidates for p in by_provider.get(name, ())),
                 key=lambda past: (past.start, past.provider),
             )
         )
@@ -225,13 +227,13 @@ def _count(window: _Window, number: int, from_s: float, to_s: float, weight_s: f
 
 
 def _joined(spells: list[TimeSpan]) -> list[TimeSpan]:
-    found: list[TimeSpan] = []
+    joined: list[TimeSpan] = []
     for start, end in sorted(spells):
-        if found and start - found[-1][1] <= APART_S:
-            found[-1] = found[-1][0], max(found[-1][1], end)
+        if joined and start - joined[-1][1] <= APART_S:
+            joined[-1] = joined[-1][0], max(joined[-1][1], end)
         else:
-            found.append((start, end))
-    return found
+            joined.append((start, end))
+    return joined
 
 
 def _with(known: list[RecordedIncident], new: RecordedIncident) -> list[RecordedIncident]:

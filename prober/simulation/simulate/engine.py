@@ -163,22 +163,22 @@ class Engine:
             if watched.cost_usd > 0 and not self._pay(watched, at_s, Purpose.BASE):
                 self._rouse(at_s)
                 return
-            found = watched.world.ask(at_s)
+            answer = watched.world.ask(at_s)
             watched.probes += 1
             if watched.relative:
                 watched.teach()
             if not (
                 self._calm
-                and found[0] is Outcome.OK
-                and found[2] is not None
-                and found[2] <= watched.text_limit_s
-                and found[3] <= watched.total_limit_s
-                and not (watched.relative and watched.slow(found))
+                and answer[0] is Outcome.OK
+                and answer[2] is not None
+                and answer[2] <= watched.text_limit_s
+                and answer[3] <= watched.total_limit_s
+                and not (watched.relative and watched.slow(answer))
             ):
                 self._rouse(at_s)
-                self._launch(at_s, index, Purpose.BASE, found)
+                self._launch(at_s, index, Purpose.BASE, answer)
                 return
-            passed.append((at_s, at_s + found[3], found))
+            passed.append((at_s, at_s + answer[3], answer))
 
     def _rouse(self, at_s: float) -> None:
         """The calm is over: the trackers are told what passed meanwhile."""
@@ -191,11 +191,11 @@ class Engine:
             watched.teach()
             watched.passed, watched.taught = [], 0
             if passed:
-                told = [(started_s, ended_s, found[2]) for started_s, ended_s, found in passed]
-                started_s, ended_s, found = passed[-1]
-                last = watched.draw(started_s, 0, True, found)
+                answers = [(started_s, ended_s, answer[2]) for started_s, ended_s, answer in passed]
+                started_s, ended_s, answer = passed[-1]
+                last = watched.draw(started_s, 0, True, answer)
                 for tracker in watched.trackers:
-                    tracker.went_well(told, last)
+                    tracker.went_well(answers, last)
                 watched.rhythm.launched(Purpose.BASE, started_s)
                 watched.rhythm.landed()
                 self._ticks_from_s = max(self._ticks_from_s, ended_s)
@@ -217,12 +217,12 @@ class Engine:
             watched.probes += 1
             self._launch(at_s, index, purpose, watched.world.ask(at_s))
 
-    def _launch(self, at_s: float, index: int, purpose: Purpose, found: ModelledAnswer) -> None:
+    def _launch(self, at_s: float, index: int, purpose: Purpose, answer: ModelledAnswer) -> None:
         watched = self._watched[index]
         base_rate = watched.rhythm.launched(purpose, at_s)
         self._number += 1
         self._flying += 1
-        sample = watched.draw(at_s, self._number, base_rate, found)
+        sample = watched.draw(at_s, self._number, base_rate, answer)
         for tracker in watched.trackers:
             tracker.started(sample.id)
         heappush(self._heap, (sample.ended_s, _END, index, self._number, sample))

@@ -103,7 +103,7 @@ def is_false(scenario: Scenario, flip: Move) -> bool:
 def _suffered(scenario: Scenario, config: Config, course: Course, incident: Outage) -> Suffered:
     name, start_s = incident.provider, incident.start_s
     end_s = min(incident.end_s, scenario.duration_s)
-    found = [
+    delays = [
         max(0.0, from_s - start_s)
         for _, from_s, to_s in course.breaches.get(name, ())
         if from_s < end_s and to_s > start_s
@@ -120,7 +120,7 @@ def _suffered(scenario: Scenario, config: Config, course: Course, incident: Outa
     ]
     return Suffered(
         incident,
-        detected_s=min(found, default=None),
+        detected_s=min(delays, default=None),
         flipped_s=min(left, default=None),
         covered=sum(shares) / len(shares) if shares else 0.0,
     )

@@ -167,12 +167,12 @@ def parse(text: str) -> Scenario:
 
 def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """An object of JSON; of two rows with one name Python would keep the last, and say nothing."""
-    found: dict[str, Any] = {}
+    table: dict[str, Any] = {}
     for key, value in pairs:
-        if key in found:
+        if key in table:
             raise ScenarioError(f'"{key}" stands there twice in one object; write one of them')
-        found[key] = value
-    return found
+        table[key] = value
+    return table
 
 
 def configured(scenario: Scenario, folder: Path) -> Config:
@@ -257,10 +257,10 @@ def _value(raw: Any, loc: tuple[int | str, ...]) -> Any:
 
 def _wanted(loc: tuple[int | str, ...]) -> str:
     """What belongs at `loc`, in words."""
-    fields, said = _fields(loc[:-1]), ""
+    fields, wanted = _fields(loc[:-1]), ""
     if loc and isinstance(loc[-1], str) and loc[-1] in fields:
-        said = fields[loc[-1]]
-    return said or 'an object, like {"error_rate": 0.002}'
+        wanted = fields[loc[-1]]
+    return wanted or 'an object, like {"error_rate": 0.002}'
 
 
 def _fields(loc: tuple[int | str, ...]) -> dict[str, str]:

@@ -91,24 +91,24 @@ class Watched:
 
     def teach(self) -> None:
         """The good canaries of a calm have ended."""
-        for _, _, found in self.passed[self.taught :]:
+        for _, _, answer in self.passed[self.taught :]:
             for baseline in self.text_baselines:
-                baseline.learn(found[2] or 0.0)
+                baseline.learn(answer[2] or 0.0)
             for baseline in self.total_baselines:
-                baseline.learn(found[3])
+                baseline.learn(answer[3])
         self.taught = len(self.passed)
 
-    def slow(self, found: ModelledAnswer) -> bool:
+    def slow(self, answer: ModelledAnswer) -> bool:
         """Slower than is usual; or nobody knows yet what is."""
         return any(
-            not baseline.ready or (found[2] or 0.0) > baseline.limit_s
+            not baseline.ready or (answer[2] or 0.0) > baseline.limit_s
             for baseline in self.text_baselines
         ) or any(
-            not baseline.ready or found[3] > baseline.limit_s for baseline in self.total_baselines
+            not baseline.ready or answer[3] > baseline.limit_s for baseline in self.total_baselines
         )
 
-    def draw(self, at_s: float, number: int, base_rate: bool, found: ModelledAnswer) -> Sample:
-        outcome, byte_s, text_s, total_s = found
+    def draw(self, at_s: float, number: int, base_rate: bool, answer: ModelledAnswer) -> Sample:
+        outcome, byte_s, text_s, total_s = answer
         return Sample(
             str(number),
             self.name,

@@ -48,16 +48,16 @@ class Setting:
     @property
     def toml(self) -> str:
         """The lines to paste into the route's detector table."""
-        said = self.detector
-        lines = [f'kind = "{said.kind.value}"']
-        if said.flip_bad_share is not None:
-            lines.append(f"flip_bad_share = {said.flip_bad_share:g}")
-        if said.kind in (DetectorKind.FRESH, DetectorKind.NORMAL, DetectorKind.EAGER):
+        detector = self.detector
+        lines = [f'kind = "{detector.kind.value}"']
+        if detector.flip_bad_share is not None:
+            lines.append(f"flip_bad_share = {detector.flip_bad_share:g}")
+        if detector.kind in (DetectorKind.FRESH, DetectorKind.NORMAL, DetectorKind.EAGER):
             lines += [
-                f"evidence = {said.evidence:g}",
-                f'min_span = "{format_duration(said.min_span)}"',
+                f"evidence = {detector.evidence:g}",
+                f'min_span = "{format_duration(detector.min_span)}"',
             ]
-        if not said.learn:
+        if not detector.learn:
             lines.append("learn = false")
         return "\n".join(["[route.detector]", *lines])
 
@@ -135,7 +135,7 @@ def settings(route: Route) -> list[Setting]:
     plain = DetectorSettings(learn=now.learn)
     shares = sorted({*BAD_SHARES, *([now.flip_bad_share] if now.flip_bad_share else [])})
     evidences, spans_s = EVIDENCES, MIN_SPANS_S
-    found = [
+    detectors = [
         plain.model_copy(
             update={
                 "kind": kind,
@@ -158,8 +158,8 @@ def settings(route: Route) -> list[Setting]:
         for kind in (DetectorKind.CALM, DetectorKind.NORMAL, DetectorKind.EAGER)
     }
     named = [*presets.items(), ("in force", now)]
-    taken = [_key(route, said) for _, said in named]
-    rows = [Setting(said) for said in found if _key(route, said) not in taken]
+    taken = [_key(route, detector) for _, detector in named]
+    rows = [Setting(detector) for detector in detectors if _key(route, detector) not in taken]
     for key in dict.fromkeys(taken):
         same = [n for n, k in enumerate(taken) if k == key]
         # What is in force is written as it stands in the file.
@@ -220,11 +220,11 @@ def work(job: Job) -> OnTrial:
         if not job.share:
             alarms = plain_alarms(job.route, generated, canaries, job.size * YEAR_S, seed)
             return OnTrial(job, alarms=alarms)
-        found = [
+        delays = [
             plain_outage(job.route, generated, canaries, job.share, limit_s, f"{seed} {number}")
             for number in trials
         ]
-        return OnTrial(job, plain_s=found)
+        return OnTrial(job, plain_s=delays)
     if not job.share:
         reached = suspicions(job.dials, generated, canaries, job.size * YEAR_S, seed)
         return OnTrial(job, reached=reached)
@@ -335,8 +335,8 @@ def _row(setting: Setting, dials: Dials | None, done: Sequence[OnTrial]) -> Sett
         setting,
         false,
         years,
-        {s: sum(min(d, OUTAGES[s]) for d in found) / len(found) for s, found in delays.items()},
-        {s: sum(d == math.inf for d in found) / len(found) for s, found in delays.items()},
+        {s: sum(min(d, OUTAGES[s]) for d in waits) / len(waits) for s, waits in delays.items()},
+        {s: sum(d == math.inf for d in waits) / len(waits) for s, waits in delays.items()},
     )
 
 
@@ -345,12 +345,12 @@ def _row(setting: Setting, dials: Dials | None, done: Sequence[OnTrial]) -> Sett
 
 def frontier(rows: Sequence[SettingCost]) -> list[SettingCost]:
     """Rows that no other beats in both false flips and delay; the calmest first."""
-    best, found = math.inf, []
+    best, chosen = math.inf, []
     for row in sorted(rows, key=lambda row: (row.rate, row.score_s, row.setting.toml)):
         if row.score_s < best:
             best = row.score_s
-            found.append(row)
-    return found
+            chosen.append(row)
+    return chosen
 
 
 def recommended(rows: Sequence[SettingCost], at_most: float) -> SettingCost:

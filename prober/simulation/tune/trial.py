@@ -59,8 +59,8 @@ class Passage:
 
     def detected_s(self, evidence: float, min_span_s: float) -> float:
         """Infinite: never."""
-        found = self.nats.get(evidence, math.inf), self.span_s.get(min_span_s, math.inf)
-        return min(found)
+        waits = self.nats.get(evidence, math.inf), self.span_s.get(min_span_s, math.inf)
+        return min(waits)
 
 
 _Step = tuple[float, float, bool, bool]
@@ -112,7 +112,7 @@ def suspicions(
 ) -> list[Reached]:
     """What the suspicions of so many seconds come to while there is nothing but noise."""
     detector = _endless(dials, generated.error_rate)
-    found: list[Reached] = []
+    rises: list[Reached] = []
     most = span_s = streak_s = 0.0
     streak = 0
     for at_s, ended_s, bad, calm in _steps(
@@ -131,10 +131,10 @@ def suspicions(
             if most:
                 nats = most / detector.threshold * ENDLESS
                 if nats >= LEAST_NATS or span_s >= LEAST_SPAN_S:
-                    found.append(Reached(nats, span_s))
+                    rises.append(Reached(nats, span_s))
                 most = span_s = 0.0
             if at_s >= years_s:
-                return found
+                return rises
     raise AssertionError("steps never end")
 
 
