@@ -163,15 +163,15 @@ def _place(provider: Provider) -> Iterator[str]:
 
 
 def _asking(canary: CanarySettings) -> Iterator[str]:
-    said = canary.expect
+    expect = canary.expect
     if canary.kind is CanaryKind.CUSTOM:
         if not canary.prompt.strip():
             yield 'prompt is missing; kind = "custom" sends it after the nonce'
-        if not (said.contains or said.regex or said.path):
+        if not (expect.contains or expect.regex or expect.path):
             yield 'expect is missing; say what the answer must show: { contains = "…" }'
-    elif canary.prompt or said != Expected():
+    elif canary.prompt or expect != Expected():
         yield f'prompt and expect go with kind = "custom", not "{canary.kind}"'
-    if said.equals is not None and not said.path:
+    if expect.equals is not None and not expect.path:
         yield 'expect.equals needs expect.path, as in { path = "answer.city", equals = "Paris" }'
 
 
@@ -196,8 +196,8 @@ def _route(route: Route) -> Iterator[str]:
 
 def _objective(objective: Objective) -> Iterator[str]:
     # Past this the likelihood ratio turns on its head: good canaries would count as bad.
-    dials, said = objective.dials, objective.config.flip_bad_share
-    if dials is not None and dials.p1 == said and dials.p0 > dials.p1 / 2 + 1e-12:
+    dials, worth_a_flip = objective.dials, objective.config.flip_bad_share
+    if dials is not None and dials.p1 == worth_a_flip and dials.p0 > dials.p1 / 2 + 1e-12:
         yield (
             f"objectives.{objective.name} allows {dials.p0:.2%} bad and flip_bad_share is "
             f"{dials.p1:.2%}; flip_bad_share must be at least twice the allowed share"
@@ -250,14 +250,14 @@ def _unwise_provider(provider: Provider) -> Iterator[str]:
 
 def _adapted(canary: CanarySettings) -> Iterator[str]:
     """What nobody said, and does not stand as the documentation has it for a budget's sake."""
-    said, usual = canary.model_fields_set, CanarySettings()
+    given, usual = canary.model_fields_set, CanarySettings()
     seconds, usd = canary.interval.total_seconds(), canary.daily_budget_usd
-    if "daily_budget_usd" not in said and usd > usual.daily_budget_usd:
+    if "daily_budget_usd" not in given and usd > usual.daily_budget_usd:
         yield (
             f"canaries may cost {usd:g} USD a day, for one every {seconds:g} s and "
             f"{PROOFS_A_DAY} proofs; write canary.daily_budget_usd"
         )
-    elif "interval" not in said and canary.interval > max(usual.interval, canary.suspect_interval):
+    elif "interval" not in given and canary.interval > max(usual.interval, canary.suspect_interval):
         yield (
             f"a canary only every {seconds:g} s, so that canary.daily_budget_usd = {usd:g} "
             "carries it; write canary.interval, or allow more"

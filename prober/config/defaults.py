@@ -41,10 +41,10 @@ def settle(config: Config, hostname: str = "") -> Config:
 
 def _ordered(table: M, smaller: str, greater: str) -> M:
     """Two settings of which the first may not exceed the second: the one not said gives way."""
-    low, high, said = getattr(table, smaller), getattr(table, greater), table.model_fields_set
-    if low <= high or {smaller, greater} <= said:
+    low, high, given = getattr(table, smaller), getattr(table, greater), table.model_fields_set
+    if low <= high or {smaller, greater} <= given:
         return table
-    return unsaid(table, **({greater: low} if smaller in said else {smaller: high}))
+    return unsaid(table, **({greater: low} if smaller in given else {smaller: high}))
 
 
 def _daemon(daemon: DaemonSettings, hostname: str) -> DaemonSettings:

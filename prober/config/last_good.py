@@ -47,13 +47,13 @@ def folder_of(path: Path, environment: Mapping[str, str] = os.environ) -> Path:
         text = path.read_text("utf-8", "replace")
     except OSError:
         text = ""
-    said = ""
+    named = ""
     for line in text.splitlines():
         try:
-            said = said or str(tomllib.loads(line).get("state_dir", ""))
+            named = named or str(tomllib.loads(line).get("state_dir", ""))
         except tomllib.TOMLDecodeError:
             continue  # one line of several, or the very one the file is refused for
     try:
-        return state_dir(Config(daemon=DaemonSettings(state_dir=said)), environment)
+        return state_dir(Config(daemon=DaemonSettings(state_dir=named)), environment)
     except (RuntimeError, ValueError):
         return state_dir(Config(), environment)  # "~somebody" who is not there

@@ -78,7 +78,7 @@ def build(raw: dict[str, Any], name: str, environment: Mapping[str, str] = os.en
     try:
         config = Config.model_validate(raw)
     except ValidationError as error:
-        problems += [_sentence(raw, dict(found)) for found in error.errors()]
+        problems += [_sentence(raw, dict(details)) for details in error.errors()]
         config, rows_alone = _without_errors(raw, error)
     config = settle(_named(fill_in(config), environment, problems))
     _ = config.daemon.zone  # read from disk now, and not in the middle of an event loop
@@ -137,8 +137,8 @@ def _named(config: Config, environment: Mapping[str, str], problems: list[str]) 
     return config.model_copy(update={"daemon": daemon})
 
 
-def _over(base: M, said: M) -> M:
-    return base.model_copy(update={name: getattr(said, name) for name in said.model_fields_set})
+def _over(base: M, own: M) -> M:
+    return base.model_copy(update={name: getattr(own, name) for name in own.model_fields_set})
 
 
 def _said(table: BaseModel, name: str, default: Any) -> Any:
@@ -278,7 +278,7 @@ def _without_errors(raw: dict[str, Any], error: ValidationError) -> tuple[Config
 
     And whether only rows had to go, of which there are several.
     """
-    bad = {tuple(found["loc"][:2]) for found in error.errors()}
+    bad = {tuple(details["loc"][:2]) for details in error.errors()}
     kept: dict[str, Any] = {}
     for key, value in raw.items():
         if isinstance(value, list):

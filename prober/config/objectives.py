@@ -128,24 +128,24 @@ class Objective:
 
 def objectives_of(route: Route) -> tuple[Objective, ...]:
     """The objectives of a route with their detectors' settings filled in."""
-    said = route.objectives
-    found = [
+    asked = route.objectives
+    objectives = [
         Objective(
             "availability",
             route.detector,
             count_rate_limited=route.failover.count_rate_limited,
-            dials=_dials(route.detector, said.availability, AVAILABILITY_BAD_SHARE),
-            allowed=_rest(said.availability),
-            retried_bad=said.retried == "bad",
+            dials=_dials(route.detector, asked.availability, AVAILABILITY_BAD_SHARE),
+            allowed=_rest(asked.availability),
+            retried_bad=asked.retried == "bad",
         )
     ]
     for name in ("ttft", "total", "tokens_per_s"):
-        limit: Limit | None = getattr(said, name)
+        limit: Limit | None = getattr(asked, name)
         if limit is not None:
             config = limit.detector or route.detector
             usual = RELATIVE_BAD_SHARE if limit.relative else LATENCY_BAD_SHARE
             p1 = usual if limit.detector is None else None
-            found.append(
+            objectives.append(
                 Objective(
                     name,
                     config,
@@ -156,11 +156,11 @@ def objectives_of(route: Route) -> tuple[Objective, ...]:
                     usual_share=limit.share if limit.relative else None,
                 )
             )
-    if said.quality:
-        allowed = _rest(said.quality)
+    if asked.quality:
+        allowed = _rest(asked.quality)
         dials = _quality_dials(route.detector, allowed)
-        found.append(Objective("quality", route.detector, dials=dials, allowed=allowed))
-    return tuple(found)
+        objectives.append(Objective("quality", route.detector, dials=dials, allowed=allowed))
+    return tuple(objectives)
 
 
 def _quality_dials(config: DetectorConfig, allowed: float) -> Dials | None:

@@ -41,11 +41,11 @@ def changed(
     tables = copy.deepcopy(raw)
     if detector is not None:
         _preset(tables, route, detector)
-    for said in sets:
-        key, equals, value = said.partition("=")
+    for setting in sets:
+        key, equals, value = setting.partition("=")
         if not equals or not key.strip():
             raise ConfigError(
-                [f"--set {said}: write KEY=VALUE, like route.{route}.detector.evidence=9"]
+                [f"--set {setting}: write KEY=VALUE, like route.{route}.detector.evidence=9"]
             )
         _put(tables, key.strip(), _value(value.strip()))
     return build(tables, SAID if sets else f"with --detector {detector}", environment)
@@ -57,9 +57,9 @@ def _preset(tables: dict[str, Any], route: str, kind: str) -> None:
         raise ConfigError(
             [f'--detector "{kind}": use one of {", ".join(kinds)}{_near(kind, kinds)}']
         )
-    said = _of_name(tables, "route", route, f"--detector {kind}")
-    kept = {key: said["detector"][key] for key in KEPT if key in said.get("detector", {})}
-    said["detector"] = {"kind": kind, **_plain(), **kept}
+    table = _of_name(tables, "route", route, f"--detector {kind}")
+    kept = {key: table["detector"][key] for key in KEPT if key in table.get("detector", {})}
+    table["detector"] = {"kind": kind, **_plain(), **kept}
 
 
 def _plain() -> dict[str, Any]:
@@ -85,14 +85,14 @@ def _put(tables: dict[str, Any], path: str, value: Any) -> None:
     place[rest[-1]] = value
 
 
-def _of_name(tables: dict[str, Any], kind: str, name: str, said: str) -> dict[str, Any]:
+def _of_name(tables: dict[str, Any], kind: str, name: str, option: str) -> dict[str, Any]:
     rows: list[dict[str, Any]] = tables.get(kind, [])
-    found = next((row for row in rows if row.get("name") == name), None)
-    if found is None:
+    table = next((row for row in rows if row.get("name") == name), None)
+    if table is None:
         names = [str(row.get("name")) for row in rows]
         near = _near(name, names) or f"; there are: {', '.join(names) or 'none'}"
-        raise ConfigError([f"{said}: no [[{kind}]] {name!r}{near}"])
-    return found
+        raise ConfigError([f"{option}: no [[{kind}]] {name!r}{near}"])
+    return table
 
 
 def _value(text: str) -> Any:

@@ -89,9 +89,9 @@ class CanarySettings(Table):
 
     @property
     def asking(self) -> Asking:
-        said = self.expect
-        equals = MISSING if said.equals is None else said.equals
-        expect = Expect(said.contains, said.regex, said.path, equals)
+        wanted = self.expect
+        equals = MISSING if wanted.equals is None else wanted.equals
+        expect = Expect(wanted.contains, wanted.regex, wanted.path, equals)
         return Asking(self.kind, self.prompt, expect)
 
 
@@ -159,18 +159,18 @@ class Provider(Table):
     @field_validator("headers")
     @classmethod
     def _sendable(cls, value: dict[str, Any]) -> dict[str, Any]:
-        for name, said in value.items():
+        for name, content in value.items():
             if not _HEADER_NAME.match(name):
                 raise ValueError(f"{name!r} cannot be a header's name; use letters, digits and -")
-            if isinstance(said, str) and (why := unsendable(said)):
+            if isinstance(content, str) and (why := unsendable(content)):
                 raise ValueError(f"{name} {why}")
         return value
 
     @field_validator("headers")
     @classmethod
     def _no_literal_credential(cls, value: dict[str, Any]) -> dict[str, Any]:
-        for name, said in value.items():
-            if isinstance(said, str) and said and looks_secret(name, said):
+        for name, content in value.items():
+            if isinstance(content, str) and content and looks_secret(name, content):
                 wanted = f'headers = {{ {name} = {{ env = "NAME" }} }}'
                 raise ValueError(f"{name} looks like a credential; give it by reference: {wanted}")
         return value

@@ -91,19 +91,19 @@ def _escaped(character: str) -> str:
 
 def _in_base64(secret: str) -> Iterator[str]:
     """Patterns of the letters that a text has in base64 when it holds the secret."""
-    said = secret.encode()
+    plain = secret.encode()
     for before, first in enumerate((0, 2, 3)):
         # Three bytes are four letters; only those that hold nothing of what is around it are sure.
-        letters = b64encode(bytes(before) + said).decode()
-        sure = letters[first : (before + len(said)) * 8 // 6]
+        letters = b64encode(bytes(before) + plain).decode()
+        sure = letters[first : (before + len(plain)) * 8 // 6]
         yield re.escape(sure).replace(r"\+", "[+-]").replace("/", r"(?:\\?/|_)")
 
 
 def _without_beginnings(text: str, secrets: Iterable[str]) -> str:
     """Several keys may begin alike: as much goes as any of them has in common with the text."""
     heads = {secret[:HEAD] for secret in secrets}
-    while found := [at for head in heads if (at := text.find(head)) >= 0]:
-        at = min(found)
+    while places := [at for head in heads if (at := text.find(head)) >= 0]:
+        at = min(places)
         text = f"{text[:at]}***{text[at + max(_alike(secret, text, at) for secret in secrets) :]}"
     return text
 

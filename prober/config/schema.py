@@ -161,8 +161,8 @@ class Limit(Table):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _usual(cls, said: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
-        limit = validate(said)
+    def _usual(cls, raw: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
+        limit = validate(raw)
         if not limit.relative or "share" in limit.model_fields_set:
             return limit
         # Of what is usual, 95 % would leave one in twenty canaries slow.

@@ -42,10 +42,10 @@ def _dense(name: str) -> bool:
 def credential_in(value: Any) -> str:
     """The path, as "a.b", of the first text in a table that gives a credential away; or ""."""
     if isinstance(value, list):
-        return next((found for part in value if (found := credential_in(part))), "")
+        return next((inner for part in value if (inner := credential_in(part))), "")
     for name, part in value.items() if isinstance(value, dict) else ():
-        if found := credential_in(part):
-            return f"{name}.{found}"
+        if inner := credential_in(part):
+            return f"{name}.{inner}"
         if isinstance(part, str) and part and name not in _HARMLESS and looks_secret(name, part):
             return str(name)
     return ""
@@ -128,9 +128,9 @@ class Given:
 
     def read(self, ref: SecretRef) -> str:
         """The secret itself. Raises MissingSecretError."""
-        told = self.environment.get(ref.env or "") or self.credentials.get(ref.credential or "")
-        if told and told.strip():
-            return told.strip()
+        content = self.environment.get(ref.env or "") or self.credentials.get(ref.credential or "")
+        if content and content.strip():
+            return content.strip()
         try:
             return ref.read()
         except MissingSecretError as error:

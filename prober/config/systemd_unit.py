@@ -60,9 +60,9 @@ class Unit:
     @property
     def environment_files(self) -> list[Path]:
         return [
-            Path(found)
+            Path(name)
             for pattern in self.all("EnvironmentFile")
-            for found in sorted(glob.glob(pattern.removeprefix("-"))) or [pattern.removeprefix("-")]
+            for name in sorted(glob.glob(pattern.removeprefix("-"))) or [pattern.removeprefix("-")]
         ]
 
     @property
@@ -108,9 +108,9 @@ def _runs(unit: Unit, config: Path) -> bool:
     words = [word for line in unit.all("ExecStart") for word in _words(line)]
     if "run" not in words:
         return False
-    said = dict(word.split("=", 1) for line in unit.all("Environment") for word in _words(line)
+    assigned = dict(word.split("=", 1) for line in unit.all("Environment") for word in _words(line)
                 if "=" in word)  # fmt: skip
-    path = said.get("PROBER_CONFIG", USUAL_CONFIG)
+    path = assigned.get("PROBER_CONFIG", USUAL_CONFIG)
     for word, following in zip(words, [*words[1:], ""], strict=True):
         if word in ("--config", "-c"):
             path = following
@@ -206,7 +206,7 @@ def _names(name: str) -> list[str]:
 
 def parse_service(texts: Iterable[str]) -> tuple[tuple[str, str], ...]:
     """The lines of [Service] of a unit and its drop-ins; an empty one resets its key."""
-    found: list[tuple[str, str]] = []
+    pairs: list[tuple[str, str]] = []
     for text in texts:
         section = ""
         for line in _logical_lines(text):
@@ -217,10 +217,10 @@ def parse_service(texts: Iterable[str]) -> tuple[tuple[str, str], ...]:
             if section != "Service" or not equals:
                 continue
             if value:
-                found.append((key, value))
+                pairs.append((key, value))
             else:
-                found = [pair for pair in found if pair[0] != key]
-    return tuple(found)
+                pairs = [pair for pair in pairs if pair[0] != key]
+    return tuple(pairs)
 
 
 def _logical_lines(text: str) -> Iterator[str]:
@@ -241,7 +241,7 @@ def _logical_lines(text: str) -> Iterator[str]:
 
 def parse_environment(text: str) -> dict[str, str]:
     """An EnvironmentFile, by systemd.exec(5): quotes, backslashes and comments of its own kind."""
-    found: dict[str, str] = {}
+    assigned: dict[str, str] = {}
     rest = text.replace("\r\n", "\n")
     while rest:
         line, _, after = rest.partition("\n")
@@ -252,8 +252,8 @@ def parse_environment(text: str) -> dict[str, str]:
             rest = after
             continue
         value, rest = _value(rest[len(name) + 1 :])
-        found[name.strip()] = value
-    return found
+        assigned[name.strip()] = value
+    return assigned
 
 
 def _value(text: str) -> tuple[str, str]:
@@ -292,4 +292,4 @@ def _placed(value: str, name: str) -> str:
     stem = name.removesuffix(".service")
     prefix, _, instance = stem.partition("@")
     known = {**_PLACES, "%n": name, "%N": stem, "%p": prefix, "%i": instance, "%I": instance}
-    return re.sub(r"%.", lambda found: known.get(found.group(), found.group()), value)
+    return re.sub(r"%.", lambda match: known.get(match.group(), match.group()), value)

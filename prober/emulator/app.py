@@ -148,7 +148,7 @@ def _play(
     headers = {"content-type": media_type, **_headers(api, stamp, faults)}
     if fault is InjectedFault.TRUNCATE:
         headers["connection"] = "close"
-    said = answer(call, stamp, fault, faults)
+    reply = answer(call, stamp, fault, faults)
     wait_s = 0.0
     if fault is InjectedFault.GARBAGE:
         steps = iter([(first_text_s(faults), rule.chance.randbytes(GARBAGE_BYTES))])
@@ -156,13 +156,13 @@ def _play(
         problem = RefusedRequest(
             RefusalKind.STATUS, stamp, call.model, faults.status or api.overloaded
         )
-        error = api.error_event(api.refuse(problem), said)
-        steps = script(api.stream(said), fault, first_text_s(faults), pause_s(faults), error)
+        error = api.error_event(api.refuse(problem), reply)
+        steps = script(api.stream(reply), fault, first_text_s(faults), pause_s(faults), error)
         if api.media_type.startswith(EVENTS):
             steps = chain(repeat((0.0, COMMENT), faults.comments), steps)
     else:
-        steps = script(halves(compact(api.whole(said)).encode()), fault)
-        wait_s = whole_s(said, faults)
+        steps = script(halves(compact(api.whole(reply)).encode()), fault)
+        wait_s = whole_s(reply, faults)
     byte_s = faults.slow_byte_s * faults.latency_factor
     return Play(steps, headers, wait_s, byte_s, stall=fault is InjectedFault.STALL)
 
@@ -186,10 +186,10 @@ async def _look_up(
     # One catalogue may serve two APIs, as OpenAI's does.
     names = {one.name for one in APIS if one.lookups == api.lookups}
     listed = {
-        model: found
+        model: known
         for name in sorted(names, key=NAMES.index)
         for model in (api.model, *log.models(name), *rules.models(name))
-        if (found := _found(name, model, rules))
+        if (known := _found(name, model, rules))
     }
     return _catalogue(api, request, lambda stamp: answer_of(list(listed.values()), stamp))
 
@@ -199,8 +199,8 @@ async def _tell(
 ) -> Response:
     """One model of the catalogue: every one is there, unless it is never found."""
     name = request.path_params["model"]
-    found = _found(api.name, name, rules)
-    return _catalogue(api, request, lambda stamp: about(found, stamp) if found else None, name)
+    known = _found(api.name, name, rules)
+    return _catalogue(api, request, lambda stamp: about(known, stamp) if known else None, name)
 
 
 def _found(api: str, model: str, rules: FaultRules) -> Model | None:

@@ -40,5 +40,5 @@ def message(headers: Mapping[str, str], payload: bytes) -> bytes:
 
 
 def _header(name: str, value: str) -> bytes:
-    said, text = name.encode(), value.encode()
-    return bytes([len(said)]) + said + struct.pack("!BH", _STRING, len(text)) + text
+    name_bytes, text = name.encode(), value.encode()
+    return bytes([len(name_bytes)]) + name_bytes + struct.pack("!BH", _STRING, len(text)) + text

@@ -40,12 +40,12 @@ class Aside(Generic[T]):
 
     def _run(self, flight: asyncio.Future[T]) -> None:
         try:
-            said = self._work()
+            result = self._work()
         except Exception as error:
             self._land(flight, flight.set_exception, error)
         else:
-            self._land(flight, flight.set_result, said)
+            self._land(flight, flight.set_result, result)
 
-    def _land(self, flight: asyncio.Future[T], land: Callable[..., None], said: object) -> None:
+    def _land(self, flight: asyncio.Future[T], land: Callable[..., None], result: object) -> None:
         with suppress(RuntimeError):  # the loop has ended meanwhile
-            flight.get_loop().call_soon_threadsafe(land, said)
+            flight.get_loop().call_soon_threadsafe(land, result)

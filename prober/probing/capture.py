@@ -58,9 +58,9 @@ class Tape:
         if self.status:
             lines += ["", f"< {printable(scrub(self.status))}"]
             lines += [f"< {name}: {value}" for name, value in shown(self.headers, scrub)]
-        for at_s, count, said in _whole(self.chunks, scrub):
+        for at_s, count, chunk in _whole(self.chunks, scrub):
             blank = [""] if lines and lines[-1] else []
-            lines += [*blank, f"# {at_s:.3f} s, {count} bytes", *_body(said, scrub)]
+            lines += [*blank, f"# {at_s:.3f} s, {count} bytes", *_body(chunk, scrub)]
         if self._taken > MAX_BYTES:
             lines += ["", f"# cut here: {self._taken - MAX_BYTES} bytes more"]
         return scrub("\n".join(lines) + "\n")
@@ -95,19 +95,19 @@ def save(path: Path, text: str) -> None:
 
 def _whole(chunks: Sequence[tuple[float, bytes]], scrub: Scrub) -> list[tuple[float, int, str]]:
     """(when, how many bytes, what): chunks that a secret runs through count as one."""
-    found: list[tuple[float, int, str]] = []
+    joined: list[tuple[float, int, str]] = []
     pieces = [data.decode("utf-8", "backslashreplace") for _, data in chunks]
     text = "".join(pieces)
     end = 0
     for (at_s, data), piece in zip(chunks, pieces, strict=True):
         before, after = text[max(0, end - MAX_SECRET) : end], text[end : end + MAX_SECRET]
         end += len(piece)
-        if found and scrub(before + after) != scrub(before) + scrub(after):
-            first_s, count, said = found[-1]
-            found[-1] = (first_s, count + len(data), said + piece)
+        if joined and scrub(before + after) != scrub(before) + scrub(after):
+            first_s, count, chunk = joined[-1]
+            joined[-1] = (first_s, count + len(data), chunk + piece)
         else:
-            found.append((at_s, len(data), piece))
-    return found
+            joined.append((at_s, len(data), piece))
+    return joined
 
 
 def _body(text: str, scrub: Scrub) -> list[str]:

@@ -51,8 +51,8 @@ class CredentialsError(Exception):
     Where they are missing on this machine it is our canary that is wrong, not the account.
     """
 
-    def __init__(self, said: str, outcome: Outcome = Outcome.BAD_REQUEST) -> None:
-        super().__init__(said)
+    def __init__(self, message: str, outcome: Outcome = Outcome.BAD_REQUEST) -> None:
+        super().__init__(message)
         self.outcome = outcome
 
 
@@ -201,8 +201,8 @@ def _file_of(text: str) -> str:
 def _amazon(error: Exception) -> CredentialsError:
     from botocore import exceptions as aws
 
-    said = _first_line(error) if isinstance(error, aws.BotoCoreError | aws.ClientError) else ""
-    why = f"AWS credentials: {said or f'cannot be used ({type(error).__name__})'}"
+    message = _first_line(error) if isinstance(error, aws.BotoCoreError | aws.ClientError) else ""
+    why = f"AWS credentials: {message or f'cannot be used ({type(error).__name__})'}"
     if isinstance(error, aws.ClientError):
         answer = error.response.get("ResponseMetadata", {})
         return CredentialsError(why, _refused(answer.get("HTTPStatusCode") or 0))
@@ -307,5 +307,5 @@ def _refused(status: int) -> Outcome:
 
 def _first_line(error: Exception) -> str:
     # google-auth adds the whole answer as a second argument.
-    said = error.args[0] if error.args else ""
-    return next(iter(str(said).splitlines()), "")
+    message = error.args[0] if error.args else ""
+    return next(iter(str(message).splitlines()), "")

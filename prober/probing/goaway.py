@@ -94,13 +94,13 @@ class _Http2(_Plain):
         self._reading: anyio.CancelScope | None = None
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        while not (said := self._frames.ready()):
+        while not (ready := self._frames.ready()):
             with anyio.CancelScope() as self._reading:
                 data = await self._inner.read(max_bytes, timeout)
                 if not data:
                     return b""
                 self._frames.received(data)
-        return said
+        return ready
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         # One request more on a connection that takes none: its reader must learn of it now.
@@ -173,9 +173,9 @@ class Frames:
         if not self._open:
             self._out += self._goodbye
             self._goodbye = b""
-        said = bytes(self._out)
+        ready = bytes(self._out)
         self._out.clear()
-        return said
+        return ready
 
     def _leave(self, frame: bytes) -> None:
         last, code = (int.from_bytes(frame[at : at + 4]) for at in (_HEAD, _HEAD + 4))

@@ -249,11 +249,11 @@ def _load(path: Path) -> dict[str, Look]:
 
 
 def _look_of(row: dict[str, Any]) -> Look:
-    said = row["listing"]
-    retires = date.fromisoformat(said["retires"]) if said["retires"] else None
+    listing = row["listing"]
+    retires = date.fromisoformat(listing["retires"]) if listing["retires"] else None
     return Look(
         model=str(row["model"]),
-        listing=Listing(bool(said["found"]), bool(said["deprecated"]), retires),
+        listing=Listing(bool(listing["found"]), bool(listing["deprecated"]), retires),
         looked_at=float(row["looked_at"]),
         since=date.fromisoformat(row["since"]),
         told=str(row["told"]),

@@ -52,10 +52,10 @@ class Resolver(httpcore.AsyncNetworkBackend):
     ) -> httpcore.AsyncNetworkStream:
         """Raises socket.gaierror for a name that cannot be resolved, else httpcore's errors."""
         loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(host, port, type=1)  # SOCK_STREAM
+        entries = await loop.getaddrinfo(host, port, type=1)  # SOCK_STREAM
         if (tell := resolved.get()) and not _is_address(host):
             tell()  # a literal address has no name that could have taken time
-        addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+        addresses = list(dict.fromkeys(str(entry[4][0]) for entry in entries))
 
         def connect(address: str) -> asyncio.Task[httpcore.AsyncNetworkStream]:
             return asyncio.create_task(

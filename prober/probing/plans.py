@@ -134,8 +134,8 @@ def resolve(config: Config, given: Given | None = None) -> Resolved:
         }
         problems += [
             f'[[provider]] "{provider.name}": {what}: what it names {why}'
-            for what, said in (("key", key), *((f"headers.{n}", v) for n, v in headers.items()))
-            if (why := unsendable(said))
+            for what, content in (("key", key), *((f"headers.{n}", v) for n, v in headers.items()))
+            if (why := unsendable(content))
         ]
         if provider.name not in shut and (lacking := missing_extra(provider)):
             problems.append(f'[[provider]] "{provider.name}": {lacking}')
@@ -243,13 +243,13 @@ def _plan(
 def _fingerprint(provider: Provider, target: Endpoint) -> str:
     """Of what a canary says and to whom; a secret counts by where it stands."""
     canary = provider.canary
-    said = [
+    sent = [
         *(provider.api, provider.max_tokens, canary.kind, canary.prompt, repr(canary.expect)),
         *(provider.preset, str(provider.key)),
         sorted((name, str(v)) for name, v in provider.headers.items()),
         {**asdict(target), "key": "", "headers": {}},
     ]
-    return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps(sent, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def _placed(url: str, folder: Path) -> str:
@@ -285,7 +285,7 @@ def _passwords(urls: Iterable[str]) -> Iterator[str]:
     for url in urls:
         place = url.partition("://")[2]
         yield place.rpartition("@")[0].partition(":")[2]
-        yield from (said for name, said in parse_qsl(place.partition("?")[2]) if "passw" in name)
+        yield from (value for name, value in parse_qsl(place.partition("?")[2]) if "passw" in name)
 
 
 def _pieces(url: str) -> list[str]:

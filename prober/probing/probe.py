@@ -255,10 +255,10 @@ class _Run:
             return None
         plan = self.plan
         adapter, body = ADAPTERS[plan.api], bytes(self._body)
-        found = adapter.unstreamed(body, self._headers, plan.rules)
-        if found is None and transcript.failure is None:
-            found = adapter.told(body, plan.rules)
-        return (found.outcome, found.detail) if found is not None else None
+        failure = adapter.unstreamed(body, self._headers, plan.rules)
+        if failure is None and transcript.failure is None:
+            failure = adapter.told(body, plan.rules)
+        return (failure.outcome, failure.detail) if failure is not None else None
 
     async def _kept(self, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         async for data in pieces:

@@ -22,10 +22,10 @@ SOCKS = {"socksio": "socksio", "socks": "pysocks"}
 def proxy_for(url: str, environment: Mapping[str, str]) -> str | None:
     """The proxy's URL, with its scheme; None: straight there."""
     parts = urlsplit(url)
-    found = _configured(parts.scheme, environment)
-    if found is None or _straight(parts, environment):
+    configured = _configured(parts.scheme, environment)
+    if configured is None or _straight(parts, environment):
         return None
-    return found[1]
+    return configured[1]
 
 
 def proxy_problems(
@@ -34,9 +34,9 @@ def proxy_problems(
     """One line for each thing in the environment that cannot be gone by; without its value,
     which may hold a password. `installed`: whether a module can be imported."""
     used = {
-        found[0]: found[1]
+        configured[0]: configured[1]
         for scheme in DEFAULT_PORTS
-        if (found := _configured(scheme, environment)) is not None
+        if (configured := _configured(scheme, environment)) is not None
     }
     installed = installed or (lambda module: find_spec(module) is not None)
     problems = [

@@ -161,14 +161,14 @@ class Transcript:
             if stop is Stop.LENGTH:
                 return Outcome.BUDGET_TOO_SMALL, "cut by length before any visible text"
             return Outcome.EMPTY_COMPLETION, "the answer held no visible text"
-        said = self.text.strip()
-        if canary.cut_short(said):
+        answer = self.text.strip()
+        if canary.cut_short(answer):
             # A length is our own bound: the prompt is short. Any other end was made up.
             if stop is Stop.LENGTH:
-                return Outcome.BUDGET_TOO_SMALL, f"cut by length after {said!r}"
-            return Outcome.STREAM_TRUNCATED, f"ended with {word!r} after {said!r}, half an answer"
+                return Outcome.BUDGET_TOO_SMALL, f"cut by length after {answer!r}"
+            return Outcome.STREAM_TRUNCATED, f"ended with {word!r} after {answer!r}, half an answer"
         if not (canary.right(self.text) if self._right is None else self._right):
-            return Outcome.WRONG_ANSWER, f"answered {said[:80]!r}"
+            return Outcome.WRONG_ANSWER, f"answered {answer[:80]!r}"
         return Outcome.OK, ""
 
     def _endless(self) -> str:

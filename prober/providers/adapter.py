@@ -88,9 +88,9 @@ class StreamReader:
 def in_stream(api: str, problem: StreamProblem, rules: Sequence[OutcomeRow]) -> Failure:
     """Names an error that came with HTTP success."""
     words = " ".join([problem.message, *problem.codes])
-    found = outcomes.name_in_stream(api, problem.status, problem.codes, words, rules)
-    told = detail(problem.status, problem.codes, problem.message)
-    return _refusal(found, told, gateway.upstream({}, problem.message))
+    named = outcomes.name_in_stream(api, problem.status, problem.codes, words, rules)
+    sentence = detail(problem.status, problem.codes, problem.message)
+    return _refusal(named, sentence, gateway.upstream({}, problem.message))
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,28 +136,28 @@ class Adapter:
             codes = [named.partition(":")[0], *codes]
         words = " ".join([message, *codes, *_kinds(error)])
         kind = (headers or {}).get("content-type", "").lower()
-        found = outcomes.name(self.api, status, codes, words, rules)
+        name = outcomes.name(self.api, status, codes, words, rules)
         blocked = foreign_response.between(status, kind, body, codes)
-        if blocked and not (found.outcome in OF_THE_ACCOUNT and foreign_response.words(message)):
+        if blocked and not (name.outcome in OF_THE_ACCOUNT and foreign_response.words(message)):
             own = outcomes.first(rules, self.api, status, codes, f"{blocked} {words}")
             return Failure(own.outcome if own else Outcome.SERVER_ERROR, blocked)
-        if foreign_response.lost(status, body, codes, message, known=found.known):
+        if foreign_response.lost(status, body, codes, message, known=name.known):
             text = f"HTTP {status}, {foreign_response.WRONG_PATH}"
             own = outcomes.first(rules, self.api, status, codes, f"{text} {words}")
             return Failure(own.outcome, text) if own else Failure(UNKNOWN, text, Cause.UNKNOWN)
         text = detail(status, codes, message)
-        return _refusal(found, text, gateway.upstream(object_of(parse_json(body)), message))
+        return _refusal(name, text, gateway.upstream(object_of(parse_json(body)), message))
 
     def unstreamed(
         self, body: bytes, headers: Mapping[str, str], rules: Sequence[OutcomeRow] = ()
     ) -> Failure | None:
         """Names an answer with HTTP success that is no stream; None for what may be one."""
-        said = foreign_response.unstreamed(headers.get("content-type", "").lower(), body)
-        if not said:
+        reason = foreign_response.unstreamed(headers.get("content-type", "").lower(), body)
+        if not reason:
             return None
-        words = f"{said} {body[:MAX_DETAIL].decode('utf-8', 'replace')}"
+        words = f"{reason} {body[:MAX_DETAIL].decode('utf-8', 'replace')}"
         own = outcomes.first(rules, self.api, 200, (), words)
-        return Failure(own.outcome if own else Outcome.STREAM_ERROR, said)
+        return Failure(own.outcome if own else Outcome.STREAM_ERROR, reason)
 
     def told(self, body: bytes, rules: Sequence[OutcomeRow] = ()) -> Failure | None:
         """Names the whole JSON of a server that says with HTTP success what went wrong."""
@@ -169,13 +169,13 @@ class Adapter:
         return in_stream(self.api, StreamProblem(tuple(self.codes(error)), message, status), rules)
 
     def request_id(self, headers: Mapping[str, str]) -> str | None:
-        found = (headers[name] for name in self.request_id_headers if name in headers)
-        return next((id[:MAX_REQUEST_ID] for id in found), None)
+        ids = (headers[name] for name in self.request_id_headers if name in headers)
+        return next((id[:MAX_REQUEST_ID] for id in ids), None)
 
 
 def _kinds(error: Mapping[str, Any]) -> list[str]:
     """What else an error is called, by servers with fields of their own for that."""
-    return [said for name in ("error_code", "error_type") if (said := text_of(error.get(name)))]
+    return [kind for name in ("error_code", "error_type") if (kind := text_of(error.get(name)))]
 
 
 def _refusal(named: Named, text: str, upstream: str) -> Failure:
@@ -190,13 +190,13 @@ def _refusal(named: Named, text: str, upstream: str) -> Failure:
 
 def detail(status: int, codes: Sequence[str], message: str) -> str:
     """What the provider said, in one bounded line: nothing twice, and of a page its title."""
-    said = foreign_response.readable(message[: 4 * MAX_DETAIL])
+    readable = foreign_response.readable(message[: 4 * MAX_DETAIL])
     if status:
         # "HTTP 503 503 …": many repeat the status in their own words.
-        said = said.removeprefix(f"HTTP {status}").removeprefix(f"{status}").lstrip(" :,-")
+        readable = readable.removeprefix(f"HTTP {status}").removeprefix(f"{status}").lstrip(" :,-")
     code = next((code for code in codes if code != "None"), "")  # so LiteLLM writes none
-    if code == str(status) or said.lower().startswith(code.lower()):
+    if code == str(status) or readable.lower().startswith(code.lower()):
         code = ""
-    words = " ".join([f"HTTP {status}" if status >= 400 else "", code, said])
+    words = " ".join([f"HTTP {status}" if status >= 400 else "", code, readable])
     printable = "".join(c if c.isprintable() else " " for c in words)
     return " ".join(printable.split())[:MAX_DETAIL]

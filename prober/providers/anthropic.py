@@ -31,8 +31,8 @@ from prober.providers.sse import Message, Messages
 
 
 def build(target: Endpoint, prompt: str, max_tokens: int) -> HttpRequest:
-    said = {"model": target.model, **body(prompt, max_tokens)}
-    return post(f"{target.base_url}/v1/messages", target, said, _headers(target))
+    content = {"model": target.model, **body(prompt, max_tokens)}
+    return post(f"{target.base_url}/v1/messages", target, content, _headers(target))
 
 
 def body(prompt: str, max_tokens: int) -> dict[str, Any]:
@@ -56,22 +56,22 @@ def events(message: Message) -> Iterator[StreamEvent]:
         yield Other()
         return
     parsed = parse_json(message.data)
-    said = object_of(parsed)
+    event = object_of(parsed)
     # An event that came only in part says nothing by its name alone, an error apart.
-    failed = message.event == "error" or said.get("error")
-    match "error" if failed else said.get("type", message.event if parsed is not None else ""):
+    failed = message.event == "error" or event.get("error")
+    match "error" if failed else event.get("type", message.event if parsed is not None else ""):
         case "content_block_delta":
-            yield _delta(object_of(said.get("delta")))
+            yield _delta(object_of(event.get("delta")))
         case "content_block_start":
-            block = object_of(said.get("content_block"))
+            block = object_of(event.get("content_block"))
             # Empty with Anthropic; other servers begin the text there.
             text = text_of(block.get("text")) if block.get("type") == "text" else ""
             yield Text(text) if text else Other()
         case "message_start":
-            yield _usage(object_of(object_of(said.get("message")).get("usage")))
+            yield _usage(object_of(object_of(event.get("message")).get("usage")))
         case "message_delta":
-            yield _usage(object_of(said.get("usage")))
-            if ended := finish.stopped(object_of(said.get("delta")).get("stop_reason")):
+            yield _usage(object_of(event.get("usage")))
+            if ended := finish.stopped(object_of(event.get("delta")).get("stop_reason")):
                 yield ended
         case "message_stop":
             yield Terminal()
@@ -102,8 +102,8 @@ def _usage(usage: dict[str, Any]) -> Usage:
 
 
 def codes(error: dict[str, Any]) -> list[str]:
-    found = [error.get("type"), object_of(error.get("details")).get("error_code")]
-    return [code for code in found if isinstance(code, str)]
+    identifiers = [error.get("type"), object_of(error.get("details")).get("error_code")]
+    return [code for code in identifiers if isinstance(code, str)]
 
 
 def _model(target: Endpoint) -> HttpRequest:

@@ -49,8 +49,8 @@ def _model(target: Endpoint) -> HttpRequest:
 def _listing(body: bytes, model: str) -> Listing:
     """The list holds models and a canary names a deployment: only a hit says something."""
     rows = object_of(parse_json(body)).get("data")
-    found = [object_of(row) for row in (rows if isinstance(rows, list) else [])]
-    row = next((row for row in found if row.get("id") == model), None)
+    entries = [object_of(row) for row in (rows if isinstance(rows, list) else [])]
+    row = next((row for row in entries if row.get("id") == model), None)
     if row is None:
         return UNREADABLE
     stage = text_of(row.get("lifecycle_status"))

@@ -51,24 +51,24 @@ def build(target: Endpoint, prompt: str, max_tokens: int) -> HttpRequest:
 
 
 def events(message: Message) -> Iterator[StreamEvent]:
-    said = object_of(parse_json(message.data))
+    event = object_of(parse_json(message.data))
     if message.bare:
         words = text_of(error_object(message.data).get("message"))
         yield StreamProblem((_code(message.event),), words)
         return
     match message.event:
         case "contentBlockDelta":
-            delta = object_of(said.get("delta"))
+            delta = object_of(event.get("delta"))
             if text := text_of(delta.get("text")):
                 yield Text(text)
             else:
                 yield Reasoning() if delta.get("reasoningContent") else Other()
         case "messageStop":
-            if ended := finish.stopped(said.get("stopReason")):
+            if ended := finish.stopped(event.get("stopReason")):
                 yield ended
             yield Terminal()
         case "metadata":
-            usage = object_of(said.get("usage"))
+            usage = object_of(event.get("usage"))
             yield Usage(
                 input=count_of(usage.get("inputTokens")),
                 output=count_of(usage.get("outputTokens")),

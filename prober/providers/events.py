@@ -55,8 +55,8 @@ def post(
 ) -> HttpRequest:
     """A JSON request; what the configuration adds to body and headers has the last word."""
     content = json.dumps(merged(body, target.extra_body)).encode()
-    said = {"content-type": "application/json", **headers, **target.headers}
-    return HttpRequest("POST", url, said, content)
+    sent = {"content-type": "application/json", **headers, **target.headers}
+    return HttpRequest("POST", url, sent, content)
 
 
 def get(url: str, target: Endpoint, headers: Mapping[str, str]) -> HttpRequest:
@@ -250,14 +250,14 @@ def error_object(body: bytes) -> dict[str, Any]:
 
     `message` is always text; what an upstream said to a gateway is at its end.
     """
-    found = _error_object(body)
-    message = next((said for name in _MESSAGES if (said := _said(found.get(name)))), "")
-    raw = object_of(found.get("metadata")).get("raw")  # OpenRouter's upstream, in its own words
+    error = _error_object(body)
+    message = next((word for name in _MESSAGES if (word := _said(error.get(name)))), "")
+    raw = object_of(error.get("metadata")).get("raw")  # OpenRouter's upstream, in its own words
     if isinstance(raw, str) and raw:
         inner = error_object(raw.encode())
-        codes = [said for name in ("code", "type") if (said := text_of(inner.get(name)))]
+        codes = [word for name in ("code", "type") if (word := text_of(inner.get(name)))]
         message = " ".join([f"{message}:", *codes, inner["message"]])
-    return {**found, "message": message}
+    return {**error, "message": message}
 
 
 # {"detail": …}, {"Message": …} and the like are other servers' words for it.
@@ -268,7 +268,7 @@ def _said(value: Any) -> str:
     if isinstance(value, list) and value:  # as FastAPI lists what it refuses
         value = value[0]
     if isinstance(value, dict):
-        return next((said for n in (*_MESSAGES, "error") if (said := text_of(value.get(n)))), "")
+        return next((word for n in (*_MESSAGES, "error") if (word := text_of(value.get(n)))), "")
     return text_of(value)
 
 

@@ -31,12 +31,12 @@ class EventStream:
     def feed(self, data: bytes) -> list[Message]:
         """Raises UnreadableError for what is no such stream, or a message past the bound."""
         self._buffer += data
-        found: list[Message] = []
+        messages: list[Message] = []
         while frame := self._frame():
             named = _PRELUDE.unpack_from(frame)[1]
             headers = _headers(frame[_PRELUDE.size : _PRELUDE.size + named])
-            found.append(_message(headers, frame[_PRELUDE.size + named : -_CRC_BYTES]))
-        return found
+            messages.append(_message(headers, frame[_PRELUDE.size + named : -_CRC_BYTES]))
+        return messages
 
     def close(self) -> list[Message]:
         self._buffer.clear()
@@ -67,7 +67,7 @@ def _check(data: bytes | bytearray, checksum: int) -> None:
 
 def _headers(data: bytes) -> dict[str, str]:
     """Those that are text; the others are stepped over."""
-    found: dict[str, str] = {}
+    headers: dict[str, str] = {}
     at = 0
     try:
         while at < len(data):
@@ -80,17 +80,17 @@ def _headers(data: bytes) -> dict[str, str]:
                 size = _SIZES[kind]
             value, at = data[at : at + size], at + size
             if kind == _STRING:
-                found[name.decode("utf-8", "replace")] = value.decode("utf-8", "replace")
+                headers[name.decode("utf-8", "replace")] = value.decode("utf-8", "replace")
     except (IndexError, KeyError, error):
         at = len(data) + 1
     if at > len(data):
         raise UnreadableError("no event stream of this API: a header is broken")
-    return found
+    return headers
 
 
 def _message(headers: dict[str, str], payload: bytes) -> Message:
     kind = headers.get(":exception-type") or headers.get(":error-code")
     if kind or headers.get(":message-type") in ("exception", "error"):
-        said = payload or headers.get(":error-message", "").encode()
-        return Message(kind or "error", said, bare=True)
+        content = payload or headers.get(":error-message", "").encode()
+        return Message(kind or "error", content, bare=True)
     return Message(headers.get(":event-type", ""), payload)

@@ -112,16 +112,16 @@ def readable(text: str) -> str:
     """A text as it is; of an HTML page what its title or its first heading says."""
     if not _PAGE.match(text):
         return text
-    titles = (" ".join(unescape(found[1]).split()) for found in _SAYS.finditer(text))
+    titles = (" ".join(unescape(match[1]).split()) for match in _SAYS.finditer(text))
     return next((title for title in titles if title), "a page (HTML) without a title")
 
 
 def _own(body: bytes, codes: Sequence[str], message: str) -> bool:
     """The API itself says that something is not there."""
-    said = message.lower()
+    words = message.lower()
     parsed = parse_json(body)
     parsed = object_of(parsed[0] if isinstance(parsed, list) and parsed else parsed)
-    return bool(parsed) and (bool(codes) or bool(parsed.get("error")) or "model" in said)
+    return bool(parsed) and (bool(codes) or bool(parsed.get("error")) or "model" in words)
 
 
 def _is_page(content_type: str, body: bytes) -> bool:

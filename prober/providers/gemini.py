@@ -108,16 +108,16 @@ def _billed_output(usage: dict[str, Any]) -> int | None:
 def codes(error: dict[str, Any]) -> list[str]:
     """The status, the reasons in `details` and the ids of exceeded quotas."""
     details = error.get("details")
-    found: list[Any] = [error.get("status")]
+    identifiers: list[Any] = [error.get("status")]
     for entry in details if isinstance(details, list) else []:
         entry = object_of(entry)
-        found.append(entry.get("reason"))
+        identifiers.append(entry.get("reason"))
         violations = entry.get("violations")
-        found += [
+        identifiers += [
             object_of(violation).get("quotaId")
             for violation in (violations if isinstance(violations, list) else [])
         ]
-    return [code for code in found if isinstance(code, str)]
+    return [code for code in identifiers if isinstance(code, str)]
 
 
 def _model(target: Endpoint) -> HttpRequest:

@@ -45,21 +45,21 @@ def build(target: Endpoint, prompt: str, max_tokens: int) -> HttpRequest:
 
 
 def events(message: Message) -> Iterator[StreamEvent]:
-    said = object_of(parse_json(message.data))
-    if error := said.get("error"):
+    chunk = object_of(parse_json(message.data))
+    if error := chunk.get("error"):
         yield StreamProblem((), str(error))
         return
-    answer = object_of(said.get("message"))
+    answer = object_of(chunk.get("message"))
     if text := text_of(answer.get("content")):
         yield Text(text)
     else:
         yield Reasoning() if answer.get("thinking") else Other()
-    if said.get("done") is True:
+    if chunk.get("done") is True:
         yield Usage(
-            input=count_of(said.get("prompt_eval_count")), output=count_of(said.get("eval_count"))
+            input=count_of(chunk.get("prompt_eval_count")), output=count_of(chunk.get("eval_count"))
         )
         # Older servers name no reason for a plain end: `done` says it already.
-        yield finish.stopped(said.get("done_reason")) or Stopped(Stop.END, "done")
+        yield finish.stopped(chunk.get("done_reason")) or Stopped(Stop.END, "done")
         yield Terminal()
 
 

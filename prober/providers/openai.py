@@ -57,9 +57,9 @@ def events(message: Message) -> Iterator[StreamEvent]:
     if message.data.strip() == b"[DONE]":
         yield Closed()
         return
-    said = object_of(parse_json(message.data))
-    chosen = choice(said)
-    if error := _error(message, said, chosen):
+    chunk = object_of(parse_json(message.data))
+    chosen = choice(chunk)
+    if error := _error(message, chunk, chosen):
         yield problem(error)
         return
     if message.bare:  # no event: errors come so, answers do not
@@ -67,36 +67,38 @@ def events(message: Message) -> Iterator[StreamEvent]:
         return
     yield from _answer(chosen)
     # Google's door for this API has said it in its own spelling.
-    words = (chosen.get("finish_reason"), chosen.get("finishReason"), said.get("finish_reason"))
+    words = (chosen.get("finish_reason"), chosen.get("finishReason"), chunk.get("finish_reason"))
     word = next(filter(None, words), None)
     if ended := finish.stopped(word, chosen.get("native_finish_reason")):
         # The answer is whole; counts may follow, and text where each chunk says "stop".
         yield ended
         yield Terminal(last=False)
     # Moonshot counts in the choice, Groq in a table of its own.
-    for place in (said, chosen, object_of(said.get("x_groq"))):
+    for place in (chunk, chosen, object_of(chunk.get("x_groq"))):
         if usage := object_of(place.get("usage")):
             yield _usage(usage)
             return
 
 
-def choice(said: dict[str, Any]) -> dict[str, Any]:
+def choice(chunk: dict[str, Any]) -> dict[str, Any]:
     """The first choice; a usage chunk and Azure's first one have none."""
-    choices = said.get("choices")
+    choices = chunk.get("choices")
     return object_of(choices[0]) if isinstance(choices, list) and choices else {}
 
 
-def _error(message: Message, said: dict[str, Any], chosen: dict[str, Any]) -> dict[str, Any] | None:
+def _error(
+    message: Message, chunk: dict[str, Any], chosen: dict[str, Any]
+) -> dict[str, Any] | None:
     """The error that a chunk holds, wherever it stands."""
-    if message.event == "error" or said.get("error"):
+    if message.event == "error" or chunk.get("error"):
         return error_object(message.data)
-    if said.get("object") == "error":  # flat: Mistral, older vLLM
-        return said
+    if chunk.get("object") == "error":  # flat: Mistral, older vLLM
+        return chunk
     # MiniMax answers well and says in a table of its own that it did not.
-    inner = object_of(said.get("base_resp"))
+    inner = object_of(chunk.get("base_resp"))
     if inner.get("status_code"):
         return {"code": str(inner["status_code"]), "message": inner.get("status_msg")}
-    error = chosen.get("error") or object_of(said.get("x_groq")).get("error")
+    error = chosen.get("error") or object_of(chunk.get("x_groq")).get("error")
     if not error:
         return None
     return error if isinstance(error, dict) else {"message": str(error)}
@@ -114,16 +116,16 @@ def problem(error: dict[str, Any]) -> StreamProblem:
 def _answer(chosen: dict[str, Any]) -> Iterator[StreamEvent]:
     """What a choice says: as a delta, or as the whole message where there is none."""
     delta = chosen.get("delta")
-    said = object_of(chosen.get("message") if delta is None else delta)
-    content = said.get("content") or chosen.get("text")
+    message = object_of(chosen.get("message") if delta is None else delta)
+    content = message.get("content") or chosen.get("text")
     if type(content) is str:  # nearly always
         yield Text(content)
     elif content:
         yield from parts(content)
-    if any(said.get(name) for name in REASONING):
+    if any(message.get(name) for name in REASONING):
         yield Reasoning()
     elif not content:
-        yield Stopped(Stop.REFUSAL, "refusal") if said.get("refusal") else Other()
+        yield Stopped(Stop.REFUSAL, "refusal") if message.get("refusal") else Other()
 
 
 def parts(content: Any) -> Iterator[StreamEvent]:

@@ -50,25 +50,25 @@ def build(target: Endpoint, prompt: str, max_tokens: int) -> HttpRequest:
 
 def events(message: Message) -> Iterator[StreamEvent]:
     parsed = parse_json(message.data)
-    said = object_of(parsed)
+    event = object_of(parsed)
     if message.event == "error":  # whatever the type of the error is
         yield _problem(error_object(message.data))
         return
     # An event that came only in part says nothing by its name alone.
-    match text_of(said.get("type", message.event if parsed is not None else "")):
+    match text_of(event.get("type", message.event if parsed is not None else "")):
         case "response.output_text.delta":
-            yield Text(text_of(said.get("delta")))
+            yield Text(text_of(event.get("delta")))
         case "response.refusal.delta":
             yield Stopped(Stop.REFUSAL, "refusal")
         case kind if kind in REASONING:
             yield Reasoning()
         case kind if kind in ENDS:
-            yield from _end(kind, object_of(said.get("response")))
+            yield from _end(kind, object_of(event.get("response")))
         case "error":
             # Flat by the SDK's types; some servers nest it as everywhere else.
             yield _problem(error_object(message.data))
         case _:
-            yield _problem(error_object(message.data)) if said.get("error") else Other()
+            yield _problem(error_object(message.data)) if event.get("error") else Other()
 
 
 def _end(kind: str, response: dict[str, Any]) -> Iterator[StreamEvent]:

@@ -253,8 +253,8 @@ def name(
     api: str, status: int, codes: Collection[str], message: str, rules: Sequence[OutcomeRow] = ()
 ) -> Named:
     """What an error answer with HTTP `status` is; `rules` are the configuration's."""
-    found = first((*rules, *RULES), api, status, codes, message)
-    return found or Named(by_status(status), known=False)
+    named = first((*rules, *RULES), api, status, codes, message)
+    return named or Named(by_status(status), known=False)
 
 
 def name_in_stream(
@@ -267,9 +267,9 @@ def name_in_stream(
     """
     if own := first(rules, api, status if status >= 400 else 500, codes, message):
         return own
-    found = name(api, status if status >= 400 else 400, codes, message)
-    if FAULT[found.outcome] in (Fault.ACCOUNT, Fault.CAPACITY):
-        return found
+    named = name(api, status if status >= 400 else 400, codes, message)
+    if FAULT[named.outcome] in (Fault.ACCOUNT, Fault.CAPACITY):
+        return named
     return Named(Outcome.STREAM_ERROR)
 
 

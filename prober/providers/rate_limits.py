@@ -29,14 +29,14 @@ def read(headers: Mapping[str, str], now: float) -> Limits | None:
 
     `now` is wall-clock seconds: some vendors give the moment of the reset, others the span to it.
     """
-    said: dict[Place, str] = {}
+    values: dict[Place, str] = {}
     for name, value in headers.items():
         if "ratelimit" in name and (place := _place(name)) is not None:
-            said[place] = value
+            values[place] = value
     retry_after_s = _retry_after_s(headers, now)
-    if not said and retry_after_s is None:
+    if not values and retry_after_s is None:
         return None
-    requests, tokens = _room(said, REQUESTS, now), _room(said, TOKENS, now)
+    requests, tokens = _room(values, REQUESTS, now), _room(values, TOKENS, now)
     if requests is None and tokens is None and retry_after_s is None:
         return None
     return Limits(requests or Room(), tokens or Room(), retry_after_s)
@@ -54,11 +54,11 @@ def _place(name: str) -> Place | None:
     return None
 
 
-def _room(said: Mapping[Place, str], kinds: Iterable[str], now: float) -> Room | None:
+def _room(values: Mapping[Place, str], kinds: Iterable[str], now: float) -> Room | None:
     for kind in kinds:
-        limit, remaining = said.get((kind, "limit")), said.get((kind, "remaining"))
+        limit, remaining = values.get((kind, "limit")), values.get((kind, "remaining"))
         if limit is not None or remaining is not None:
-            reset = said.get((kind, "reset"))
+            reset = values.get((kind, "reset"))
             reset_s = _reset_s(reset, now) if reset else None
             return Room(_count(limit), _count(remaining), reset_s)
     return None
@@ -80,9 +80,9 @@ def _reset_s(value: str, now: float) -> float | None:
         if number > EPOCH_FROM * 1000:
             number /= 1000
         return _bounded(number - now if number > EPOCH_FROM else number)
-    found = _SPAN.findall(value)
-    if found and "".join(f"{count}{unit}" for count, unit in found) == value:
-        return _bounded(sum(float(count) * _SECONDS[unit] for count, unit in found))
+    parts = _SPAN.findall(value)
+    if parts and "".join(f"{count}{unit}" for count, unit in parts) == value:
+        return _bounded(sum(float(count) * _SECONDS[unit] for count, unit in parts))
     try:
         at = datetime.fromisoformat(value)
     except ValueError:

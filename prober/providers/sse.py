@@ -39,7 +39,7 @@ class Messages:
 
     def feed(self, data: bytes) -> list[Message]:
         """Raises TooLargeError for a line or a message past the bound."""
-        found: list[Message] = []
+        messages: list[Message] = []
         for line in self._lines.feed(data):
             # The two lines that almost every event consists of come first.
             if line.startswith(b"data: "):
@@ -49,21 +49,21 @@ class Messages:
             elif line:
                 self._take(line)
             elif self._data or self._bare or self._event:
-                self._end(found)
+                self._end(messages)
         # Lines without end make no message: what is kept for one is bounded too.
-        self._held = 0 if found or not (self._data or self._bare) else self._held + len(data)
+        self._held = 0 if messages or not (self._data or self._bare) else self._held + len(data)
         if self._held > MAX_LINE_BYTES:
             raise TooLargeError(f"a message of more than {MAX_LINE_BYTES // 1024} KiB")
-        return found
+        return messages
 
     def close(self) -> list[Message]:
         """What an unfinished end still says. The standard drops it; an error may hide there."""
-        found: list[Message] = []
+        messages: list[Message] = []
         last = self._lines.close()
         if last:
             self._take(last)
-        self._end(found)
-        return found
+        self._end(messages)
+        return messages
 
     def _take(self, line: bytes) -> None:
         line = line.removeprefix(BOM)
@@ -78,13 +78,13 @@ class Messages:
         elif name and name not in _FIELDS:  # without a name: a comment, often used as a ping
             self._bare.append(line)
 
-    def _end(self, found: list[Message]) -> None:
+    def _end(self, messages: list[Message]) -> None:
         if self._data:
             whole = len(self._data) > 1 and all(map(_complete, self._data))
             parts = self._data if whole else [b"\n".join(self._data)]
-            found.extend(Message(self._event, part) for part in parts)
+            messages.extend(Message(self._event, part) for part in parts)
             self._data = []
         if self._bare:
-            found.append(Message("", b"\n".join(self._bare), bare=True))
+            messages.append(Message("", b"\n".join(self._bare), bare=True))
             self._bare = []
         self._event = ""

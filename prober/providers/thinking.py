@@ -69,9 +69,9 @@ class Thinking:
                 at = low.index(tag)
                 shown, thought = shown + text[:at], True
                 text, self._closing = text[at + len(tag) :], TAGS[tag]
-            elif found := _closed(low):
+            elif closed_at := _closed(low):
                 shown, thought, undone, self._visible = "", True, True, False
-                text = text[found:]
+                text = text[closed_at:]
             else:
                 self._visible = self._visible or bool(text.strip())
                 at = _unfinished(low)
@@ -101,8 +101,8 @@ def _opening(low: str) -> str:
 
 def _closed(low: str) -> int:
     """Where the first closing tag ends; 0: there is none."""
-    found = [at + len(tag) for tag in TAGS.values() if (at := low.find(tag)) >= 0]
-    return min(found, default=0)
+    ends = [at + len(tag) for tag in TAGS.values() if (at := low.find(tag)) >= 0]
+    return min(ends, default=0)
 
 
 def _unfinished(low: str) -> int:

@@ -65,18 +65,18 @@ def read(params: Mapping[str, str], body: Json) -> ApiCall:
 def stream(answer: ModelAnswer) -> Stream:
     results = [{"prompt_index": 0, "content_filter_results": SAFE}]
     nothing = {"id": "", "object": "", "created": 0, "model": "", "choices": []}
-    said = openai.stream(replace(answer, refusal=""), STOPS)
+    plain = openai.stream(replace(answer, refusal=""), STOPS)
     return replace(
-        said, opening=(sse({**nothing, "prompt_filter_results": results}), *said.opening)
+        plain, opening=(sse({**nothing, "prompt_filter_results": results}), *plain.opening)
     )
 
 
 def whole(answer: ModelAnswer) -> Json:
     results = [{"prompt_index": 0, "content_filter_results": SAFE}]
-    said = openai.whole(replace(answer, refusal=""), STOPS)
-    for choice in said["choices"]:
+    plain = openai.whole(replace(answer, refusal=""), STOPS)
+    for choice in plain["choices"]:
         choice["content_filter_results"] = UNSAFE if answer.stop is StopReason.REFUSAL else SAFE
-    return {**said, "prompt_filter_results": results}
+    return {**plain, "prompt_filter_results": results}
 
 
 def refuse(problem: RefusedRequest) -> Refusal:

@@ -46,8 +46,8 @@ SIGNATURE = ("AWS4-HMAC-SHA256 ", "Credential=", "SignedHeaders=", "Signature=")
 
 def has_key(headers: Mapping[str, str]) -> bool:
     """A signature of version 4, which nobody verifies here, or a bearer token."""
-    said = headers.get("authorization", "")
-    return all(part in said for part in SIGNATURE) or bool(bearer(headers))
+    authorization = headers.get("authorization", "")
+    return all(part in authorization for part in SIGNATURE) or bool(bearer(headers))
 
 
 def read(params: Mapping[str, str], body: Json) -> ApiCall:

@@ -46,14 +46,14 @@ def read(params: Mapping[str, str], body: Json) -> ApiCall:
     if params["verb"] not in VERBS:
         raise BadRequestError(f"unknown method {params['verb']!r}; there is {' and '.join(VERBS)}")
     contents = body.get("contents")
-    said = [
+    turns = [
         content
         for content in (contents if isinstance(contents, list) else [])
         if isinstance(content, dict) and content.get("role", "user") == "user"
     ]
-    if not said:
+    if not turns:
         raise BadRequestError("* GenerateContentRequest.contents: contents is not specified")
-    prompt = text_in(said[-1].get("parts"))
+    prompt = text_in(turns[-1].get("parts"))
     return ApiCall(params["model"], prompt, stream=VERBS[params["verb"]])
 
 
@@ -90,8 +90,8 @@ def _chunk(answer: ModelAnswer, parts: list[Json] | None, finish: str | None) ->
         usage["totalTokenCount"] += answer.output_tokens
         if answer.reasoning_tokens:
             usage["thoughtsTokenCount"] = answer.reasoning_tokens
-        if said := answer.output_tokens - answer.reasoning_tokens:
-            usage["candidatesTokenCount"] = said
+        if visible := answer.output_tokens - answer.reasoning_tokens:
+            usage["candidatesTokenCount"] = visible
     return {
         "candidates": [candidate],
         "usageMetadata": usage,

@@ -29,8 +29,8 @@ NamedEvent = tuple[str, Json]
 
 
 def read(params: Mapping[str, str], body: Json) -> ApiCall:
-    said, limit = body.get("input"), body.get(LIMIT)
-    prompt = said if isinstance(said, str) else prompt_in({"messages": said})
+    given, limit = body.get("input"), body.get(LIMIT)
+    prompt = given if isinstance(given, str) else prompt_in({"messages": given})
     if isinstance(limit, int) and limit < MIN_TOKENS:
         raise BadRequestError(
             f"Invalid '{LIMIT}': integer below minimum value. "
