@@ -14,7 +14,7 @@ from prober.daemon.deadman import Deadman, ping
 from prober.daemon.redis_durability import LOOK_AGAIN_S, LOOK_EVERY_S
 
 if TYPE_CHECKING:
-    from prober.daemon.daemon import Daemon
+    from prober.daemon.parts import Parts
     from prober.daemon.systemd import Notifier
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ JUDGE_MAY_REST_S = 10.0
 class Upkeep:
     """Small jobs that repeat. None of them may raise into the loop, and none blocks it."""
 
-    def __init__(self, daemon: Daemon, notifier: Notifier) -> None:
+    def __init__(self, daemon: Parts, notifier: Notifier) -> None:
         self._daemon = daemon
         self._notifier = notifier
         self._due: dict[str, float] = {}

@@ -17,7 +17,7 @@ from prober.web import status
 from prober.web.control_socket import Controls, RefusedError
 
 if TYPE_CHECKING:
-    from prober.daemon.daemon import Daemon
+    from prober.daemon.parts import Parts
     from prober.failover.route_state import RouteState
 
 PROVE_S = 60.0
@@ -27,7 +27,7 @@ DRILL_BEGINS_S = 35.0
 class Operators:
     """Answers in plain JSON; a RefusedError is a sentence for the operator."""
 
-    def __init__(self, daemon: Daemon) -> None:
+    def __init__(self, daemon: Parts) -> None:
         self._daemon = daemon
 
     def controls(self) -> Controls:

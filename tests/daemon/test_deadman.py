@@ -10,9 +10,9 @@ from typing import Any, cast
 import pytest
 
 from prober.clock import Clock
-from prober.daemon.daemon import Daemon
 from prober.daemon.deadman import Deadman, ping
 from prober.daemon.housekeeping import Upkeep
+from prober.daemon.parts import Parts
 from prober.daemon.systemd import Notifier
 from prober.probing.network import Network
 from tests.support.network_servers import Authority, keeping
@@ -100,7 +100,7 @@ async def test_people_are_told_that_the_heartbeat_is_not_taken_and_when_it_is(
     gone = plain(status="404 Not Found", headers=EMPTY)
     async with answering(gone) as bad, keeping() as good:
         daemon = beating(f"{bad.url}/secret-uuid")
-        upkeep = Upkeep(cast(Daemon, daemon), cast(Notifier, None))
+        upkeep = Upkeep(cast(Parts, daemon), cast(Notifier, None))
         for _ in range(3):
             await upkeep._heartbeat()
         daemon.resolved.heartbeat_url = f"http://127.0.0.1:{good.port}/secret-uuid"

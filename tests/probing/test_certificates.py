@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from prober.clock import Clock
-from prober.daemon.daemon import Daemon
 from prober.daemon.housekeeping import Upkeep
+from prober.daemon.parts import Parts
 from prober.daemon.systemd import Notifier
 from prober.probing.certificates import Certificates, Validity, validity
 from prober.probing.network import Network
@@ -114,7 +114,7 @@ async def test_what_ends_soon_is_told_once_with_whose_it_is(authority: Authority
             clock=Clock(),
             hosts=lambda: {"127.0.0.1": ["provider a"], "silent.example": ["the heartbeat"]},
         )
-        upkeep = Upkeep(cast(Daemon, daemon), cast(Notifier, None))
+        upkeep = Upkeep(cast(Parts, daemon), cast(Notifier, None))
         for _ in range(3):
             await upkeep._certificates()
     ((host, seen, whose),) = told
