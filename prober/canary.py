@@ -143,8 +143,8 @@ class Canary:
 
         An echo only: half a number or half a sentence may be all that a model had to say.
         """
-        said, wanted = _plain(answer), _plain(self.nonce)
-        half = bool(said) and said != wanted and wanted.startswith(said)
+        given, wanted = _plain(answer), _plain(self.nonce)
+        half = bool(given) and given != wanted and wanted.startswith(given)
         return half and self.kind is CanaryKind.ECHO
 
     def _echoes(self, answer: str) -> bool:
@@ -156,16 +156,16 @@ class Canary:
     def _sums_up(self, answer: str) -> bool:
         """The sum is said, no other number than the two that were asked about, and little else."""
         rest = _without(answer, _spans(self.nonce, answer))
-        said = {_value(number) for number in _NUMBER.findall(rest)}
-        right = self.a + self.b in said and said <= {self.a, self.b, self.a + self.b}
+        numbers = {_value(number) for number in _NUMBER.findall(rest)}
+        right = self.a + self.b in numbers and numbers <= {self.a, self.b, self.a + self.b}
         return right and _hands_over(_NUMBER.sub(" ", rest), SUMS)
 
     def _tabulates(self, answer: str) -> bool:
         """A table with the word and the sum, and little else around it."""
-        said, span = _table_in(answer)
-        word = said.get("word") if isinstance(said, Mapping) else None
+        table, span = _table_in(answer)
+        word = table.get("word") if isinstance(table, Mapping) else None
         right = isinstance(word, str) and _plain(word) == _plain(self.nonce)
-        if not right or not _same(_at(said, "sum"), self.a + self.b):
+        if not right or not _same(_at(table, "sum"), self.a + self.b):
             return False
         rest = _without(answer, [span])
         rest = _without(rest, _spans(self.nonce, rest))
@@ -207,7 +207,7 @@ def _value(number: str) -> float:
 
 def _spans(nonce: str, answer: str) -> list[tuple[int, int]]:
     """Where the nonce stands by itself, whatever separates its parts ("ab12-cd34")."""
-    words = [(found.start(), found.end(), found[0].lower()) for found in _WORD.finditer(answer)]
+    words = [(match.start(), match.end(), match[0].lower()) for match in _WORD.finditer(answer)]
     wanted, spans, at = nonce.lower(), [], 0
     while at < len(words):
         last, joined = at, words[at][2]
@@ -256,7 +256,7 @@ def _object_in(answer: str) -> Any:
 def _table_in(answer: str) -> tuple[Any, tuple[int, int]]:
     """The first JSON object in an answer that may wrap it in words or a code fence, or the list
     that holds it; without any, the first list. With where it stands."""
-    found: tuple[Any, tuple[int, int]] = MISSING, (0, 0)
+    first: tuple[Any, tuple[int, int]] = MISSING, (0, 0)
     end = 0
     for start in [start.start() for start in _START.finditer(answer)][:MAX_STARTS]:
         if start < end:
@@ -267,8 +267,8 @@ def _table_in(answer: str) -> tuple[Any, tuple[int, int]]:
             continue  # a bracket among words
         if isinstance(value, Mapping) or any(isinstance(one, Mapping) for one in value):
             return value, (start, end)
-        found = (value, (start, end)) if found[0] is MISSING else found
-    return found
+        first = (value, (start, end)) if first[0] is MISSING else first
+    return first
 
 
 def _at(value: Any, path: str) -> Any:

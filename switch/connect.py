@@ -127,7 +127,7 @@ def _sentinel(url: str) -> tuple[list[tuple[str, int]], str, dict[str, Any], dic
     tls: dict[str, Any] = {}
     if parts.scheme.startswith("rediss"):
         # redis-py knows which of its options are numbers and which are not.
-        only = urlencode({key: said for key, said in asked.items() if key.startswith("ssl_")})
+        only = urlencode({key: value for key, value in asked.items() if key.startswith("ssl_")})
         read: Any = parse_url(f"rediss://host?{only}")  # type: ignore[no-untyped-call]
-        tls = {key: said for key, said in read.items() if key.startswith("ssl_")} | {"ssl": True}
+        tls = {key: value for key, value in read.items() if key.startswith("ssl_")} | {"ssl": True}
     return nodes, name, tls, login

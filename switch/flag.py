@@ -63,13 +63,13 @@ class Origin(StrEnum):
 ORIGIN_OF_OP = {Op.AUTO: Origin.AUTOMATIC, Op.SEED: Origin.SEED, Op.REPAIR: Origin.REPAIR}
 
 
-def decode_origin(said: str | None, actor: str, op: Op | None = None) -> Origin:
+def decode_origin(written: str | None, actor: str, op: Op | None = None) -> Origin:
     """The origin as it was written; `op` None: a `state` hash, which has none.
 
     Records from before the field are told apart by op and signature here, and nowhere else.
     """
     with suppress(ValueError):
-        return Origin(said or "")
+        return Origin(written or "")
     if op in ORIGIN_OF_OP:
         return ORIGIN_OF_OP[op]
     if actor == "break-glass":
@@ -338,35 +338,35 @@ def encode_candidate(candidate: Candidate) -> str:
 
 def decode_candidate(name: str, text: str) -> Candidate | None:
     """One field of the `candidates` hash; None when it cannot be read."""
-    said = _object(text)
-    if not isinstance(said.get("eligible"), bool):
+    fields = _object(text)
+    if not isinstance(fields.get("eligible"), bool):
         return None
     try:
         return Candidate(
             name=name,
-            api=str(said["api"]),
-            vendor=str(said["vendor"]),
-            model=str(said["model"]),
-            base_url=str(said["base_url"]),
-            residency=tuple(str(place) for place in said["residency"]),
-            eligible=said["eligible"],
-            why_not=str(said["why_not"]),
-            order=int(said.get("order", 0)),
+            api=str(fields["api"]),
+            vendor=str(fields["vendor"]),
+            model=str(fields["model"]),
+            base_url=str(fields["base_url"]),
+            residency=tuple(str(place) for place in fields["residency"]),
+            eligible=fields["eligible"],
+            why_not=str(fields["why_not"]),
+            order=int(fields.get("order", 0)),
         )
     except (KeyError, TypeError, ValueError, OverflowError):
         return None
 
 
-def decode_candidates(said: Mapping[str, str]) -> tuple[Candidate, ...]:
+def decode_candidates(texts: Mapping[str, str]) -> tuple[Candidate, ...]:
     """The `candidates` hash in the route's order, without what cannot be read."""
-    read = (decode_candidate(name, text) for name, text in said.items() if NAME.match(name))
+    read = (decode_candidate(name, text) for name, text in texts.items() if NAME.match(name))
     return tuple(sorted((c for c in read if c), key=lambda c: (c.order, c.name)))
 
 
 def decode_changed(message: str) -> tuple[str, int, str] | None:
     """(provider, epoch, decision_id) of a message on `changed`; None when forged or torn."""
-    said = _object(message)
-    provider, epoch, decision_id = (said.get(k) for k in ("provider", "epoch", "decision_id"))
+    fields = _object(message)
+    provider, epoch, decision_id = (fields.get(k) for k in ("provider", "epoch", "decision_id"))
     if not isinstance(provider, str) or not NAME.match(provider):
         return None
     if not isinstance(epoch, int) or isinstance(epoch, bool) or not isinstance(decision_id, str):

@@ -136,23 +136,23 @@ class Routes:
         self._lock = threading.Lock()
         self._told_unsupported: dict[str, str] = {}
         self._forced = {
-            name: said
+            name: provider
             for name in names
-            if (said := forced(name)) and _may_force(name, said, supported.get(name, ()))
+            if (provider := forced(name)) and _may_force(name, provider, supported.get(name, ()))
         }
         self._snapshot = Snapshot(snapshot, namespace, names) if snapshot else None
-        found = self._snapshot.load() if self._snapshot else {}
+        remembered = self._snapshot.load() if self._snapshot else {}
         self.beliefs = {
             name: Belief(
                 name,
                 default.get(name, ""),
                 supported.get(name, ()),
-                found.get(name),
+                remembered.get(name),
                 fallbacks.get(name, ()),
             )
             for name in names
         }
-        for name, kept in found.items():
+        for name, kept in remembered.items():
             if not self.beliefs[name].supports(kept.provider):
                 log.warning(
                     "the snapshot %s is ignored for route %s: it names %s, and this application "
@@ -209,10 +209,10 @@ class Routes:
         if self.on_ready and self.ready:
             self.on_ready()
 
-    def heard(self, name: str, said: tuple[str, int, str]) -> bool:
+    def heard(self, name: str, message: tuple[str, int, str]) -> bool:
         """A message came; True when `state` should be read back."""
         with self._lock:
-            wanted = self.beliefs[name].heard(*said, self.clock())
+            wanted = self.beliefs[name].heard(*message, self.clock())
             news = self._settle()
         self._spread(*news)
         return wanted
@@ -231,7 +231,7 @@ class Routes:
             return
         with self._lock:
             known = {name: belief.remember() for name, belief in self.beliefs.items()}
-        self._snapshot.save({name: said for name, said in known.items() if said})
+        self._snapshot.save({name: served for name, served in known.items() if served})
 
     @property
     def saves(self) -> bool:
@@ -262,8 +262,8 @@ class Routes:
                 self.served[name] = provider
                 if not first and self._on_change:
                     calls.append((self._on_change, (name, before, provider)))
-            told = self._told_unsupported.get(name, "")
-            if belief.unsupported != told:
+            notified = self._told_unsupported.get(name, "")
+            if belief.unsupported != notified:
                 self._told_unsupported[name] = belief.unsupported
                 if belief.unsupported:
                     served = self.served.get(name, "")

@@ -110,14 +110,14 @@ class ProberProvider(AbstractProvider):
         evaluation_context: EvaluationContext | None = None,
     ) -> FlagResolutionDetails[Object]:
         reading = self._reading(flag_key)
-        said: dict[str, FlagValueType] = {
+        details: dict[str, FlagValueType] = {
             "provider": reading.provider,
             "fallbacks": list(self._reader.fallbacks(flag_key)),
             "epoch": reading.epoch,
             "reason": reading.reason,
         }
         return FlagResolutionDetails(
-            value=said if reading.provider else default_value,
+            value=details if reading.provider else default_value,
             reason=_REASONS[reading.source],
             variant=reading.provider or None,
             flag_metadata=_metadata(reading),
@@ -186,10 +186,10 @@ class ProberProvider(AbstractProvider):
 
 
 def _metadata(reading: Reading) -> dict[str, bool | int | float | str]:
-    said: dict[str, bool | int | float | str] = {
+    metadata: dict[str, bool | int | float | str] = {
         "epoch": reading.epoch,
         "why": reading.reason,
         "source": reading.source.value,
         "stale": reading.stale,
     }
-    return said | {"unsupported": reading.unsupported} if reading.unsupported else said
+    return metadata | {"unsupported": reading.unsupported} if reading.unsupported else metadata

@@ -216,8 +216,8 @@ class Reader(Face):
                 warn(self._deaf.worked())
                 self._agenda.at_once(keys)
         elif message["type"] == "message":
-            said = decode_changed(message["data"])
-            if said and self._routes.heard(keys.route, said):
+            change = decode_changed(message["data"])
+            if change and self._routes.heard(keys.route, change):
                 self._agenda.soon(keys, now_s)
 
     def _drop(self) -> None:

@@ -89,8 +89,8 @@ class _Decoder:
     def __init__(self) -> None:
         self._told: dict[Keys, str] = {}
 
-    def known(self, keys: Keys, said: list[Any]) -> RouteRead:
-        state, candidates = said
+    def known(self, keys: Keys, reply: list[Any]) -> RouteRead:
+        state, candidates = reply
         return self._flag(keys, state), (
             decode_candidates(candidates) if isinstance(candidates, Mapping) else ()
         )
@@ -134,10 +134,10 @@ class Link:
                 with self._client(node).pipeline(transaction=False) as pipe:
                     for command in commands:
                         pipe.execute_command(*command)
-                    said: list[Any] = pipe.execute(raise_on_error=False)
-                if isinstance(said[0], Exception):
-                    raise said[0]
-                return said
+                    reply: list[Any] = pipe.execute(raise_on_error=False)
+                if isinstance(reply[0], Exception):
+                    raise reply[0]
+                return reply
             except MovedError as moved:
                 self._nodes.moved(keys.route, moved.host, moved.port)
             except LOST:
@@ -185,10 +185,10 @@ class AsyncLink:
                 async with self._client(node).pipeline(transaction=False) as pipe:
                     for command in commands:
                         pipe.execute_command(*command)
-                    said: list[Any] = await pipe.execute(raise_on_error=False)
-                if isinstance(said[0], Exception):
-                    raise said[0]
-                return said
+                    reply: list[Any] = await pipe.execute(raise_on_error=False)
+                if isinstance(reply[0], Exception):
+                    raise reply[0]
+                return reply
             except MovedError as moved:
                 self._nodes.moved(keys.route, moved.host, moved.port)
             except LOST:

@@ -104,8 +104,8 @@ def decode_report(entry: Mapping[str, str]) -> Report | None:
         if entry["v"] != VERSION:
             return None
         counts = {
-            name: _count(said)
-            for name, said in json.loads(entry["counts"]).items()
+            name: _count(outcomes)
+            for name, outcomes in json.loads(entry["counts"]).items()
             if NAME.match(name)
         }
         report = Report(
@@ -121,8 +121,8 @@ def decode_report(entry: Mapping[str, str]) -> Report | None:
     return report if len(counts) <= MAX_PROVIDERS else None
 
 
-def _count(said: Mapping[str, Any]) -> Count:
-    ok, bad, ttft = _natural(said["ok"]), _natural(said["bad"]), said.get("ttft")
+def _count(fields: Mapping[str, Any]) -> Count:
+    ok, bad, ttft = _natural(fields["ok"]), _natural(fields["bad"]), fields.get("ttft")
     if ttft is None:
         return Count(ok, bad)
     under = tuple(_natural(n) for n in ttft["under"])
@@ -215,11 +215,11 @@ class ReportTally:
                 self._say_once("a report cannot be counted: give it names and numbers")
         began_at, span_s = self._began_at, now_s - self._began_s
         self._began_s, self._began_at = now_s, now_at
-        found = []
+        reports = []
         for route, of in sums.items():
             self._seq[route] += 1
             counts = {provider: total.count() for provider, total in of.items()}
-            found.append(
+            reports.append(
                 (
                     self._keys[route],
                     Report(
@@ -232,7 +232,7 @@ class ReportTally:
                     ),
                 )
             )
-        return found
+        return reports
 
     def _count(
         self, note: CallOutcome, sums: dict[str, dict[str, _Sum]], dropped: dict[str, int]

@@ -194,9 +194,9 @@ class Hub:
                 warn(self._deaf.worked())
                 self._agenda.at_once(keys)
         elif message["type"] == "message":
-            said = decode_changed(message["data"])
-            members = list(self._members.get(keys, {}).values()) if said else []
-            wanted = [said is not None and routes.heard(keys.route, said) for routes in members]
+            change = decode_changed(message["data"])
+            members = list(self._members.get(keys, {}).values()) if change else []
+            wanted = [change is not None and routes.heard(keys.route, change) for routes in members]
             if any(wanted):
                 self._agenda.soon(keys, now_s)
 

@@ -46,12 +46,12 @@ class RememberedRoute:
 def encode(namespace: str, known: Mapping[str, RememberedRoute]) -> str:
     routes = {
         route: {
-            "provider": said.provider,
-            "epoch": said.epoch,
-            "reason": said.reason,
-            "candidates": {c.name: encode_candidate(c) for c in said.candidates},
+            "provider": served.provider,
+            "epoch": served.epoch,
+            "reason": served.reason,
+            "candidates": {c.name: encode_candidate(c) for c in served.candidates},
         }
-        for route, said in known.items()
+        for route, served in known.items()
     }
     return json.dumps({"version": VERSION, "namespace": namespace, "routes": routes})
 
@@ -66,7 +66,7 @@ def decode(text: str, namespace: str) -> dict[str, RememberedRoute]:
             )
         if decoded["namespace"] != namespace:
             raise SnapshotError(f"it is of namespace {decoded['namespace']!r}, not {namespace!r}")
-        found = {
+        routes = {
             str(route): RememberedRoute(
                 provider=entry["provider"],
                 epoch=int(entry["epoch"]),
@@ -79,10 +79,10 @@ def decode(text: str, namespace: str) -> dict[str, RememberedRoute]:
         raise
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise SnapshotError(f"it is not a snapshot ({type(error).__name__})") from error
-    for entry in found.values():
+    for entry in routes.values():
         if not isinstance(entry.provider, str) or not NAME.match(entry.provider):
             raise SnapshotError(f"it names provider {entry.provider!r}")
-    return found
+    return routes
 
 
 class Snapshot:
@@ -99,14 +99,14 @@ class Snapshot:
         """Reads the file; empty when it is missing or not to be used."""
         try:
             text = _read(self.path)
-            found = decode(text, self._namespace)
+            routes = decode(text, self._namespace)
         except FileNotFoundError:
             return {}
         except (OSError, SnapshotError, UnicodeDecodeError) as error:
             log.warning("the snapshot %s is ignored: %s", self.path, error)
             return {}
         self._written = text
-        return {route: said for route, said in found.items() if route in self._routes}
+        return {route: served for route, served in routes.items() if route in self._routes}
 
     def save(self, known: Mapping[str, RememberedRoute]) -> None:
         """Puts the whole file in place at once, where it differs from the last one."""
@@ -128,15 +128,15 @@ def _read(path: Path) -> str:
     # Without O_NONBLOCK a named pipe would hold the application's start for ever.
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        found = os.fstat(handle)
-        if not stat.S_ISREG(found.st_mode):
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):
             raise SnapshotError("it is not a regular file")
-        if found.st_size > MAX_BYTES:
-            raise SnapshotError(f"it has {found.st_size} bytes, more than {MAX_BYTES}")
+        if status.st_size > MAX_BYTES:
+            raise SnapshotError(f"it has {status.st_size} bytes, more than {MAX_BYTES}")
         # Whoever may write this file chooses where the application sends its prompts.
-        if found.st_uid not in (os.geteuid(), 0):
-            raise SnapshotError(f"it belongs to user {found.st_uid}")
-        if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        if status.st_uid not in (os.geteuid(), 0):
+            raise SnapshotError(f"it belongs to user {status.st_uid}")
+        if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             raise SnapshotError(f"others may write it; run: chmod 600 {path}")
         return os.read(handle, MAX_BYTES).decode()
     finally:

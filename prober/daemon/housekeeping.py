@@ -122,11 +122,11 @@ class Upkeep:
     async def _answers(self, url: str) -> bool:
         try:
             async with asyncio.timeout(CONTROL_TIMEOUT_S):
-                said = await self._daemon.network.kept.head(url)
+                response = await self._daemon.network.kept.head(url)
         except (httpx.HTTPError, OSError, TimeoutError):
             return False
         # On plain http our own proxy says these itself while the way behind it is cut.
-        return said.status_code < 500 and said.status_code != 407
+        return response.status_code < 500 and response.status_code != 407
 
     async def _redis(self) -> None:
         """Starts the embedded server again when it has died."""

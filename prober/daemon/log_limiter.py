@@ -45,12 +45,12 @@ class Repeats:
                 known.clear()
             return ""
         self._fine[sample.provider] = 0
-        said = known.get(sample.outcome)
-        if said is not None and now_s - said.at_s < EVERY_S:
-            said.since += 1
+        before = known.get(sample.outcome)
+        if before is not None and now_s - before.at_s < EVERY_S:
+            before.since += 1
             return ""
         known[sample.outcome] = _LastLine(now_s)
         text = f"{sample.provider}: {sample.outcome.value}: {sample.detail}"
-        if said is None or not said.since:
+        if before is None or not before.since:
             return text
-        return f"{text} ({said.since} more in the last {say_duration(now_s - said.at_s)})"
+        return f"{text} ({before.since} more in the last {say_duration(now_s - before.at_s)})"

@@ -41,7 +41,7 @@ class Operators:
             handed=self.handed,
         )
 
-    async def status(self, said: dict[str, Any]) -> dict[str, Any]:
+    async def status(self, asked: dict[str, Any]) -> dict[str, Any]:
         whole = status.status(self._daemon.judge)
         for route in whole["routes"]:
             for provider in route["providers"]:
@@ -70,31 +70,31 @@ class Operators:
             "alerts_delivered": self._daemon.outbox.delivered,
         }
 
-    async def handed(self, said: dict[str, Any]) -> dict[str, Any]:
+    async def handed(self, asked: dict[str, Any]) -> dict[str, Any]:
         """What the unit gave this process, for a command of the same user that has none of it.
 
         Nothing but what the configuration points at, and what steers requests and the vantage.
         """
         path = await asyncio.to_thread(os.path.realpath, self._daemon.path)
-        if said.get("config") != path:
+        if asked.get("config") != path:
             raise RefusedError(f"this daemon goes by {path}")
         handed = await asyncio.to_thread(systemd_unit.of_process, self._daemon.config, os.environ)
         return {"environment": dict(handed.environment), "credentials": dict(handed.credentials)}
 
-    def _route_state(self, said: dict[str, Any]) -> RouteState:
-        name = said.get("route", "")
+    def _route_state(self, asked: dict[str, Any]) -> RouteState:
+        name = asked.get("route", "")
         state = self._daemon.judge.states.get(name)
         if state is None:
             known = ", ".join(self._daemon.judge.states) or "none"
             raise RefusedError(f"no route {name!r}; there are: {known}")
         return state
 
-    async def why(self, said: dict[str, Any]) -> dict[str, Any]:
-        return status.why(self._daemon.judge, self._route_state(said))
+    async def why(self, asked: dict[str, Any]) -> dict[str, Any]:
+        return status.why(self._daemon.judge, self._route_state(asked))
 
-    async def prove(self, said: dict[str, Any]) -> dict[str, Any]:
+    async def prove(self, asked: dict[str, Any]) -> dict[str, Any]:
         """Probes a candidate at the suspect rate until it is proven or one canary is bad."""
-        state, name = self._route_state(said), said.get("provider", "")
+        state, name = self._route_state(asked), asked.get("provider", "")
         tracker = state.trackers.get(name)
         if tracker is None:
             known = ", ".join(state.trackers)
@@ -117,30 +117,31 @@ class Operators:
             self._daemon.judge.asked.pop(name, None)
         return {"proven": False, "proof": tracker.health(self._daemon.clock.mono())[1]}
 
-    async def pause(self, said: dict[str, Any]) -> dict[str, Any]:
-        paused = said.get("paused") == "true"
+    async def pause(self, asked: dict[str, Any]) -> dict[str, Any]:
+        paused = asked.get("paused") == "true"
         if paused == self._daemon.judge.paused:
             return {"paused": paused}
         self._daemon.judge.paused = paused
         await self._daemon.journal.append("pause", paused=paused, at=self._daemon.clock.now())
+        who, verb = asked.get("actor", "an operator"), "paused" if paused else "resumed"
         await self._daemon.crier.daemon(
             "pause",
-            f"Automation {'paused' if paused else 'resumed'} by {said.get('actor', 'an operator')}",
+            f"Automation {verb} by {who}",
             "No flag is changed until `prober resume`." if paused else "Flags are kept again.",
             severity=Severity.WARNING if paused else Severity.INFO,
         )
         return {"paused": paused}
 
-    async def acknowledge(self, said: dict[str, Any]) -> dict[str, Any]:
+    async def acknowledge(self, asked: dict[str, Any]) -> dict[str, Any]:
         """`about` is an incident's number, or a route, which is unfrozen too."""
-        about = said.get("about", "")
+        about = asked.get("about", "")
         incident = self._daemon.incidents.numbered(int(about)) if about.isdigit() else None
         route = incident.route if incident else about
         state = self._daemon.judge.states.get(route)
         if state is None:
             raise RefusedError(f"no open incident and no route {about!r}")
         self._daemon.crier.acknowledge(route)
-        who, now = said.get("actor", "an operator"), self._daemon.clock.now()
+        who, now = asked.get("actor", "an operator"), self._daemon.clock.now()
         meant = (
             [incident] if incident else [i for i in self._daemon.incidents.open if i.route == route]
         )
@@ -157,13 +158,13 @@ class Operators:
 
     # -- drills --------------------------------------------------------------------------------
 
-    async def drill(self, said: dict[str, Any]) -> dict[str, Any]:
+    async def drill(self, asked: dict[str, Any]) -> dict[str, Any]:
         """Begins a drill once its fallback is proven, and answers when the flag has moved."""
-        state, judge = self._route_state(said), self._daemon.judge
+        state, judge = self._route_state(asked), self._daemon.judge
         wish = Wish(
-            for_ms=int(said["for_ms"]),
+            for_ms=int(asked["for_ms"]),
             zone=state.zone,
-            window=said.get("window", ""),
+            window=asked.get("window", ""),
             quiet_hours=state.route.failover.quiet_hours,
         )
         away = self._drillable(state, wish)
@@ -180,12 +181,12 @@ class Operators:
             "to": away,
             "for_s": wish.for_ms / 1000,
             "proof": proof["proof"],
-            "dry_run": said.get("dry_run") == "true",
+            "dry_run": asked.get("dry_run") == "true",
         }
         if answer["dry_run"]:
             return answer
         now_ms = view_of(state, judge.standing()).now_ms
-        by = said.get("actor", "an operator")
+        by = asked.get("actor", "an operator")
         drill = Drill(uuid.uuid4().hex, state.primary, away, by, wish.for_ms, now_ms)
         state.drill, state.drill_over = drill, ""
         await self._begun(state, drill)

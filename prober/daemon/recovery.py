@@ -99,10 +99,10 @@ def _place(folder: Path) -> str:
     """This boot and this very folder; empty where that cannot be known."""
     boot = detector_state.boot_id()
     try:
-        found = folder.stat()
+        status = folder.stat()
     except OSError:
         return ""
-    return boot and f"{boot}:{found.st_dev}:{found.st_ino}"
+    return boot and f"{boot}:{status.st_dev}:{status.st_ino}"
 
 
 async def recall(records: list[Record], store: Store, config: Config, seconds: float) -> LastRun:
@@ -116,12 +116,12 @@ async def recall(records: list[Record], store: Store, config: Config, seconds: f
         return past
     try:
         async with asyncio.timeout(seconds):
-            said = await asyncio.to_thread(_from_sql, store, config)
+            sql = await asyncio.to_thread(_from_sql, store, config)
     except (SQLAlchemyError, TimeoutError) as error:
         log.warning("SQL said nothing of the past (%s); going by the journal", type(error).__name__)
-        said = None
-    if said is not None:
-        _join(past, said)
+        sql = None
+    if sql is not None:
+        _join(past, sql)
     return past
 
 
@@ -153,10 +153,10 @@ def _from_sql(store: Store, config: Config) -> _SqlMemory | None:
     )
 
 
-def _join(past: LastRun, said: _SqlMemory) -> None:
-    past.unsent, past.incidents = said.unsent, said.incidents
-    past.last_incident = said.last_incident
-    for flip, pin, drill in said.newest:
+def _join(past: LastRun, sql: _SqlMemory) -> None:
+    past.unsent, past.incidents = sql.unsent, sql.incidents
+    past.last_incident = sql.last_incident
+    for flip, pin, drill in sql.newest:
         memory = past.memories.setdefault(flip.route, Memory())
         if memory.flip is None or flip.epoch > memory.flip.epoch:
             memory.learn(flip)

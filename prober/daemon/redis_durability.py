@@ -22,25 +22,25 @@ def dangers(info: Mapping[str, Any], save: str | None) -> list[str]:
         info: the answer to INFO.
         save: its `save` setting; None where we may not ask, as with most managed servers.
     """
-    found = []
+    sentences = []
     policy = str(info.get("maxmemory_policy", ""))
     # The other policies touch only keys that expire, and the flag never does.
     if int(info.get("maxmemory", 0)) and policy.startswith("allkeys-"):
-        found.append(
+        sentences.append(
             f"Redis may evict the flag (maxmemory-policy {policy}): set maxmemory-policy noeviction"
         )
     if not int(info.get("aof_enabled", 0)) and save == "":
-        found.append(
+        sentences.append(
             "Redis keeps nothing on disk, so that a restart loses the flag until a daemon puts it "
             "back: set appendonly yes"
         )
     # INFO counts good replicas only where the setting asks for some.
     if int(info.get("connected_slaves", 0)) and "min_slaves_good_slaves" not in info:
-        found.append(
+        sentences.append(
             "a Redis master that is cut off from its replicas would go on taking writes that are "
             "lost later: set min-replicas-to-write 1"
         )
-    return found
+    return sentences
 
 
 class Keeping:
@@ -56,16 +56,16 @@ class Keeping:
             info = await self._client.info()
         except (RedisError, OSError):
             return False
-        found = dangers(info, await self._save())
-        for danger in found:
+        sentences = dangers(info, await self._save())
+        for danger in sentences:
             if danger not in self.found:
                 log.warning("%s", danger)
-        self.found = found
+        self.found = sentences
         return True
 
     async def _save(self) -> str | None:
         try:
-            said = await self._client.config_get("save")
+            settings = await self._client.config_get("save")
         except (RedisError, OSError):
             return None
-        return said.get("save")
+        return settings.get("save")

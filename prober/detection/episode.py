@@ -92,10 +92,10 @@ class Episode:
 
     def load(self, saved: dict[str, Any]) -> None:
         """Raises KeyError, TypeError or ValueError for what `dump` never gave."""
-        told = saved["told"]
-        if told is not None:
-            outcome, cause = Outcome(told["outcome"]), Cause(told["cause"])
-            self.told = Trouble(outcome, cause, str(told["detail"]), float(told["since_at"]))
+        trouble = saved["told"]
+        if trouble is not None:
+            outcome, cause = Outcome(trouble["outcome"]), Cause(trouble["cause"])
+            self.told = Trouble(outcome, cause, str(trouble["detail"]), float(trouble["since_at"]))
         self.open = bool(saved["open"]) and self.told is not None
         self._causes = set(saved["causes"])
         self._needed = int(saved["needed"])

@@ -90,12 +90,12 @@ class Precedents:
 
     def load(self, saved: Any) -> None:
         """Takes up what `dump` gave; what cannot be read is not known."""
-        for fingerprint, said in saved.items() if isinstance(saved, Mapping) else ():
+        for fingerprint, row in saved.items() if isinstance(saved, Mapping) else ():
             try:
-                upstream = Outcome(said["upstream"]) if said["upstream"] else None
-                at = said["answered_at"]
+                upstream = Outcome(row["upstream"]) if row["upstream"] else None
+                at = row["answered_at"]
                 answered_at = None if at is None else float(at)
-                known = Precedent(answered_at, upstream, float(said["upstream_at"]))
+                known = Precedent(answered_at, upstream, float(row["upstream_at"]))
             except (ValueError, KeyError, TypeError):
                 continue
             self._known[str(fingerprint)] = known

@@ -206,9 +206,9 @@ class ReportEvidence:
     def _close(self, end_s: float) -> None:
         block, self._block, self._block_n = self._block, {}, 0
         self._sweep(end_s)
-        told = _Counts()
+        counts = _Counts()
         for seen in block.values():
-            told.add(seen.bad, seen.total)
+            counts.add(seen.bad, seen.total)
             if seen.total > PROCESS_BLOCK:
                 seen.bad *= PROCESS_BLOCK / seen.total
                 seen.total = PROCESS_BLOCK
@@ -237,7 +237,7 @@ class ReportEvidence:
         if self.since_s is None:
             self.since_s = end_s - BLOCK_S
         self._until_s = end_s
-        self._told.add(told.bad, told.total)
+        self._told.add(counts.bad, counts.total)
         if len(self._processes) < MAX_PROCESSES:
             self._processes.update(block)
         for process, seen in block.items():

@@ -217,8 +217,8 @@ class Tracker:
         for evidence in self.evidence:
             was_bad = evidence.event(sample)
             if was_bad:
-                told = evidence.objective.name in self.rules.alert_only
-                bad, only_told = bad or not told, only_told or told
+                alerts_only = evidence.objective.name in self.rules.alert_only
+                bad, only_told = bad or not alerts_only, only_told or alerts_only
             if evidence.detector.breached:
                 breached = True
             if evidence is self._availability and was_bad is not None and self.traffic is not None:
@@ -345,8 +345,8 @@ class Tracker:
     @property
     def suspect(self) -> bool:
         # What has been told already is not looked at more closely.
-        told = self.breach.latched and not self._grave
-        level = self.moving_level if told else self.level
+        alerts_only = self.breach.latched and not self._grave
+        level = self.moving_level if alerts_only else self.level
         return level > 0 or self.path_pending or self.account.suspect
 
     @property
@@ -499,9 +499,9 @@ class Tracker:
         self.latency_s, self.quality = state["latency_s"], state["quality"]
         if fresh:
             self.breach.load(state)
-        if told := state.get("told"):
-            self.account.episode.load(told["account"])
-            self.canary.load(told["canary"])
+        if episodes := state.get("told"):
+            self.account.episode.load(episodes["account"])
+            self.canary.load(episodes["canary"])
 
     def inherit(self, old: Tracker) -> None:
         """A reload changed what is asked or of whom: a breach stays one until it has recovered."""

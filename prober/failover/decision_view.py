@@ -34,10 +34,10 @@ def view_of(state: RouteState, standing: Standing) -> View:
     elif state.flag is None and not state.may_seed:
         holding = "no flag yet; waiting for the other vantages' votes"
     providers = own_views(state, standing)
-    if said := state.tally:
+    if tally := state.tally:
         kinds = state.policy.flip_on
         providers = tuple(
-            agree(view, said, kinds, primary=view.name == state.primary) for view in providers
+            agree(view, tally, kinds, primary=view.name == state.primary) for view in providers
         )
     return View(
         route=state.name,
@@ -48,8 +48,8 @@ def view_of(state: RouteState, standing: Standing) -> View:
         pin=seen.live_pin if seen else None,
         redis_readable=state.reads or bool(state.other),
         leader=state.leased,
-        quorum=said is None or said.quorum,
-        votes=said.counted if said else "",
+        quorum=tally is None or tally.quorum,
+        votes=tally.counted if tally else "",
         paused=standing.paused,
         holding=holding,
         sql_up=standing.sql_up,
@@ -177,7 +177,7 @@ def _quiet(state: RouteState, now_ms: int) -> bool:
 
 def published(state: RouteState, standing: Standing) -> list[Candidate]:
     """What applications may read of the candidates."""
-    found = []
+    candidates = []
     for provider in state.candidates:
         view = _provider(state, provider, standing)
         why = "" if view.health in (Health.OK, Health.SUSPECT) else view.health.value
@@ -187,7 +187,7 @@ def published(state: RouteState, standing: Standing) -> list[Candidate]:
             why = view.maintenance
         elif not provider.enabled:
             why = "disabled"
-        found.append(
+        candidates.append(
             Candidate(
                 name=provider.name,
                 api=provider.api,
@@ -199,4 +199,4 @@ def published(state: RouteState, standing: Standing) -> list[Candidate]:
                 why_not=why,
             )
         )
-    return found
+    return candidates

@@ -212,8 +212,8 @@ def say_result(away: str, result: DrillResult, lasted: str, why: str) -> str:
 
 def _last(flips: Iterable[Flip]) -> Flip | None:
     """The newest flip that a decision or a person made; repairs and seeds go on with it."""
-    found = [flip for flip in flips if flip.op in (Op.AUTO, Op.MANUAL)]
-    return found[-1] if found else None
+    moves = [flip for flip in flips if flip.op in (Op.AUTO, Op.MANUAL)]
+    return moves[-1] if moves else None
 
 
 def resumed(view: View, policy: Policy) -> Drill | None:
@@ -345,25 +345,25 @@ class Drilled:
         ago = say_duration(max(0, now_ms - self.at_ms) / 1000)
         if self.result is None:
             return f"last drill {ago} ago: on {self.provider}, and not back yet"
-        said = say_result(self.provider, self.result, say_duration(self.lasted_s), self.why)
-        return f"last drill {ago} ago: {said}"
+        result = say_result(self.provider, self.result, say_duration(self.lasted_s), self.why)
+        return f"last drill {ago} ago: {result}"
 
 
 def drilled(before: Drilled | None, flip: Flip) -> Drilled | None:
     """The last drill after one more flip, oldest first."""
     if flip.op not in (Op.AUTO, Op.MANUAL):
         return before
-    said = flip.evidence
-    if said.get("drill") and said.get("phase") == "out":
-        return Drilled(flip.at_ms, flip.to_provider, str(said.get("by", "")))
+    evidence = flip.evidence
+    if evidence.get("drill") and evidence.get("phase") == "out":
+        return Drilled(flip.at_ms, flip.to_provider, str(evidence.get("by", "")))
     if before is None or before.result is not None:
         return before
     lasted_s = (flip.at_ms - before.at_ms) / 1000
-    if said.get("drill"):
-        lasted_s = float(said.get("lasted_s") or lasted_s)
-        result = DrillResult(said.get("result") or DrillResult.CUT)
-        return replace(before, result=result, lasted_s=lasted_s, why=str(said.get("why") or ""))
+    if evidence.get("drill"):
+        lasted_s = float(evidence.get("lasted_s") or lasted_s)
+        result = DrillResult(evidence.get("result") or DrillResult.CUT)
+        return replace(before, result=result, lasted_s=lasted_s, why=str(evidence.get("why") or ""))
     left = flip.automatic and flip.from_provider == before.provider
     result = DrillResult.FAILED if left else DrillResult.CUT
-    why = str(said.get("why") or "") if left else f"{flip.actor or 'somebody'} took over"
+    why = str(evidence.get("why") or "") if left else f"{flip.actor or 'somebody'} took over"
     return replace(before, result=result, lasted_s=lasted_s, why=why)

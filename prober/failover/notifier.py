@@ -82,18 +82,18 @@ class Crier:
                 at_s, tell = state.untold.popleft()
                 if at_s >= oldest_s:
                     await tell()
-        said = state.tally
-        others = said.outvoted_by if said else ()
-        if said is None or not others:
+        tally = state.tally
+        others = tally.outvoted_by if tally else ()
+        if tally is None or not others:
             self._outvoted.pop(state.name, None)
-        elif self._outvoted.get(state.name) != said.routing:
-            self._outvoted[state.name] = said.routing
+        elif self._outvoted.get(state.name) != tally.routing:
+            self._outvoted[state.name] = tally.routing
             await self.daemon(
-                f"routing/{state.name}/{said.routing}",
-                f"{said.own} goes by other settings of {state.name} than {' and '.join(others)}",
-                f"The others are more: {said.own} holds, and has no vote.",
-                *alarms.differing(said.differences),
-                f"**You:** give {said.own} the same configuration, then reload it.",
+                f"routing/{state.name}/{tally.routing}",
+                f"{tally.own} goes by other settings of {state.name} than {' and '.join(others)}",
+                f"The others are more: {tally.own} holds, and has no vote.",
+                *alarms.differing(tally.differences),
+                f"**You:** give {tally.own} the same configuration, then reload it.",
             )
 
     # -- flips ---------------------------------------------------------------------------------

@@ -79,9 +79,9 @@ class Intake:
             last = self._last.get(state.name)
             if last is None or _ms(last) > now_ms + 1_000:
                 last = self._last[state.name] = await self._from(key, last)
-            said = await self._client.xread({key: last}, count=AT_ONCE)
+            batches = await self._client.xread({key: last}, count=AT_ONCE)
             # RESP3 gives a map of lists of batches, RESP2 a list of pairs.
-            entries = _entries(said)
+            entries = _entries(batches)
             for id, fields in entries:
                 self._last[state.name] = id
                 age_s = max(0.0, (now_ms - _ms(id)) / 1000)
@@ -118,11 +118,11 @@ def _place(id: str) -> tuple[int, int]:
     return int(ms), int(number)
 
 
-def _entries(said: object) -> list[tuple[str, dict[str, str]]]:
+def _entries(reply: object) -> list[tuple[str, dict[str, str]]]:
     """The entries of the one stream that was asked for, whichever protocol answered."""
-    if isinstance(said, dict):
-        batches: list[list[tuple[str, dict[str, str]]]] = next(iter(said.values()), [])
+    if isinstance(reply, dict):
+        batches: list[list[tuple[str, dict[str, str]]]] = next(iter(reply.values()), [])
         return [(id, fields) for batch in batches for id, fields in batch]
-    if isinstance(said, list) and said:
-        return list(said[0][1])
+    if isinstance(reply, list) and reply:
+        return list(reply[0][1])
     return []

@@ -187,8 +187,8 @@ class RouteState:
     @property
     def stands_back(self) -> bool:
         """Others may lead: this vantage does not see, or goes by other settings than most do."""
-        said = self.tally
-        return said is not None and bool(said.votes[said.own].blind or said.outvoted_by)
+        tally = self.tally
+        return tally is not None and bool(tally.votes[tally.own].blind or tally.outvoted_by)
 
     @property
     def may_seed(self) -> bool:

@@ -30,22 +30,22 @@ _CANDIDATE = ("name", "api", "vendor", "model", "base_url", "preset", "account",
 
 def routing_hash(config: Config, route: Route) -> str:
     """Of the route, its objectives and its candidates only: keys and intervals may differ."""
-    said = [
+    judged = [
         route.model_dump(mode="json", exclude=_OURS_ALONE),
         [p.model_dump(mode="json", include=_judged(p)) for p in _candidates(config, route)],
     ]
-    return _hash(said, 12)
+    return _hash(judged, 12)
 
 
 def settings_of(config: Config, route: Route) -> VantageSettings:
     """The same one by one, so that vantages can be told in what they differ. No values."""
     own = route.model_dump(mode="json", exclude=_OURS_ALONE | {"name"}, exclude_defaults=True)
-    found = {"": own} | {
+    tables = {"": own} | {
         p.name: p.model_dump(mode="json", include=_judged(p) - {"name"}, exclude_defaults=True)
         for p in _candidates(config, route)
     }
-    return {name: {key: _hash(value, 8) for key, value in _flat(said)}
-            for name, said in found.items()}  # fmt: skip
+    return {name: {key: _hash(value, 8) for key, value in _flat(table)}
+            for name, table in tables.items()}  # fmt: skip
 
 
 def _candidates(config: Config, route: Route) -> list[Provider]:
@@ -67,8 +67,8 @@ def _flat(table: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, Any]
             yield f"{place}{key}", value
 
 
-def _hash(said: Any, length: int) -> str:
-    text = json.dumps(said, sort_keys=True, default=str)
+def _hash(value: Any, length: int) -> str:
+    text = json.dumps(value, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:length]
 
 

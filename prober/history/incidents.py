@@ -117,8 +117,8 @@ class Incidents:
 
     def away(self, route: str, provider: str) -> int | None:
         """The number of the incident that made the flag leave a provider, until it is back."""
-        found = self._timeline.away(route, provider)
-        return found.number if found is not None else None
+        followed = self._timeline.away(route, provider)
+        return followed.number if followed is not None else None
 
     def heard(self, record: Record) -> None:
         """Takes a record of the journal; what it adds to an incident goes to SQL."""
@@ -181,8 +181,8 @@ class Incidents:
             self.remark(route, about, note.kind, note.sentence, at, note.about)
         if note is not None and note.kind is EntryKind.PROVING:
             return
-        for (provider, said), (kind, sentence, then) in self._remarks.pop(route, {}).items():
-            await self.note(route, provider, kind, sentence, then, said)
+        for (provider, target), (kind, sentence, then) in self._remarks.pop(route, {}).items():
+            await self.note(route, provider, kind, sentence, then, target)
 
     def _concerned(self, route: str, primary: str, decision: Decision, note: DecisionNote) -> bool:
         if note.kind is EntryKind.READY:
@@ -195,17 +195,17 @@ class Incidents:
         """Takes up the open incidents of an earlier run; `last` is the highest number in SQL."""
         rows = {row["id"]: Incident(**row) for row in sql}
         closed: dict[str, Record] = {}
-        told: set[str] = set()
+        known: set[str] = set()
         for record in journal:
             self.heard(record)
             if record["kind"] == "incident":
                 values = {key: value for key, value in record.items() if key != "kind"}
                 rows[record["id"]] = Incident(**values)
-                told.add(record["id"])
+                known.add(record["id"])
             elif record["kind"] == "incident_closed":
                 closed[record["id"]] = record
         for incident in rows.values():
-            if incident.id not in told:
+            if incident.id not in known:
                 # Only SQL knows it. Last, or older flips would be taken for its story.
                 self.heard({"kind": "incident", **asdict(incident)})
                 if incident.id in closed:

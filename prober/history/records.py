@@ -52,7 +52,7 @@ def from_record(record: Mapping[str, Any]) -> Flip:
 
 def rows(flip: Flip) -> list[Row]:
     """What SQL keeps of it; writing it twice is harmless."""
-    found = [Row("flip", flip_row(flip))]
+    kept = [Row("flip", flip_row(flip))]
     if flip.pin is not None:
-        found.append(Row("pin", pin_row(flip)))
-    return found
+        kept.append(Row("pin", pin_row(flip)))
+    return kept

@@ -98,8 +98,8 @@ class Timeline:
 
     def away(self, route: str, provider: str) -> Followed | None:
         """The incident that made the flag leave a provider it has not come back to."""
-        found = self.follows(route, provider)
-        return found if found is not None and found.left else None
+        followed = self.follows(route, provider)
+        return followed if followed is not None and followed.left else None
 
     def knows(self, id: str) -> bool:
         return self._by_id(id) is not None
@@ -168,8 +168,10 @@ class Timeline:
         followed = self._by_id(record["incident"])
         if followed is None:
             return []
-        said = record["sentence"]
-        return [followed.entry(EntryKind(record["what"]), record["at"], said, str(record["at"]))]
+        sentence = record["sentence"]
+        return [
+            followed.entry(EntryKind(record["what"]), record["at"], sentence, str(record["at"]))
+        ]
 
     def _by_id(self, id: str) -> Followed | None:
         return next((f for f in self._followed.values() if f.id == id), None)

@@ -54,9 +54,9 @@ class Controls:
 def app(controls: Controls) -> Starlette:
     def endpoint(ask: Ask) -> Callable[[Request], Awaitable[JSONResponse]]:
         async def answer(request: Request) -> JSONResponse:
-            said = dict(request.query_params)
+            asked = dict(request.query_params)
             try:
-                return JSONResponse(await ask(said))
+                return JSONResponse(await ask(asked))
             except RefusedError as error:
                 return JSONResponse({"error": str(error)}, status_code=409)
 
@@ -107,13 +107,13 @@ class ControlServer:
 
 def _private_socket(path: Path) -> socket.socket:
     path.unlink(missing_ok=True)
-    found = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     before = os.umask(0o177)
     try:
-        found.bind(str(path))
+        listener.bind(str(path))
     finally:
         os.umask(before)
-    return found
+    return listener
 
 
 def closed_to_us(path: Path) -> str:
@@ -132,7 +132,7 @@ def ask(
     folder: Path,
     method: str,
     path: str,
-    said: Mapping[str, str] | None = None,
+    asked: Mapping[str, str] | None = None,
     seconds: float = 5.0,
 ) -> Any:
     """Asks the daemon of this machine. Raises NotRunningError or RefusedError."""
@@ -146,7 +146,7 @@ def ask(
     transport = httpx.HTTPTransport(uds=str(door))
     try:
         with httpx.Client(transport=transport, timeout=seconds, base_url="http://prober") as client:
-            answer = client.request(method, path, params=dict(said or {}))
+            answer = client.request(method, path, params=dict(asked or {}))
     except (httpx.TransportError, OSError) as error:
         raise NotRunningError(closed_to_us(door) or nobody) from error
     parsed = answer.json()

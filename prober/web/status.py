@@ -241,11 +241,11 @@ def why(judge: Judge, state: RouteState) -> dict[str, Any]:
     """The decision in force, each provider's evidence, and each candidate's chances."""
     standing = judge.standing()
     view = view_of(state, standing)
-    said = _route(judge, state)
+    answer = _route(judge, state)
     primary = view.provider(state.primary)
     weighed = state.decision.weighed
     if not weighed or state.decision.action is Action.HOLD:
         weighed = choose(view, state.policy, None, besides=state.primary).weighed
-    said["candidates"] = [_chance(state, view.now_ms / 1000, one) for one in weighed]
-    said["primary_why"] = primary.why if primary else ""
-    return said
+    answer["candidates"] = [_chance(state, view.now_ms / 1000, one) for one in weighed]
+    answer["primary_why"] = primary.why if primary else ""
+    return answer

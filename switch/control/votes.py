@@ -86,7 +86,7 @@ def encode_vote(vote: Vote) -> str:
         }
         for name, sight in vote.sights.items()
     }
-    said = {
+    fields = {
         "at_ms": vote.at_ms,
         "routing": vote.routing,
         "blind": vote.blind[:WHY_LENGTH],
@@ -94,7 +94,7 @@ def encode_vote(vote: Vote) -> str:
         "sees": sights,
         "settings": vote.settings,
     }
-    return json.dumps(said, separators=(",", ":"))
+    return json.dumps(fields, separators=(",", ":"))
 
 
 def decode_vote(vantage: str, text: str) -> Vote | None:
@@ -125,18 +125,18 @@ def _sight(seen: Mapping[str, Any]) -> Sight:
     )
 
 
-def _settings(said: Mapping[str, Mapping[str, Any]]) -> VantageSettings:
+def _settings(tables: Mapping[str, Mapping[str, Any]]) -> VantageSettings:
     """A vantage of before they were told has none; a name that is none is left out."""
     return {
         name: {key: str(value)[:16] for key, value in keys.items() if _KEY.match(key)}
-        for name, keys in said.items()
+        for name, keys in tables.items()
         if not name or NAME.match(name)
     }
 
 
-def decode_votes(said: Mapping[str, str]) -> tuple[Vote, ...]:
+def decode_votes(texts: Mapping[str, str]) -> tuple[Vote, ...]:
     """The `votes` hash by name, without what cannot be read."""
-    read = (decode_vote(name, text) for name, text in sorted(said.items()))
+    read = (decode_vote(name, text) for name, text in sorted(texts.items()))
     return tuple(vote for vote in read if vote)
 
 
@@ -178,20 +178,20 @@ def differences(settings: Mapping[str, VantageSettings]) -> tuple[Difference, ..
 
     A candidate that only some of them have is a difference of the route's `candidates`.
     """
-    told = {name: said for name, said in sorted(settings.items()) if said}
-    places = {(provider, key) for said in told.values() for provider in said
-              for key in said[provider]}  # fmt: skip
-    found = []
+    given = {name: tables for name, tables in sorted(settings.items()) if tables}
+    places = {(provider, key) for tables in given.values() for provider in tables
+              for key in tables[provider]}  # fmt: skip
+    differing = []
     for provider, key in sorted(places):
         camps: dict[str, tuple[str, ...]] = {}
-        for name, said in told.items():
-            if provider in said:
-                value = said[provider].get(key, "")
+        for name, tables in given.items():
+            if provider in tables:
+                value = tables[provider].get(key, "")
                 camps[value] = (*camps.get(value, ()), name)
         if len(camps) > 1:
             ordered = sorted(camps.values(), key=lambda camp: (-len(camp), camp))
-            found.append(Difference(provider, key, tuple(ordered)))
-    return tuple(found)
+            differing.append(Difference(provider, key, tuple(ordered)))
+    return tuple(differing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,11 +217,11 @@ class VoteTally:
     @property
     def groups(self) -> dict[str, tuple[str, ...]]:
         """routing hash -> who goes by it and sees."""
-        found: dict[str, tuple[str, ...]] = {}
+        groups: dict[str, tuple[str, ...]] = {}
         for name, vote in sorted(self.votes.items()):
             if not vote.blind:
-                found[vote.routing] = (*found.get(vote.routing, ()), name)
-        return found
+                groups[vote.routing] = (*groups.get(vote.routing, ()), name)
+        return groups
 
     @property
     def voters(self) -> tuple[str, ...]:
@@ -323,7 +323,7 @@ def tally(
 
 
 def agree(
-    view: ProviderView, said: VoteTally, flip_on: Collection[str], *, primary: bool
+    view: ProviderView, tally: VoteTally, flip_on: Collection[str], *, primary: bool
 ) -> ProviderView:
     """One provider as a majority sees it, beginning with how the counter sees it.
 
@@ -331,28 +331,28 @@ def agree(
     it is `regional`. Any other is what the counter sees, unless no majority finds it free of
     breach: then it is no target.
     """
-    if not said.quorum:
+    if not tally.quorum:
         return view
-    seeing = said.seeing(view.name, flip_on if primary else None)
+    seeing = tally.seeing(view.name, flip_on if primary else None)
     if not primary:
-        if view.health in BAD or len(said.voters) - len(seeing) >= said.majority:
+        if view.health in BAD or len(tally.voters) - len(seeing) >= tally.majority:
             return view
-        return replace(view, health=Health.BREACHED, why=_as_seen(view, said, seeing))
-    if kinds := said.agreed(view.name, flip_on):
+        return replace(view, health=Health.BREACHED, why=_as_seen(view, tally, seeing))
+    if kinds := tally.agreed(view.name, flip_on):
         health = view.health if view.health in BAD else Health.BREACHED
-        why = _as_seen(view, said, seeing)
+        why = _as_seen(view, tally, seeing)
         return replace(view, health=health, breached=kinds, why=why)
     if not seeing:
         return view
-    only = f"breached for {listed(seeing)} only, of {len(said.voters)} vantages that vote"
-    why = said.votes[seeing[0]].sights[view.name].why
+    only = f"breached for {listed(seeing)} only, of {len(tally.voters)} vantages that vote"
+    why = tally.votes[seeing[0]].sights[view.name].why
     regional = f"{only} ({why})" if why else only
     return replace(
         view, health=Health.SUSPECT, why=regional, breached=frozenset(), regional=regional
     )
 
 
-def _as_seen(view: ProviderView, said: VoteTally, seeing: Sequence[str]) -> str:
-    whose = said.own if said.own in seeing else seeing[0]
-    why = said.votes[whose].sights[view.name].why or "breached"
-    return f"{why}, as {len(seeing)} of {len(said.voters)} vantages see ({listed(seeing)})"
+def _as_seen(view: ProviderView, tally: VoteTally, seeing: Sequence[str]) -> str:
+    whose = tally.own if tally.own in seeing else seeing[0]
+    why = tally.votes[whose].sights[view.name].why or "breached"
+    return f"{why}, as {len(seeing)} of {len(tally.voters)} vantages see ({listed(seeing)})"

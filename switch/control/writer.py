@@ -196,7 +196,7 @@ class FlagWriter:
             if named:
                 pipe.get(keys.installation)
             try:
-                time, info, state, pin, primary, lease, entries, votes, *said = await pipe.execute()
+                time, info, state, pin, primary, lease, entries, votes, *more = await pipe.execute()
             except ResponseError as error:
                 if "WRONGTYPE" in str(error):
                     raise MalformedFlagError(f"a key of {keys.state!r} has another type") from error
@@ -213,7 +213,7 @@ class FlagWriter:
             lease=lease,
             flips=flips,
             votes=votes,
-            installation=(said[0] or "") if named else None,
+            installation=(more[0] or "") if named else None,
         )
 
     async def installation(self, namespace: str, routes: Iterable[Keys]) -> tuple[str, bool]:
@@ -233,8 +233,8 @@ class FlagWriter:
 
         Gives the name that stands now. Raises RedisError.
         """
-        said = await self._claim(keys=[installation_key(namespace)], args=[instead_of, id])
-        return str(said)
+        holder = await self._claim(keys=[installation_key(namespace)], args=[instead_of, id])
+        return str(holder)
 
     async def flip(self, keys: Keys, request: FlipRequest, *, replicas: int = 0) -> Answer:
         """Runs the script once. Raises FlipUnknownError or, when nothing was written, RedisError.
@@ -273,18 +273,18 @@ class FlagWriter:
                 pipe.wait(1, _REPLICA_WAIT_MS)
             try:
                 # Replication being slow, or not ours to ask about, undoes no flip.
-                said = (await pipe.execute(raise_on_error=False))[0]
+                reply = (await pipe.execute(raise_on_error=False))[0]
             except (RedisConnectionError, RedisTimeoutError) as error:
                 raise FlipUnknownError(str(error)) from error
-        if isinstance(said, Exception):
-            raise said
+        if isinstance(reply, Exception):
+            raise reply
         return Answer(
-            status=Status(said[0]),
-            epoch=int(said[1]),
-            decision_id=said[2],
-            provider=said[3],
-            time_ms=int(said[4]),
-            told=int(said[5]),
+            status=Status(reply[0]),
+            epoch=int(reply[1]),
+            decision_id=reply[2],
+            provider=reply[3],
+            time_ms=int(reply[4]),
+            told=int(reply[5]),
         )
 
     async def heartbeat(self, keys: Keys, nonce: str, mode: Mode, frozen_until: int) -> bool:
@@ -292,10 +292,10 @@ class FlagWriter:
 
         Raises RedisError.
         """
-        said = await self._heartbeat(
+        written = await self._heartbeat(
             keys=[keys.state, keys.lease], args=[nonce, mode.value, frozen_until or ""]
         )
-        return bool(said)
+        return bool(written)
 
     async def publish(self, keys: Keys, candidates: Iterable[Candidate]) -> None:
         """Replaces the candidates key in one step, in the order given. Raises RedisError."""

@@ -282,12 +282,12 @@ def regional(
     )
 
 
-def differing(found: Sequence[Difference]) -> list[str]:
+def differing(differences: Sequence[Difference]) -> list[str]:
     """What vantages do not share, a line each; hashes tell no value."""
-    lines = [f"- {one.sentence}." for one in found[:SHOWN]]
-    if len(found) > SHOWN:
-        lines.append(f"- and {len(found) - SHOWN} settings more: `prober vantages`")
-    if any(one.key in ADDRESS for one in found):
+    lines = [f"- {one.sentence}." for one in differences[:SHOWN]]
+    if len(differences) > SHOWN:
+        lines.append(f"- and {len(differences) - SHOWN} settings more: `prober vantages`")
+    if any(one.key in ADDRESS for one in differences):
         lines.append("An address that is meant to differ: `regional_endpoint = true`.")
     return lines
 

@@ -14,13 +14,13 @@ def moved(write: Wording, flip: Flip, told: int) -> AlertEvent:
 
 
 def _began(write: Wording, flip: Flip, told: int) -> AlertEvent:
-    at, said = flip.at_ms / 1000, flip.evidence
-    lasts = say_duration(float(said.get("for_s") or 0))
+    at, evidence = flip.at_ms / 1000, flip.evidence
+    lasts = say_duration(float(evidence.get("for_s") or 0))
     readers = "1 reader" if told == 1 else f"{told} readers"
     lines = [
         write.when(at),
-        f"Asked for by {plain(str(said.get('by') or 'an operator'), 60)}; {lasts} at most.",
-        f"Now: {flip.to_provider} {said.get('proof', '')}. {readers} told.",
+        f"Asked for by {plain(str(evidence.get('by') or 'an operator'), 60)}; {lasts} at most.",
+        f"Now: {flip.to_provider} {evidence.get('proof', '')}. {readers} told.",
         f"**Nothing to do.** It goes back by itself, at once if {flip.to_provider} turns bad. "
         f"End it now: `prober failover {flip.from_provider} --route {flip.route}`",
     ]
@@ -31,8 +31,8 @@ def _began(write: Wording, flip: Flip, told: int) -> AlertEvent:
 
 
 def _over(write: Wording, flip: Flip) -> AlertEvent:
-    at, said = flip.at_ms / 1000, flip.evidence
-    failed = said.get("result") == "failed"
+    at, evidence = flip.at_ms / 1000, flip.evidence
+    failed = evidence.get("result") == "failed"
     word = "FAILED" if failed else "over"
     lever = (
         f"**You:** find out why {flip.from_provider} cannot carry {flip.route}: `prober why`, "

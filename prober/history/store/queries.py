@@ -195,8 +195,8 @@ def flag_at(engine: Engine, route: str, at: float) -> Flip | None:
     """What had moved a route's flag last by then."""
     table = tables.flip
     query = _of(engine, table).where(table.c.route == route, table.c.at <= at)
-    found = _rows(engine, query.order_by(desc(table.c.epoch)).limit(1))
-    return _flip(found[0]) if found else None
+    newest = _rows(engine, query.order_by(desc(table.c.epoch)).limit(1))
+    return _flip(newest[0]) if newest else None
 
 
 def flips(
@@ -299,8 +299,8 @@ def newest_flip(engine: Engine, route: str, since: float = 0.0) -> Flip | None:
     """The record of the highest epoch that SQL has of a route."""
     table = tables.flip
     query = _of(engine, table).where(table.c.route == route, table.c.at >= since)
-    found = _rows(engine, query.order_by(desc(table.c.epoch)).limit(1))
-    return _flip(found[0]) if found else None
+    newest = _rows(engine, query.order_by(desc(table.c.epoch)).limit(1))
+    return _flip(newest[0]) if newest else None
 
 
 def _flip(row: dict[str, Any]) -> Flip:
@@ -332,10 +332,10 @@ def standing_pin(engine: Engine, route: str, since: float = 0.0) -> Pin | None:
     """The newest pin of a route, unless a later flip ended it. Its end may have passed."""
     table, flips = tables.pin, tables.flip
     query = _of(engine, table).where(table.c.route == route, table.c.set_at >= since)
-    found = _rows(engine, query.order_by(desc(table.c.set_at)).limit(1))
-    if not found:
+    newest = _rows(engine, query.order_by(desc(table.c.set_at)).limit(1))
+    if not newest:
         return None
-    row = found[0]
+    row = newest[0]
     of_route = select(flips.c.evidence).where(_mine(engine, flips), flips.c.route == route)
     later = of_route.where(flips.c.at > row["set_at"])
     if any(flip["evidence"].get("pin_cleared") for flip in _rows(engine, later)):
