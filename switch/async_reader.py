@@ -14,18 +14,18 @@ from redis.exceptions import RedisError
 
 from switch.cached_flag import STALE_POLLS
 from switch.flag import DEFAULT_NAMESPACE
-from switch.flag_cache import OnChange, OnUnsupported, Routes, guarded, warn
-from switch.log_once import UNSENT, Complaints
+from switch.flag_cache import FlagCache, OnChange, OnUnsupported, guarded, warn
+from switch.log_once import UNSENT, LogOnce
 from switch.poll_schedule import POLL_S
-from switch.reader_base import Face
-from switch.redis_source import AsyncLink
+from switch.reader_base import ReaderBase
+from switch.redis_source import AsyncRedisSource
 from switch.reports import FLUSH_S, STREAM_LENGTH, ReportTally, encode_report
-from switch.shared_connection import Hub, cancelled
+from switch.shared_connection import SharedConnection, cancelled
 
 log = logging.getLogger("switch")
 
 
-class AsyncReader(Face):
+class AsyncReader(ReaderBase):
     """Use it as `async with AsyncReader(url, {...}) as reader`. Arguments as for Reader.
 
     All of one loop on one URL share two connections. Callbacks are called in the loop. Make it
@@ -48,18 +48,18 @@ class AsyncReader(Face):
         report_url: str = "",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._routes = Routes(
+        self._routes = FlagCache(
             default, routes, supported, fallbacks, namespace, poll_s,
             on_change, on_unsupported, snapshot, clock, guarded,
         )  # fmt: skip
         for each in (url, report_url) if report_url else (url,):
-            AsyncLink(each)  # a URL that nobody can read is refused here, not in the worker
+            AsyncRedisSource(each)  # a URL that nobody can read is refused here, not in the worker
         self._url, self._report_url = url, report_url
         self._tally = ReportTally(self._routes.keys.values(), clock) if report_url else None
-        self._unsent = Complaints(UNSENT, report_url, STALE_POLLS * poll_s)
+        self._unsent = LogOnce(UNSENT, report_url, STALE_POLLS * poll_s)
         self._ready = asyncio.Event()
         self._routes.on_ready = self._ready.set
-        self._hub: Hub | None = None
+        self._hub: SharedConnection | None = None
         self._reporter: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
 
@@ -76,7 +76,7 @@ class AsyncReader(Face):
 
     async def read_once(self) -> None:
         """Reads every route now. Raises RedisError or OSError."""
-        link = self._hub.link if self._hub else AsyncLink(self._url)
+        link = self._hub.link if self._hub else AsyncRedisSource(self._url)
         try:
             for name, keys in self._routes.keys.items():
                 self._routes.took(name, *await link.read(keys))
@@ -92,7 +92,7 @@ class AsyncReader(Face):
             return
         if self._closing.is_set() or self._hub is not None:
             self._renew()
-        self._hub = Hub.join(self._url, self._routes)
+        self._hub = SharedConnection.join(self._url, self._routes)
         if self._tally is not None:
             self._reporter = asyncio.create_task(self._report(), name="prober-reports")
 
@@ -124,7 +124,7 @@ class AsyncReader(Face):
     # -- reports ------------------------------------------------------------------------
 
     async def _report(self) -> None:
-        link = AsyncLink(self._report_url)
+        link = AsyncRedisSource(self._report_url)
         try:
             while True:
                 with contextlib.suppress(TimeoutError):
@@ -136,7 +136,7 @@ class AsyncReader(Face):
         finally:
             await link.close()
 
-    async def _flush(self, link: AsyncLink) -> None:
+    async def _flush(self, link: AsyncRedisSource) -> None:
         if self._tally is None:
             return
         try:

@@ -62,7 +62,7 @@ class Hint:
     until_s: float
 
 
-class Belief:
+class CachedFlag:
     """One route as one process sees it. Every method takes the monotonic time in seconds."""
 
     def __init__(

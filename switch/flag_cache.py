@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from switch.cached_flag import Belief, Reading, Source
+from switch.cached_flag import CachedFlag, Reading, Source
 from switch.flag import NAME, Candidate, Flag, Keys
 from switch.snapshot import Snapshot
 
@@ -95,7 +95,7 @@ def _may_force(route: str, provider: str, supported: Collection[str]) -> bool:
     return True
 
 
-class Routes:
+class FlagCache:
     """Beliefs, and what they serve.
 
     Args:
@@ -143,7 +143,7 @@ class Routes:
         self._snapshot = Snapshot(snapshot, namespace, names) if snapshot else None
         remembered = self._snapshot.load() if self._snapshot else {}
         self.beliefs = {
-            name: Belief(
+            name: CachedFlag(
                 name,
                 default.get(name, ""),
                 supported.get(name, ()),
@@ -190,7 +190,7 @@ class Routes:
     def candidates(self, route: str) -> tuple[Candidate, ...]:
         return self._belief(route).candidates
 
-    def _belief(self, route: str) -> Belief:
+    def _belief(self, route: str) -> CachedFlag:
         try:
             return self.beliefs[route]
         except KeyError:

@@ -28,7 +28,7 @@ def place(url: str) -> str:
     return parts.netloc.rpartition("@")[2] + parts.path
 
 
-class Complaints:
+class LogOnce:
     """One kind of trouble. Times are monotonic seconds; an empty line is nothing to tell.
 
     Args:

@@ -23,7 +23,7 @@ DEAF_S = 2.0
 Uniform = Callable[[float, float], float]
 
 
-class Agenda:
+class PollSchedule:
     """The next read of each route. Polls come a little early at random, never late."""
 
     def __init__(self, uniform: Uniform) -> None:

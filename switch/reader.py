@@ -21,11 +21,11 @@ from redis.exceptions import RedisError
 
 from switch.cached_flag import STALE_POLLS
 from switch.flag import DEFAULT_NAMESPACE, decode_changed
-from switch.flag_cache import OnChange, OnUnsupported, PendingCall, Routes, guarded, warn
-from switch.log_once import DEAF, REFUSALS, UNREAD, UNSENT, Complaints
-from switch.poll_schedule import POLL_S, Agenda, Ear
-from switch.reader_base import Face
-from switch.redis_source import LOST, Link
+from switch.flag_cache import FlagCache, OnChange, OnUnsupported, PendingCall, guarded, warn
+from switch.log_once import DEAF, REFUSALS, UNREAD, UNSENT, LogOnce
+from switch.poll_schedule import POLL_S, Ear, PollSchedule
+from switch.reader_base import ReaderBase
+from switch.redis_source import LOST, RedisSource
 from switch.reports import FLUSH_S, STREAM_LENGTH, ReportTally, encode_report
 
 log = logging.getLogger("switch")
@@ -34,7 +34,7 @@ JOIN_S = 2.0
 _CALLS = 1_000
 
 
-class Reader(Face):
+class Reader(ReaderBase):
     """The flag for threaded applications; one per process, shared by all threads.
 
     Args:
@@ -72,7 +72,7 @@ class Reader(Face):
         report_url: str = "",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._routes = Routes(
+        self._routes = FlagCache(
             default, routes, supported, fallbacks, namespace, poll_s,
             on_change, on_unsupported, snapshot, clock, self._dispatch,
         )  # fmt: skip
@@ -84,13 +84,13 @@ class Reader(Face):
         _survive_forks(self)
 
     def _start(self) -> None:
-        self._link = Link(self._url)
-        self._agenda, self._ear = Agenda(random.uniform), Ear(random.uniform)
+        self._link = RedisSource(self._url)
+        self._agenda, self._ear = PollSchedule(random.uniform), Ear(random.uniform)
         for keys in self._routes.keys.values():
             self._agenda.watch(keys, self._routes.poll_s)
         patience_s = STALE_POLLS * self._routes.poll_s
-        self._unread = Complaints(UNREAD, self._url, patience_s)
-        self._deaf = Complaints(DEAF, self._url, patience_s)
+        self._unread = LogOnce(UNREAD, self._url, patience_s)
+        self._deaf = LogOnce(DEAF, self._url, patience_s)
         self._pubsub: Any = None
         self._stopping = threading.Event()
         self._ready = threading.Event()
@@ -98,10 +98,14 @@ class Reader(Face):
         self._calls: queue.Queue[PendingCall | None] = queue.Queue(_CALLS)
         self._calling = threading.Lock()
         self._caller: threading.Thread | None = None
+        # Why no asyncio loop that AsyncReader could share: under gevent the thread is a greenlet of
+        # the application's own, whose asyncio.run() then says that a loop is running already; and
+        # after a fork the child's calls wake the parent's loop, through a socket that both hold.
+        # Both were tried, with Python 3.11 and gevent 26.9.
         self._workers = [threading.Thread(target=self._run, name="prober-reader", daemon=True)]
         if self._tally:
-            self._reports = Link(self._report_url)
-            self._unsent = Complaints(UNSENT, self._report_url, patience_s)
+            self._reports = RedisSource(self._report_url)
+            self._unsent = LogOnce(UNSENT, self._report_url, patience_s)
             self._workers.append(
                 threading.Thread(target=self._report, name="prober-reports", daemon=True)
             )

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from switch.cached_flag import Reading
     from switch.flag import Candidate
-    from switch.flag_cache import Routes
+    from switch.flag_cache import FlagCache
     from switch.reports import ReportTally
 
 
-class Face:
+class ReaderBase:
     """The part of Reader and AsyncReader that waits for nothing."""
 
-    _routes: Routes
+    _routes: FlagCache
     _tally: ReportTally | None
 
     @property

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Generator, Mapping, Sequence
+from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
+import redis
+import redis.asyncio
 from redis.exceptions import ClusterDownError, MovedError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -25,7 +27,10 @@ log = logging.getLogger("switch")
 MOVES = 4
 LOST = (RedisConnectionError, RedisTimeoutError, ClusterDownError, OSError)
 
+T = TypeVar("T")
+
 RouteRead = tuple[Flag | None, tuple[Candidate, ...]]
+RoundTrip = Generator[Any, list[Any], T]
 
 
 class Nodes:
@@ -83,61 +88,57 @@ def at(url: str, host: str, port: int) -> str:
     return urlunsplit(parts._replace(netloc=f"{login}{at_sign}{place}:{port}"))
 
 
-class _Decoder:
-    """Answers to values. Warns of a malformed flag when it is new, not at every poll."""
+Client = TypeVar("Client")
 
-    def __init__(self) -> None:
-        self._told: dict[Keys, str] = {}
 
-    def known(self, keys: Keys, reply: list[Any]) -> RouteRead:
-        state, candidates = reply
+class _Source(Generic[Client]):
+    """What both kinds do, but for the one call that waits.
+
+    A round trip is a generator: it yields a pipeline to be executed, is sent the replies, or thrown
+    the error, and returns what Redis said.
+    """
+
+    def __init__(self, url: str, connect: Callable[[str], Client]) -> None:
+        self._nodes = Nodes(url)
+        self._connect = connect
+        # Made here, so that a URL nobody can read is refused at once.
+        self._clients: dict[str, Client] = {self._nodes.any: connect(self._nodes.any)}
+        self._malformed: dict[Keys, str] = {}
+
+    def pubsub(self) -> Any:
+        client: Any = self._client(self._nodes.any)
+        return client.pubsub()
+
+    def _client(self, node: str) -> Client:
+        if node not in self._clients:
+            self._clients[node] = self._connect(node)
+        return self._clients[node]
+
+    def _reading(self, keys: Keys) -> RoundTrip[RouteRead]:
+        state, candidates = yield from self._asking(
+            keys, ("HGETALL", keys.state), ("HGETALL", keys.candidates)
+        )
         return self._flag(keys, state), (
             decode_candidates(candidates) if isinstance(candidates, Mapping) else ()
         )
 
-    def _flag(self, keys: Keys, state: Mapping[str, str]) -> Flag | None:
-        try:
-            flag = decode_flag(keys.route, state)
-        except MalformedFlagError as error:
-            if self._told.get(keys) != str(error):
-                log.warning("%s; keeping what is known", error)
-            self._told[keys] = str(error)
-            return None
-        self._told.pop(keys, None)
-        return flag
-
-
-class Link:
-    """For threads; may be used by several at once."""
-
-    def __init__(self, url: str) -> None:
-        self._nodes = Nodes(url)
-        self._decoder = _Decoder()
-        # Made here, so that a URL nobody can read is refused at once.
-        self._clients: dict[str, Any] = {self._nodes.any: connect(self._nodes.any)}
-
-    def read(self, keys: Keys) -> RouteRead:
-        """Raises RedisError or OSError."""
-        commands = ("HGETALL", keys.state), ("HGETALL", keys.candidates)
-        return self._decoder.known(keys, self._send(keys, *commands))
-
-    def add(self, keys: Keys, fields: Mapping[str, str], maxlen: int) -> None:
-        """One entry for the stream of reports. Raises RedisError or OSError."""
+    def _adding(self, keys: Keys, fields: Mapping[str, str], maxlen: int) -> RoundTrip[None]:
         entry = [part for pair in fields.items() for part in pair]
-        self._send(keys, ("XADD", keys.reports, "MAXLEN", "~", maxlen, "*", *entry))
+        yield from self._asking(keys, ("XADD", keys.reports, "MAXLEN", "~", maxlen, "*", *entry))
 
-    def _send(self, keys: Keys, *commands: Sequence[Any]) -> list[Any]:
-        """The answers in one round trip; an error of any but the first command among them."""
+    def _asking(self, keys: Keys, *commands: Sequence[Any]) -> RoundTrip[list[Any]]:
+        """The replies in one round trip; an error of any but the first command among them."""
         for _ in range(MOVES):
             node = self._nodes.of(keys.route)
+            client: Any = self._client(node)
+            pipe = client.pipeline(transaction=False)
+            for command in commands:
+                pipe.execute_command(*command)
             try:
-                with self._client(node).pipeline(transaction=False) as pipe:
-                    for command in commands:
-                        pipe.execute_command(*command)
-                    reply: list[Any] = pipe.execute(raise_on_error=False)
-                if isinstance(reply[0], Exception):
-                    raise reply[0]
-                return reply
+                replies = yield pipe
+                if isinstance(replies[0], Exception):
+                    raise replies[0]
+                return replies
             except MovedError as moved:
                 self._nodes.moved(keys.route, moved.host, moved.port)
             except LOST:
@@ -145,13 +146,44 @@ class Link:
                 raise
         raise RedisError(f"the cluster does not agree where route {keys.route!r} is")
 
-    def pubsub(self) -> Any:
-        return self._client(self._nodes.any).pubsub()
+    def _flag(self, keys: Keys, state: Mapping[str, str]) -> Flag | None:
+        """None for a malformed one, with a warning when that is new, not at every poll."""
+        try:
+            flag = decode_flag(keys.route, state)
+        except MalformedFlagError as error:
+            if self._malformed.get(keys) != str(error):
+                log.warning("%s; keeping what is known", error)
+            self._malformed[keys] = str(error)
+            return None
+        self._malformed.pop(keys, None)
+        return flag
 
-    def _client(self, node: str) -> Any:
-        if node not in self._clients:
-            self._clients[node] = connect(node)
-        return self._clients[node]
+
+class RedisSource(_Source[redis.Redis]):
+    """For threads; may be used by several at once. `read` and `add` raise RedisError or OSError."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url, connect)
+
+    def read(self, keys: Keys) -> RouteRead:
+        return self._run(self._reading(keys))
+
+    def add(self, keys: Keys, fields: Mapping[str, str], maxlen: int) -> None:
+        """One entry for the stream of reports."""
+        self._run(self._adding(keys, fields, maxlen))
+
+    def _run(self, trip: RoundTrip[T]) -> T:
+        try:
+            pipe = next(trip)
+            while True:
+                try:
+                    replies = pipe.execute(raise_on_error=False)
+                except Exception as error:
+                    pipe = trip.throw(error)
+                else:
+                    pipe = trip.send(replies)
+        except StopIteration as done:
+            return done.value  # type: ignore[no-any-return]
 
     def close(self) -> None:
         for client in list(self._clients.values()):
@@ -159,50 +191,31 @@ class Link:
                 client.close()
 
 
-class AsyncLink:
+class AsyncRedisSource(_Source[redis.asyncio.Redis]):
     """The same for asyncio."""
 
     def __init__(self, url: str) -> None:
-        self._nodes = Nodes(url)
-        self._decoder = _Decoder()
-        self._clients: dict[str, Any] = {self._nodes.any: connect_async(self._nodes.any)}
+        super().__init__(url, connect_async)
 
     async def read(self, keys: Keys) -> RouteRead:
-        """Raises RedisError or OSError."""
-        commands = ("HGETALL", keys.state), ("HGETALL", keys.candidates)
-        return self._decoder.known(keys, await self._send(keys, *commands))
+        return await self._run(self._reading(keys))
 
     async def add(self, keys: Keys, fields: Mapping[str, str], maxlen: int) -> None:
-        """One entry for the stream of reports. Raises RedisError or OSError."""
-        entry = [part for pair in fields.items() for part in pair]
-        await self._send(keys, ("XADD", keys.reports, "MAXLEN", "~", maxlen, "*", *entry))
+        """One entry for the stream of reports."""
+        await self._run(self._adding(keys, fields, maxlen))
 
-    async def _send(self, keys: Keys, *commands: Sequence[Any]) -> list[Any]:
-        """The answers in one round trip; an error of any but the first command among them."""
-        for _ in range(MOVES):
-            node = self._nodes.of(keys.route)
-            try:
-                async with self._client(node).pipeline(transaction=False) as pipe:
-                    for command in commands:
-                        pipe.execute_command(*command)
-                    reply: list[Any] = await pipe.execute(raise_on_error=False)
-                if isinstance(reply[0], Exception):
-                    raise reply[0]
-                return reply
-            except MovedError as moved:
-                self._nodes.moved(keys.route, moved.host, moved.port)
-            except LOST:
-                self._nodes.lost(node)
-                raise
-        raise RedisError(f"the cluster does not agree where route {keys.route!r} is")
-
-    def pubsub(self) -> Any:
-        return self._client(self._nodes.any).pubsub()
-
-    def _client(self, node: str) -> Any:
-        if node not in self._clients:
-            self._clients[node] = connect_async(node)
-        return self._clients[node]
+    async def _run(self, trip: RoundTrip[T]) -> T:
+        try:
+            pipe = next(trip)
+            while True:
+                try:
+                    replies = await pipe.execute(raise_on_error=False)
+                except Exception as error:
+                    pipe = trip.throw(error)
+                else:
+                    pipe = trip.send(replies)
+        except StopIteration as done:
+            return done.value  # type: ignore[no-any-return]
 
     async def close(self) -> None:
         for client in list(self._clients.values()):

@@ -18,19 +18,19 @@ from redis.exceptions import RedisError
 
 from switch.cached_flag import STALE_POLLS
 from switch.flag import Keys, decode_changed
-from switch.flag_cache import Routes, warn
-from switch.log_once import DEAF, REFUSALS, UNREAD, Complaints
-from switch.poll_schedule import POLL_S, Agenda, Ear
-from switch.redis_source import LOST, AsyncLink
+from switch.flag_cache import FlagCache, warn
+from switch.log_once import DEAF, REFUSALS, UNREAD, LogOnce
+from switch.poll_schedule import POLL_S, Ear, PollSchedule
+from switch.redis_source import LOST, AsyncRedisSource
 
 log = logging.getLogger("switch")
 
 MonoClock = Callable[[], float]
 
 # Connections belong to a loop, and go with it: one table for each.
-_hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, MonoClock], Hub]] = (
-    WeakKeyDictionary()
-)
+_hubs: WeakKeyDictionary[
+    asyncio.AbstractEventLoop, dict[tuple[str, MonoClock], SharedConnection]
+] = WeakKeyDictionary()
 
 
 def cancelled() -> bool:
@@ -39,17 +39,17 @@ def cancelled() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-class Hub:
+class SharedConnection:
     """The worker that readers share. Made by `join`, ended when the last reader leaves."""
 
     def __init__(self, url: str, clock: MonoClock) -> None:
-        self.link = AsyncLink(url)
+        self.link = AsyncRedisSource(url)
         self._name = url, clock
         self._clock = clock
-        self._agenda, self._ear = Agenda(random.uniform), Ear(random.uniform)
-        self._unread = Complaints(UNREAD, url, STALE_POLLS * POLL_S)
-        self._deaf = Complaints(DEAF, url, STALE_POLLS * POLL_S)
-        self._members: dict[Keys, dict[int, Routes]] = {}
+        self._agenda, self._ear = PollSchedule(random.uniform), Ear(random.uniform)
+        self._unread = LogOnce(UNREAD, url, STALE_POLLS * POLL_S)
+        self._deaf = LogOnce(DEAF, url, STALE_POLLS * POLL_S)
+        self._members: dict[Keys, dict[int, FlagCache]] = {}
         self._by_channel: dict[str, Keys] = {}
         self._subscribed: set[str] = set()
         self._pubsub: Any = None
@@ -57,7 +57,7 @@ class Hub:
         self._worker: asyncio.Task[None] | None = None
 
     @classmethod
-    def join(cls, url: str, routes: Routes) -> Hub:
+    def join(cls, url: str, routes: FlagCache) -> SharedConnection:
         """Raises ValueError for a URL it cannot read."""
         hubs = _hubs.setdefault(asyncio.get_running_loop(), {})
         name = url, routes.clock
@@ -78,7 +78,7 @@ class Hub:
         worker = self._worker
         return worker is not None and (worker.done() or worker.get_loop().is_closed())
 
-    async def leave(self, routes: Routes) -> None:
+    async def leave(self, routes: FlagCache) -> None:
         for keys in routes.keys.values():
             members = self._members.get(keys, {})
             members.pop(id(routes), None)
@@ -125,7 +125,7 @@ class Hub:
             await self._drop()
             await self.link.close()
 
-    def _everybody(self) -> list[Routes]:
+    def _everybody(self) -> list[FlagCache]:
         return list({key: r for of in self._members.values() for key, r in of.items()}.values())
 
     async def _ask(self) -> None:

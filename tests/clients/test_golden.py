@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from switch.cached_flag import Belief
+from switch.cached_flag import CachedFlag
 from switch.flag import (
     Keys,
     MalformedFlagError,
@@ -51,14 +51,14 @@ def test_a_default_that_is_not_supported_is_refused(each: dict[str, Any]) -> Non
 
 @pytest.mark.parametrize("each", GOLDEN["fallbacks"])
 def test_fallbacks_follow_the_primary_in_the_routes_order(each: dict[str, Any]) -> None:
-    belief = Belief("chat", each["primary"], each["supported"], order=each.get("order", ()))
+    belief = CachedFlag("chat", each["primary"], each["supported"], order=each.get("order", ()))
     belief.saw_candidates(decode_candidates(each["candidates"]))
     assert list(belief.fallbacks(each["primary"])) == each["fallbacks"]
 
 
 @pytest.mark.parametrize("life", GOLDEN["lives"], ids=lambda life: life["name"])
 def test_lives(life: dict[str, Any]) -> None:
-    belief = Belief("chat", life["default"], life.get("supported", ()))
+    belief = CachedFlag("chat", life["default"], life.get("supported", ()))
     for step in life["steps"]:
         now_s = step["at_s"]
         if "state" in step:

@@ -17,7 +17,7 @@ from redis.asyncio.connection import SSLConnection as AsyncTls
 
 from switch import AsyncReader, Reader
 from switch.connect import _sentinel, connect, connect_async
-from switch.redis_source import AsyncLink, Link
+from switch.redis_source import AsyncRedisSource, RedisSource
 from tests.support.servers import Valkey
 from tests.switch.redis_nodes import free_port, running
 from tests.switch.switch_redis import Desk, eventually
@@ -102,7 +102,7 @@ def test_a_sentinel_url_with_a_bad_number_is_refused(rest: str) -> None:
 
 @pytest.mark.parametrize("url", ["redis://:s3#cret@h", "redis://:s3/cret@h", "redis://[s3cret@h"])
 def test_a_refused_url_gives_away_no_piece_of_its_password(url: str) -> None:
-    for kind in (Link, AsyncLink):
+    for kind in (RedisSource, AsyncRedisSource):
         with pytest.raises(ValueError, match="percent-encoded") as raised:
             kind(url)
         assert "s3" not in "".join(traceback.format_exception(raised.value))

@@ -15,7 +15,7 @@ import pytest
 from switch import AsyncReader, Reader
 from switch.cached_flag import ANNOUNCED
 from switch.flag import Keys
-from switch.redis_source import Link
+from switch.redis_source import RedisSource
 from tests.support.servers import Valkey
 from tests.switch.reader_stage import NOWHERE, SOON_S, Make
 from tests.switch.switch_redis import Desk, eventually
@@ -148,15 +148,15 @@ async def test_a_reader_is_shared_by_many_threads(desk: Desk, valkey: Valkey) ->
 async def test_a_fault_of_our_own_is_told_and_the_reader_goes_on(
     desk: Desk, valkey: Valkey, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    real, broken = Link.read, threading.Event()
+    real, broken = RedisSource.read, threading.Event()
 
-    def once_broken(self: Link, keys: Keys) -> object:
+    def once_broken(self: RedisSource, keys: Keys) -> object:
         if not broken.is_set():
             broken.set()
             raise ZeroDivisionError
         return real(self, keys)
 
-    monkeypatch.setattr(Link, "read", once_broken)
+    monkeypatch.setattr(RedisSource, "read", once_broken)
     await desk.seed("a")
     reader = Reader(valkey.url, {"chat": "x"}, poll_s=SOON_S)
     await eventually(lambda: reader.primary("chat") == "a")

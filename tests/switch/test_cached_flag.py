@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from switch.cached_flag import ANNOUNCED, CONFIRM_WITHIN_S, Belief, Source
+from switch.cached_flag import ANNOUNCED, CONFIRM_WITHIN_S, CachedFlag, Source
 from switch.flag import Candidate, Flag
 
 
@@ -12,19 +12,19 @@ def state(provider: str, epoch: int, decision_id: str = "d", checked_at: int = 0
     return Flag("chat", provider, epoch, decision_id, reason="why", checked_at=checked_at)
 
 
-def believing(provider: str = "a", epoch: int = 10, **said: object) -> Belief:
-    belief = Belief("chat", "default", **said)  # type: ignore[arg-type]
+def believing(provider: str = "a", epoch: int = 10, **said: object) -> CachedFlag:
+    belief = CachedFlag("chat", "default", **said)  # type: ignore[arg-type]
     belief.saw_candidates([Candidate(name, "openai", "v", "m", "u") for name in "abc"])
     belief.saw_state(state(provider, epoch), 0.0)
     return belief
 
 
 def test_nothing_is_served_before_anything_is_known() -> None:
-    assert Belief("chat").served(0.0) == ""
+    assert CachedFlag("chat").served(0.0) == ""
 
 
 def test_the_default_is_served_before_anything_is_known() -> None:
-    belief = Belief("chat", "default")
+    belief = CachedFlag("chat", "default")
     assert belief.served(0.0) == "default"
     reading = belief.reading(0.0, 5.0)
     assert (reading.provider, reading.epoch, reading.reason) == ("default", 0, "")
@@ -58,7 +58,7 @@ def test_an_empty_state_keeps_what_is_known() -> None:
 
 
 def test_an_empty_state_keeps_the_default() -> None:
-    belief = Belief("chat", "default")
+    belief = CachedFlag("chat", "default")
     belief.saw_state(None, 1.0)
     assert belief.served(1.0) == "default"
     assert belief.reading(1.0, 5.0).source is Source.DEFAULT
@@ -146,13 +146,13 @@ def test_an_expired_forgery_does_not_shut_out_a_true_message() -> None:
 
 
 def test_the_default_and_what_is_supported_are_known_from_the_start() -> None:
-    belief = Belief("chat", "a", ["a", "b"])
+    belief = CachedFlag("chat", "a", ["a", "b"])
     belief.heard("b", 1, "d", 0.0)
     assert belief.served(0.0) == "b"
 
 
 def test_a_provider_once_seen_in_state_is_known() -> None:
-    belief = Belief("chat")
+    belief = CachedFlag("chat")
     belief.saw_state(state("x", 1), 0.0)
     belief.saw_state(state("y", 2), 0.0)
     belief.heard("x", 3, "d", 0.0)
@@ -160,14 +160,14 @@ def test_a_provider_once_seen_in_state_is_known() -> None:
 
 
 def test_the_empty_name_is_never_known() -> None:
-    assert "" not in Belief("chat").known
+    assert "" not in CachedFlag("chat").known
 
 
 # -- fallbacks -------------------------------------------------------------------------------
 
 
 def test_fallbacks_go_by_the_applications_order_until_the_daemons_is_known() -> None:
-    belief = Belief("chat", "a", ["a", "b", "c"], order=["c", "stranger", "a", "b", "c"])
+    belief = CachedFlag("chat", "a", ["a", "b", "c"], order=["c", "stranger", "a", "b", "c"])
     assert belief.fallbacks("a") == ("c", "b")
     belief.saw_candidates([Candidate(name, "openai", "v", "m", "u") for name in "bc"])
     assert belief.fallbacks("a") == ("b", "c")
@@ -176,13 +176,13 @@ def test_fallbacks_go_by_the_applications_order_until_the_daemons_is_known() -> 
 def test_of_candidates_that_are_all_unfit_none_is_a_fallback_whatever_the_application_says() -> (
     None
 ):
-    belief = Belief("chat", "a", order=["b"])
+    belief = CachedFlag("chat", "a", order=["b"])
     belief.saw_candidates([Candidate("b", "openai", "v", "m", "u", eligible=False)])
     assert belief.fallbacks("a") == ()
 
 
 def test_a_fallback_of_the_applications_is_known_from_the_start() -> None:
-    belief = Belief("chat", "a", order=["b"])
+    belief = CachedFlag("chat", "a", order=["b"])
     belief.heard("b", 1, "d", 0.0)
     assert belief.served(0.0) == "b"
 
@@ -222,7 +222,7 @@ def test_a_reading_is_stale_after_three_polls(now_s: float, source: Source, stal
 
 
 def test_a_route_without_a_flag_is_stale_however_often_it_is_read() -> None:
-    belief = Belief("chat", "a")
+    belief = CachedFlag("chat", "a")
     belief.saw_state(None, 10.0)
     reading = belief.reading(10.0, 5.0)
     assert (reading.stale, reading.read_age_s, reading.source) == (True, 0.0, Source.DEFAULT)

@@ -12,8 +12,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from switch import AsyncReader
 from switch.connect import connect_async
 from switch.flag import Keys
-from switch.redis_source import AsyncLink
-from switch.shared_connection import Hub, _hubs
+from switch.redis_source import AsyncRedisSource
+from switch.shared_connection import SharedConnection, _hubs
 from tests.support.servers import Valkey
 from tests.switch.reader_stage import NEVER_S, NOWHERE, Clock, know
 from tests.switch.switch_redis import Desk, eventually
@@ -72,7 +72,7 @@ async def test_readers_of_other_servers_and_clocks_share_nothing(valkey: Valkey)
         AsyncReader(NOWHERE, {"chat": "x"}),
         AsyncReader(valkey.url, {"chat": "x"}, clock=Clock()),
     ]
-    hubs = {Hub.join(r._url, r._routes) for r in readers}
+    hubs = {SharedConnection.join(r._url, r._routes) for r in readers}
     assert len(hubs) == 3
     for reader, hub in zip(readers, list(hubs), strict=True):
         reader._hub = None
@@ -134,13 +134,13 @@ async def test_a_cancellation_that_redis_py_swallows_ends_the_worker_all_the_sam
     """Else `asyncio.run` of an application that only cancels its tasks would never return."""
     asked = asyncio.Event()
 
-    async def swallowing(self: AsyncLink, *_: object) -> object:
+    async def swallowing(self: AsyncRedisSource, *_: object) -> object:
         asked.set()
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.sleep(600)
         raise RedisConnectionError("cut off")
 
-    monkeypatch.setattr(AsyncLink, method, swallowing)
+    monkeypatch.setattr(AsyncRedisSource, method, swallowing)
     reader = AsyncReader(valkey.url, {"chat": "x"}, report_url=valkey.url)
     reader.start()
     reader.report("x", ok=True)

@@ -7,7 +7,7 @@ from redis.exceptions import AuthenticationError, NoPermissionError, ResponseErr
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from switch.flag import Keys
-from switch.log_once import UNREAD, Complaints, place
+from switch.log_once import UNREAD, LogOnce, place
 from tests.support.servers import Valkey
 from tests.switch.reader_stage import SOON_S, Make
 from tests.switch.switch_redis import Desk, eventually
@@ -18,8 +18,8 @@ WRONG = AuthenticationError("WRONGPASS")
 KEYS = Keys("chat")
 
 
-def complaints() -> Complaints:
-    return Complaints(UNREAD, URL, 15.0)
+def complaints() -> LogOnce:
+    return LogOnce(UNREAD, URL, 15.0)
 
 
 def test_a_redis_that_was_never_reached_is_told_at_once_and_once() -> None:

@@ -14,8 +14,8 @@ from switch.poll_schedule import (
     POLL_S,
     READ_BACK_WITHIN_S,
     RETRY_S,
-    Agenda,
     Ear,
+    PollSchedule,
 )
 
 CHAT, MAIL = Keys("chat"), Keys("mail")
@@ -25,8 +25,8 @@ def longest(low: float, high: float) -> float:
     return max(low, high)
 
 
-def watching(*which: Keys, poll_s: float = POLL_S) -> Agenda:
-    agenda = Agenda(longest)
+def watching(*which: Keys, poll_s: float = POLL_S) -> PollSchedule:
+    agenda = PollSchedule(longest)
     for keys in which:
         agenda.watch(keys, poll_s)
         agenda.done(keys, 0.0)
@@ -34,7 +34,7 @@ def watching(*which: Keys, poll_s: float = POLL_S) -> Agenda:
 
 
 def test_what_is_watched_is_read_at_once() -> None:
-    agenda = Agenda(longest)
+    agenda = PollSchedule(longest)
     agenda.watch(CHAT, POLL_S)
     assert agenda.due(0.0) == [CHAT]
     assert agenda.wait_s(0.0) == 0.0
@@ -42,7 +42,7 @@ def test_what_is_watched_is_read_at_once() -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_no_poll_is_later_than_asked_for_and_none_much_earlier(seed: int) -> None:
-    agenda = Agenda(Random(seed).uniform)
+    agenda = PollSchedule(Random(seed).uniform)
     agenda.watch(CHAT, POLL_S)
     now_s = 100.0
     for _ in range(50):
@@ -54,7 +54,7 @@ def test_no_poll_is_later_than_asked_for_and_none_much_earlier(seed: int) -> Non
 
 @pytest.mark.parametrize("seed", range(20))
 def test_a_message_is_read_back_after_a_jittered_pause(seed: int) -> None:
-    agenda = Agenda(Random(seed).uniform)
+    agenda = PollSchedule(Random(seed).uniform)
     agenda.watch(CHAT, POLL_S)
     agenda.done(CHAT, 0.0)
     agenda.soon(CHAT, 1.0)
@@ -65,7 +65,7 @@ def test_a_thousand_readers_do_not_read_back_in_the_same_moment() -> None:
     chance = Random(7)
     slots = [0] * 10
     for _ in range(1000):
-        agenda = Agenda(chance.uniform)
+        agenda = PollSchedule(chance.uniform)
         agenda.watch(CHAT, POLL_S)
         agenda.done(CHAT, 0.0)
         agenda.soon(CHAT, 0.0)
@@ -112,7 +112,7 @@ def test_a_wait_ends_when_the_next_read_is_due(now_s: float, wait_s: float) -> N
 
 
 def test_nothing_watched_waits_shortly_and_asks_nothing() -> None:
-    agenda = Agenda(longest)
+    agenda = PollSchedule(longest)
     assert (agenda.wait_s(0.0), agenda.due(1e9)) == (LISTEN_S, [])
 
 
