@@ -13,6 +13,7 @@ from prober.canary import CanaryKind
 from prober.config.costs import BASE_SHARE, PROOFS_A_DAY, daily_cost_usd, least_budget_usd
 from prober.config.objectives import Objective, objectives_of
 from prober.config.schema import CanarySettings, Config, Expected, Provider, Route
+from prober.config.types import OTHER_TOOLS, DetectorKind
 from prober.config.vendors import vendors
 from prober.sample import Outcome
 from switch.flag import Mode
@@ -32,6 +33,23 @@ def cross_check(config: Config, raw: dict[str, Any]) -> list[str]:
         *_outcomes(config, raw),
         *_maintenance(config, raw),
     ]
+
+
+def other_tools_rules(config: Config) -> Iterator[str]:
+    """One line for each detector of another tool, which the daemon does not go by."""
+    for route in config.route:
+        detectors = {"detector": route.detector}
+        for name in ("ttft", "total", "tokens_per_s"):
+            limit = getattr(route.objectives, name)
+            if limit is not None and limit.detector is not None:
+                detectors[f"objectives.{name}.detector"] = limit.detector
+        for key, detector in detectors.items():
+            if detector.kind in OTHER_TOOLS:
+                ours = ", ".join(kind.value for kind in DetectorKind if kind not in OTHER_TOOLS)
+                yield (
+                    f'[[route]] "{route.name}": {key}.kind = "{detector.kind}" is another tool\'s '
+                    f"rule, for backtest and simulate alone; write one of {ours}"
+                )
 
 
 def _raw_names(raw: dict[str, Any], table: str) -> list[str]:

@@ -14,7 +14,7 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from prober.config.checks import cross_check
+from prober.config.checks import cross_check, other_tools_rules
 from prober.config.defaults import settle
 from prober.config.schema import Config
 from prober.config.secrets import looks_secret, may_hold_password
@@ -40,9 +40,11 @@ class ConfigError(Exception):
         self.sound = sound
 
 
-def load(path: Path, environment: Mapping[str, str] = os.environ) -> Config:
+def load(
+    path: Path, environment: Mapping[str, str] = os.environ, *, other_tools: bool = False
+) -> Config:
     """The configuration in the file at `path`. Raises ConfigError with every problem."""
-    return build(read(path), str(path), environment)
+    return build(read(path), str(path), environment, other_tools=other_tools)
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -56,9 +58,9 @@ def read(path: Path) -> dict[str, Any]:
     return _tables(text, str(path))
 
 
-def parse(text: str, name: str = "prober.toml") -> Config:
+def parse(text: str, name: str = "prober.toml", *, other_tools: bool = False) -> Config:
     """The configuration in `text`. Raises ConfigError with every problem."""
-    return build(_tables(text, name), name)
+    return build(_tables(text, name), name, other_tools=other_tools)
 
 
 def _tables(text: str, name: str) -> dict[str, Any]:
@@ -71,8 +73,17 @@ def _tables(text: str, name: str) -> dict[str, Any]:
         raise ConfigError([f"{name}: {error}{hint}"]) from error
 
 
-def build(raw: dict[str, Any], name: str, environment: Mapping[str, str] = os.environ) -> Config:
-    """The configuration that the tables make. Raises ConfigError with every problem."""
+def build(
+    raw: dict[str, Any],
+    name: str,
+    environment: Mapping[str, str] = os.environ,
+    *,
+    other_tools: bool = False,
+) -> Config:
+    """The configuration that the tables make. Raises ConfigError with every problem.
+
+    `other_tools`: their detectors' kinds are taken too, as backtest and simulate do.
+    """
     problems: list[str] = []
     rows_alone = True
     try:
@@ -83,6 +94,8 @@ def build(raw: dict[str, Any], name: str, environment: Mapping[str, str] = os.en
     config = settle(_named(fill_in(config), environment, problems))
     _ = config.daemon.zone  # read from disk now, and not in the middle of an event loop
     problems += cross_check(config, raw)
+    if not other_tools:
+        problems += other_tools_rules(config)
     if problems:
         lines = [f"{name}: {problem}" for problem in dict.fromkeys(problems)]
         raise ConfigError(lines, config if rows_alone else None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from prober.config.types import DetectorKind
 from prober.sample import Fault, Sample
@@ -27,13 +27,6 @@ EAGER_FLOOR = 0.004
 
 # Against "20 good in a row": under a continuing 10 % partial that happens within the hour.
 RECOVERED_AT = 65
-# What others ask for: so many good ones, in a row.
-RECOVERED_AFTER = {
-    DetectorKind.CONSECUTIVE_3: 2,
-    DetectorKind.FOR_5M: 1,
-    DetectorKind.HALF_OF_MINUTE: 1,
-    DetectorKind.BURN: 10,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +48,16 @@ class Dials:
     learn_over: int = 0
 
 
+class DetectorRule(Protocol):
+    """A rule that no `kind` here knows, whole; simulation brings those of other tools."""
+
+    @property
+    def recovered_at(self) -> int: ...
+
+    def detector(self, objective: Objective, interval_s: float) -> Any:
+        """A new `prober.detection.detector.Detector`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Objective:
     """One objective of a route.
@@ -66,6 +69,7 @@ class Objective:
         allowed: what share may be bad.
         usual_share: of a relative limit: what share of the usual times is good.
         retried_bad: of availability: an answer after a retry inside a gateway is bad.
+        rule: in place of what `config.kind` names.
     """
 
     name: str
@@ -77,11 +81,12 @@ class Objective:
     allowed: float = 0.01
     usual_share: float | None = None
     retried_bad: bool = False
+    rule: DetectorRule | None = None
 
     @property
     def recovered_at(self) -> int:
         """The score, of good canaries less the bad ones' cost, that ends a breach."""
-        return RECOVERED_AFTER.get(self.config.kind, RECOVERED_AT)
+        return RECOVERED_AT if self.rule is None else self.rule.recovered_at
 
     def bad(self, sample: Sample) -> bool | None:
         """True: bad, False: good, None: says nothing about this objective.

@@ -48,7 +48,8 @@ def changed(
                 [f"--set {setting}: write KEY=VALUE, like route.{route}.detector.evidence=9"]
             )
         _put(tables, key.strip(), _value(value.strip()))
-    return build(tables, SAID if sets else f"with --detector {detector}", environment)
+    name = SAID if sets else f"with --detector {detector}"
+    return build(tables, name, environment, other_tools=True)
 
 
 def _preset(tables: dict[str, Any], route: str, kind: str) -> None:

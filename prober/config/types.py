@@ -105,8 +105,18 @@ class DetectorKind(StrEnum):
     K_OF_N = "k_of_n"
     SHARE = "share"
     QUANTILE = "quantile"
-    # What others use, whole: threshold and recovery.
+    # Of other tools, for backtest and simulate alone.
     CONSECUTIVE_3 = "consecutive-3"
     FOR_5M = "for-5m"
     HALF_OF_MINUTE = "half-of-minute"
     BURN = "burn-14.4"
+
+
+OTHER_TOOLS = frozenset(
+    {
+        DetectorKind.CONSECUTIVE_3,
+        DetectorKind.FOR_5M,
+        DetectorKind.HALF_OF_MINUTE,
+        DetectorKind.BURN,
+    }
+)

@@ -8,7 +8,7 @@ from typing import Any
 from prober.config.objectives import Dials, Objective
 from prober.config.types import DetectorKind
 from prober.detection.baseline import Baseline
-from prober.detection.detector import LEARN_CAP, Burn, Detector, Fresh, KOfN, WindowShare
+from prober.detection.detector import LEARN_CAP, Detector, Fresh, KOfN, WindowShare
 from prober.sample import Outcome, Sample
 from switch.flag import say_duration
 
@@ -171,6 +171,9 @@ class Retries:
 
 def detector_of(objective: Objective, interval_s: float) -> Detector:
     """A new detector of an objective, for canaries every `interval_s` seconds."""
+    if objective.rule is not None:
+        detector: Detector = objective.rule.detector(objective, interval_s)
+        return detector
     config = objective.config
     match config.kind:
         case DetectorKind.CONSECUTIVE:
@@ -183,18 +186,7 @@ def detector_of(objective: Objective, interval_s: float) -> Detector:
             # The 95th percentile is over its limit when more than 5 % are.
             window_s = config.window.total_seconds()
             return WindowShare(objective.allowed, window_s, config.min_samples)
-        case DetectorKind.CONSECUTIVE_3:
-            return KOfN(3, 3)
-        case DetectorKind.FOR_5M:
-            # Every canary of five minutes, both ends included.
-            count = round(300 / interval_s) + 1
-            return KOfN(count, count)
-        case DetectorKind.HALF_OF_MINUTE:
-            return WindowShare(0.5, 60.0, 5)
-        case DetectorKind.BURN:
-            # An hour of which the half was never seen says nothing about an hour.
-            return Burn(objective.allowed, 14.4, 3_600.0, 300.0, round(1_800 / interval_s))
-    assert objective.dials is not None
+    assert objective.dials is not None, config.kind
     dials = objective.dials
     # What is allowed already is not learned.
     learns = config.learn and dials.p0 < LEARN_CAP

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from prober.config.objectives import objectives_of
+from prober.config.objectives import Objective, objectives_of
 from prober.detection.rules import rules_of
 from prober.detection.tracker import Tracker
 from prober.failover.memory import Memory, Placement, cause_of, joined
@@ -73,7 +73,15 @@ class Claim(Protocol):
 class RouteState:
     """State of one route. Holds no I/O; the judge and the flipper move it."""
 
-    def __init__(self, config: Config, route: Route, lease: Claim, memory: Memory) -> None:
+    def __init__(
+        self,
+        config: Config,
+        route: Route,
+        lease: Claim,
+        memory: Memory,
+        objectives_of: Callable[[Route], tuple[Objective, ...]] = objectives_of,
+    ) -> None:
+        self._objectives_of = objectives_of
         self.lease = lease
         self.leased = False
         self.leased_s = float("-inf")
@@ -134,7 +142,7 @@ class RouteState:
             for p in self.candidates
             if not allowed or (p.residency and set(p.residency) <= allowed)
         )
-        objectives = objectives_of(route)
+        objectives = self._objectives_of(route)
         trackers: dict[str, Tracker] = {}
         for provider in self.candidates:
             new = Tracker(provider.name, objectives, rules_of(provider, route))

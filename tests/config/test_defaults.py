@@ -178,11 +178,11 @@ def test_each_key_alone_may_have_any_legal_value(
     if name == "daily_budget_usd":
         del raw["provider"][0]["price"]  # the other half of what may contradict it
     try:
-        config = build(raw, "f")
+        config = build(raw, "f", other_tools=True)
     except ConfigError as error:
         pytest.fail("\n".join(error.problems))
     # As it is written out, every setting counts as said: that must be accepted too.
-    assert effective(parse(effective(config))) == effective(config)
+    assert effective(parse(effective(config), other_tools=True)) == effective(config)
 
 
 def canary(text: str) -> CanarySettings:

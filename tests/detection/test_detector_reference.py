@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prober.config.objectives import Dials, objectives_of
+from prober.config.objectives import Dials
 from prober.config.schema import DetectorSettings as Config
 from prober.config.schema import Limit, Objectives, Route
 from prober.detection.detector import Detector, Fresh
 from prober.detection.evidence import detector_of
+from prober.simulation import other_tools
 from tests.support.values import STEADY
 
 SEEDS = st.integers(0, 2**48)
@@ -54,7 +55,7 @@ def made(objective: str = "availability", share: float = 0.99, **config: Any) ->
         else Objectives(ttft=Limit(under="3s", share=share, detector=detector))  # type: ignore[arg-type]
     )
     route = Route(name="chat", candidates=("a",), objectives=said, detector=detector)
-    found = next(o for o in objectives_of(route) if o.name == objective)
+    found = next(o for o in other_tools.objectives_of(route) if o.name == objective)
     return detector_of(found, INTERVAL_S)
 
 

@@ -34,7 +34,7 @@ DOWN = st.sampled_from([Outcome.OVERLOADED, Outcome.SERVER_ERROR, Outcome.AUTH, 
 SHARES = st.sampled_from([1.0, 1.0, 0.5, 0.3, 0.1])
 # Most troubles end by themselves, or all of them together would leave nothing to flip.
 LASTS = st.sampled_from([False, False, False, True])
-KINDS = st.sampled_from(["normal", "normal", "consecutive-3", "eager"])
+KINDS = st.sampled_from(["normal", "normal", "consecutive", "eager"])
 FAILBACKS = st.sampled_from(["auto", "auto", "manual"])
 MODES = st.sampled_from(["auto", "auto", "auto", "auto", "auto", "propose", "observe"])
 

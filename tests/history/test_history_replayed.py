@@ -27,7 +27,7 @@ def partial(name: str, at_s: float, chance: float) -> bool:
 
 
 def config(more: str = "") -> Config:
-    return parse(configuration(Path(), "sqlite:///x", more))
+    return parse(configuration(Path(), "sqlite:///x", more), other_tools=True)
 
 
 NORMAL = config()

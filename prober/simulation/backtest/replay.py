@@ -24,6 +24,7 @@ from prober.failover.memory import Memory
 from prober.failover.route_state import RouteState, Standing, vouched_by
 from prober.sample import Fault, Outcome, Sample
 from prober.simulation.backtest.truth import measured
+from prober.simulation.other_tools import objectives_of
 from prober.simulation.simulate import virtual_flag
 from prober.simulation.simulate.virtual_provider import EPOCH_S
 from switch.control.decide import Action, Alarm, Decision, decide
@@ -117,7 +118,9 @@ class Replay:
         self.unproven: list[Turn] = []
         self.breaches: dict[str, list[tuple[float, float]]] = {}
         self.gaps: list[tuple[float, float]] = []
-        self.state = state = RouteState(config, played, virtual_flag.NoLease(), Memory())
+        self.state = state = RouteState(
+            config, played, virtual_flag.NoLease(), Memory(), objectives_of
+        )
         state.leased = True
         virtual_flag.show(state, start_at - EPOCH_S, None, ())
         virtual_flag.move(state, start_at - EPOCH_S, primary, "the record begins")

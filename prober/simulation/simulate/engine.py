@@ -22,6 +22,7 @@ from prober.failover.route_state import RouteState, Standing, vouched_by
 from prober.probing.budget import Budget
 from prober.probing.pacing import Pace, Purpose
 from prober.sample import Fault, Outcome, Sample
+from prober.simulation.other_tools import objectives_of
 from prober.simulation.simulate.flow import Flow
 from prober.simulation.simulate.provider_model import ModelledAnswer, World
 from prober.simulation.simulate.report import SimulationResult, result
@@ -59,7 +60,9 @@ class Engine:
         self._duration_s = scenario.duration_s
         self._every_second = every_second
         self.course = Course()
-        self.states = [RouteState(config, route, NoLease(), Memory()) for route in config.route]
+        self.states = [
+            RouteState(config, route, NoLease(), Memory(), objectives_of) for route in config.route
+        ]
         for state in self.states:
             state.leased = True
             show(state, 0.0, None, ())

@@ -194,7 +194,7 @@ def configured(scenario: Scenario, folder: Path) -> Config:
         )
     path = folder / scenario.config
     try:
-        config = loader.load(path)
+        config = loader.load(path, other_tools=True)
     except ConfigError as error:
         raise ScenarioError(f'config = "{scenario.config}": {error.problems[0]}') from None
     known = [provider.name for provider in config.provider]

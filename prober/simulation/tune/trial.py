@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING
 
-from prober.config.objectives import Dials, objectives_of
+from prober.config.objectives import Dials
 from prober.detection.detector import STREAK_COUNTS, Detector, Fresh
 from prober.detection.evidence import detector_of
 from prober.probing.pacing import Need, Purpose, Rhythm
 from prober.sample import Outcome
+from prober.simulation.other_tools import objectives_of
 from prober.simulation.simulate.provider_model import World
 from prober.simulation.simulate.scenario import Generated, Outage
 

@@ -32,7 +32,7 @@ from tests.support.histories import AT, canaries, configuration
 
 
 def config(more: str = "") -> Config:
-    return parse(configuration(Path(), "sqlite:///x", more))
+    return parse(configuration(Path(), "sqlite:///x", more), other_tools=True)
 
 
 def row(false: int, seconds: float, *names: str, evidence: float = 9.0) -> SettingCost:

@@ -1,4 +1,4 @@
-"""The rules that others use, as whole presets: when they breach, and when they are over it."""
+"""The rules of other tools, whole: when they breach, when they are over it, who takes them."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import json
 
 import pytest
 
-from prober.config.objectives import Objective, objectives_of
+from prober.config.loader import ConfigError, parse
+from prober.config.objectives import Objective
 from prober.config.schema import Route
-from prober.detection.detector import Burn, Detector
+from prober.detection.detector import Detector
 from prober.detection.evidence import detector_of
 from prober.detection.rules import TrackerRules
 from prober.detection.tracker import Tracker
 from prober.sample import Outcome
+from prober.simulation.other_tools import Burn, objectives_of
 from tests.support.values import sample
 
 
@@ -94,3 +96,41 @@ def test_each_preset_recovers_as_its_makers_have_it(kind: str, good: int) -> Non
         assert track.breach.latched, still
         track.ended(sample(at_s=(number + still) * 10.0, took_s=0.5))
     assert not track.breach.latched
+
+
+CONFIGURATION = """
+[[provider]]
+name = "a"
+api = "openai"
+model = "m"
+key = { env = "KEY" }
+
+[[route]]
+name = "chat"
+candidates = ["a"]
+"""
+OURS = "fresh, normal, calm, eager, consecutive, k_of_n, share, quantile"
+
+
+@pytest.mark.parametrize("kind", ["consecutive-3", "for-5m", "half-of-minute", "burn-14.4"])
+def test_the_daemon_does_not_go_by_the_rule_of_another_tool(kind: str) -> None:
+    text = f'{CONFIGURATION}[route.detector]\nkind = "{kind}"\n'
+    with pytest.raises(ConfigError) as refused:
+        parse(text)
+    assert refused.value.problems == [
+        f'prober.toml: [[route]] "chat": detector.kind = "{kind}" is another tool\'s rule, for '
+        f"backtest and simulate alone; write one of {OURS}"
+    ]
+    assert parse(text, other_tools=True).route[0].detector.kind == kind
+
+
+def test_nor_does_one_objective_of_a_route_or_what_the_defaults_hand_down() -> None:
+    ttft = '[route.objectives]\nttft = { under = "3s", detector = { kind = "for-5m" } }\n'
+    for more, key in (
+        (ttft, "objectives.ttft.detector.kind"),
+        ('[defaults.detector]\nkind = "for-5m"\n', "detector.kind"),
+    ):
+        with pytest.raises(ConfigError) as refused:
+            parse(CONFIGURATION + more)
+        [problem] = refused.value.problems
+        assert f'"chat": {key} = "for-5m" is another tool\'s rule' in problem
