@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from prober.config.loader import ConfigError, effective, load
-from prober.config.paths import state_dir
+from prober.config.paths import state_dir, write_whole
 from prober.config.schema import Config, DaemonSettings
 
 FILE = "in-force.toml"
@@ -23,11 +23,9 @@ def keep(folder: Path, config: Config) -> None:
 
     It is whole or not there: a reader never finds half of it.
     """
-    file, new = folder / FILE, folder / f"{FILE}.new"
+    file = folder / FILE
     try:
-        new.touch(mode=0o600)
-        new.write_text(effective(config), "utf-8")
-        new.replace(file)
+        write_whole(file, effective(config))
     except OSError:
         file.unlink(missing_ok=True)  # none is better than one that is not in force
         raise

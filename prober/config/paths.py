@@ -37,3 +37,23 @@ def socket_path(folder: Path, name: str) -> Path:
     runtime = os.environ.get("XDG_RUNTIME_DIR") or "/tmp"  # noqa: S108 -- the socket is 0600
     digest = hashlib.sha256(str(folder.absolute()).encode()).hexdigest()[:16]
     return Path(runtime) / f"prober-{digest}-{name}"
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Replaces a file in one step, for its owner's eyes, on disk when it returns.
+
+    Whoever reads it, after a crash too, finds the old content or the new one. Blocks.
+    Raises OSError.
+    """
+    fresh = path.with_name(f"{path.name}.new")
+    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
+    # A new name is on disk only once its folder is.
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

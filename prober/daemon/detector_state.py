@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from prober.config.paths import write_whole
+
 if TYPE_CHECKING:
     from prober.failover.route_state import RouteState
 
@@ -38,9 +40,7 @@ def dump(states: Iterable[RouteState], now_s: float) -> Saved:
 
 def save(path: Path, saved: Saved) -> None:
     """Blocks; raises OSError."""
-    fresh = path.with_suffix(".new")
-    fresh.write_text(json.dumps({**saved, "boot": boot_id()}), "utf-8")
-    fresh.replace(path)
+    write_whole(path, json.dumps({**saved, "boot": boot_id()}))
 
 
 def read(path: Path) -> Saved:

@@ -7,7 +7,6 @@ daemon attaches to it.
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import shutil
 import subprocess
@@ -17,7 +16,7 @@ from pathlib import Path
 
 import redis
 
-from prober.config.paths import socket_path
+from prober.config.paths import socket_path, write_whole
 from switch.connect import connect
 
 START_S = 45.0
@@ -72,9 +71,9 @@ def ensure(folder: Path, port: int) -> Embedded:
     socket = socket_path(folder, "redis.sock")
     password = known.password if known else secrets.token_urlsafe(24)
     config = folder / "redis.conf"
-    _write(config, _config(folder, port, password, socket))
+    write_whole(config, _config(folder, port, password, socket))
     # Before it starts: a server whose password nobody knows would keep the port for ever.
-    _write(folder / STATE, json.dumps({"port": port, "password": password}))
+    write_whole(folder / STATE, json.dumps({"port": port, "password": password}))
     log_path = folder / "redis.log"
     log_path.unlink(missing_ok=True)
     # It makes itself a daemon: a Ctrl-C for Prober is not meant for the flag.
@@ -90,21 +89,6 @@ def ensure(folder: Path, port: int) -> Embedded:
     if started.returncode != 0:
         raise EmbeddedRedisError(_why(log_path, port))
     return server
-
-
-def _write(path: Path, text: str) -> None:
-    """For its owner's eyes, and on disk when it returns."""
-    fresh = path.with_suffix(".new")
-    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def stop(server: Embedded) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from prober.config.paths import write_whole
 from prober.daemon import detector_state
 from prober.failover.drill import drilled
 from prober.failover.memory import JournalMemory, Memory, remember
@@ -89,7 +90,7 @@ def lease_nonce(folder: Path) -> str:
         pass  # none yet, or not ours
     nonce = new_nonce()
     try:
-        path.write_text(f"{here} {nonce}", "ascii")
+        write_whole(path, f"{here} {nonce}")
     except OSError as error:
         log.warning("%s cannot be written (%s): a restart will wait for its lease", path, error)
     return nonce

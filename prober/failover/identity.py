@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from uuid import uuid4
 from redis.exceptions import NoPermissionError, RedisError
 
 from prober.config import last_good
+from prober.config.paths import write_whole
 from prober.config.secrets import MissingSecretError, reveal
 from prober.history.installation import (
     Act,
@@ -71,12 +71,7 @@ def _last_place(folder: Path) -> str:
 def keep(folder: Path, id: str, place: str) -> None:
     """Writes down whose folder this is; on disk when it returns. Blocks; raises OSError."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    fresh = folder / f"{FILE}.new"
-    with fresh.open("w", encoding="utf-8") as file:
-        json.dump({"id": id, "redis": place}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(folder / FILE)
+    write_whole(folder / FILE, json.dumps({"id": id, "redis": place}))
 
 
 class Identity:

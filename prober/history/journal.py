@@ -16,6 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from prober.config.paths import write_whole
+
 log = logging.getLogger(__name__)
 
 FSYNC_WAIT_S = 0.2
@@ -92,13 +94,9 @@ class Journal:
 
     def compact(self, records: Iterable[Record]) -> None:
         """Replaces the file by `records`, in one step. Raises OSError."""
-        fresh = self.path.with_suffix(".new")
-        with fresh.open("wb") as file:
-            file.writelines(encode(record) for record in records)
-            file.flush()
-            os.fsync(file.fileno())
+        whole = b"".join(encode(record) for record in records)
         self._shut()
-        fresh.replace(self.path)
+        write_whole(self.path, whole)
 
     @property
     def size(self) -> int:

@@ -11,13 +11,13 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
 import threading
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from prober.config.costs import BASE_SHARE
+from prober.config.paths import write_whole
 from prober.probing.pacing import Pace, Purpose
 
 log = logging.getLogger(__name__)
@@ -231,14 +231,8 @@ class Budget:
         }
 
     def _write(self, path: Path, rows: dict[str, dict[str, object]]) -> bool:
-        fresh = path.with_suffix(".new")
         try:
-            with fresh.open("w", encoding="utf-8") as file:
-                json.dump(rows, file)
-                file.flush()
-                os.fsync(file.fileno())
-            fresh.replace(path)
-            _sync(path.parent)
+            write_whole(path, json.dumps(rows))
         except OSError as error:
             if not self._refused:
                 log.error("%s: cannot be written (%s); a restart would not know what was spent",
@@ -286,12 +280,3 @@ def _read(row: object) -> _Day | None:
 def _slowed(interval_s: float, lasting_s: float) -> float:
     """Whole intervals, so that the pace does not change with every second."""
     return interval_s * max(1, math.ceil(lasting_s / interval_s - 1e-9))
-
-
-def _sync(folder: Path) -> None:
-    """A new name is on disk only once its folder is."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -15,6 +15,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from prober.config.paths import write_whole
 from prober.probing.credentials import CredentialsError
 from prober.probing.network import Network, received
 from prober.probing.transport_errors import TROUBLE
@@ -178,7 +179,7 @@ class Catalogues:
     async def _save(self) -> None:
         rows = {name: _row(look) for name, look in self._looks.items()}
         try:
-            await asyncio.to_thread(_write, self._path, rows)
+            await asyncio.to_thread(write_whole, self._path, json.dumps(rows))
         except OSError as error:
             # The outbox knows what was told; only the looks come sooner after a restart.
             log.warning("%s: cannot be written: %s", self._path, error.strerror or error)
@@ -230,14 +231,8 @@ def _row(look: Look) -> dict[str, Any]:
     }
 
 
-def _write(path: Path, rows: dict[str, dict[str, Any]]) -> None:
-    fresh = path.with_suffix(".new")
-    fresh.write_text(json.dumps(rows), "utf-8")
-    fresh.replace(path)
-
-
 def _load(path: Path) -> dict[str, Look]:
-    """What `_write` wrote; nothing of what cannot be believed. Blocks."""
+    """What was written; nothing of what cannot be believed. Blocks."""
     try:
         rows = json.loads(path.read_text("utf-8"))
         return {name: _look_of(row) for name, row in rows.items()}

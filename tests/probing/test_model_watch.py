@@ -298,7 +298,7 @@ async def test_a_look_from_the_time_to_come_delays_nothing(days: Days) -> None:
 
 
 async def test_a_disk_that_refuses_keeps_people_told_once(days: Days) -> None:
-    days.path.with_suffix(".new").mkdir()
+    days.path.with_name(f"{days.path.name}.new").mkdir()
     days.says["a"] = Listing(False)
     assert len(await days.day()) == 1
     assert await days.day() == []
