@@ -19,6 +19,7 @@ from prober.history.journal import Journal
 from prober.probing.network import Network
 from switch.connect import connect_async
 from tests.support.servers import Postgres, Valkey, start_valkey
+from tests.support.stage import Hook, hook
 
 # They wait or compute for long; begun last, each would run alone while the other workers are done.
 LONGEST = (
@@ -120,17 +121,33 @@ def _environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def _emulator() -> Iterator[Emulator]:
+def served() -> Iterator[Emulator]:
+    """For clients that live as long as a module; `emulator` is what tests take."""
     with started() as emulator:
         yield emulator
 
 
 @pytest.fixture
-def emulator(_emulator: Emulator) -> Emulator:
+def emulator(served: Emulator) -> Emulator:
     """Healthy, and quick."""
-    _emulator.reset()
-    _emulator.set_faults(ttft_s=0.001)
-    return _emulator
+    served.reset()
+    served.set_faults(ttft_s=0.001)
+    return served
+
+
+@pytest.fixture
+def keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the staged configurations name as their providers' keys."""
+    monkeypatch.setenv("KEY_A", "secret-key-of-a")
+    monkeypatch.setenv("KEY_B", "secret-key-of-b")
+
+
+@pytest.fixture
+def oncall(keys: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hook]:
+    """Takes the alerts of a staged daemon, whose providers have their keys."""
+    with hook() as taken:
+        monkeypatch.setenv("HOOK", taken.url)
+        yield taken
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""An emulator for each module, healthy before each test."""
+"""The emulator as it comes, healthy before each test."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from prober.emulator import Emulator, started
+from prober.emulator import Emulator
 from tests.emulator.emulator_sdks import Contract
 from tests.emulator.emulator_wires import NAMES, Asker
 
@@ -22,13 +22,6 @@ def _no_settings_of_the_host() -> Iterator[None]:
             if name.startswith(VENDORS):
                 patch.delenv(name)
         yield
-
-
-@pytest.fixture(scope="module")
-def served(_no_settings_of_the_host: None) -> Iterator[Emulator]:
-    """For clients that live as long as a module; `emulator` is what tests take."""
-    with started() as emulator:
-        yield emulator
 
 
 @pytest.fixture
