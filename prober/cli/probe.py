@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import difflib
 import os
 from pathlib import Path
 from typing import Annotated
@@ -32,6 +31,7 @@ from prober.cli.setup import Setup, load_setup
 from prober.clock import Clock
 from prober.config.paths import state_dir
 from prober.config.schema import Provider
+from prober.config.types import did_you_mean
 from prober.daemon import detector_state
 from prober.detection.precedent import Precedents
 from prober.probing.capture import save
@@ -113,9 +113,8 @@ def _askable(setup: Setup, name: str) -> Provider:
     names = [p.name for p in setup.config.provider]
     provider = setup.config.find_provider(name)
     if provider is None:
-        near = difflib.get_close_matches(name, names, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(names) or 'none'}"
-        fail(f"no provider {name!r}; {hint}", BAD_USAGE)
+        hint = did_you_mean(name, names, f"; there are: {', '.join(names) or 'none'}")
+        fail(f"no provider {name!r}{hint}", BAD_USAGE)
     if why := setup.resolved.shut.get(name):
         how = setup.given.advice(provider.key) if provider.enabled and provider.key else ""
         fail(f"{name} cannot be probed: {why}{how}", BAD_USAGE)

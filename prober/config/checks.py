@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
@@ -13,7 +12,7 @@ from prober.canary import CanaryKind
 from prober.config.costs import BASE_SHARE, PROOFS_A_DAY, daily_cost_usd, least_budget_usd
 from prober.config.objectives import Objective, objectives_of
 from prober.config.schema import CanarySettings, Config, Expected, Provider, Route
-from prober.config.types import OTHER_TOOLS, DetectorKind
+from prober.config.types import OTHER_TOOLS, DetectorKind, did_you_mean
 from prober.config.vendors import vendors
 from prober.sample import Outcome
 from switch.flag import Mode
@@ -119,9 +118,7 @@ def _raw_lists(raw: dict[str, Any], table: str, key: str) -> Iterator[tuple[str,
 
 
 def _near(word: str, choices: list[str]) -> str:
-    near = difflib.get_close_matches(word, choices, n=1)
-    known = ", ".join(choices) or "none"
-    return f"; did you mean {near[0]!r}?" if near else f"; there are: {known}"
+    return did_you_mean(word, choices, f"; there are: {', '.join(choices) or 'none'}")
 
 
 def _vantages(config: Config) -> Iterator[str]:

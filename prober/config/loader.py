@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import re
@@ -18,6 +17,7 @@ from prober.config.checks import cross_check, other_tools_rules
 from prober.config.defaults import settle
 from prober.config.schema import Config
 from prober.config.secrets import looks_secret, may_hold_password
+from prober.config.types import did_you_mean
 from switch.flag import NAME
 
 VANTAGE = "PROBER_VANTAGE"
@@ -167,17 +167,17 @@ def _sentence(raw: dict[str, Any], error: dict[str, Any]) -> str:
     shown = "" if _may_be_secret(key, value) else f" = {_shown(value)}"
     match error["type"]:
         case "extra_forbidden" if len(loc) == 1:
-            return f"{place}: unknown table{_near(str(loc[0]), list(Config.model_fields))}"
+            return f"{place}: unknown table{did_you_mean(str(loc[0]), list(Config.model_fields))}"
         case "tuple_type" if len(loc) == 1:
             return f"[{loc[0]}]: write [[{loc[0]}]], with two brackets: there can be several"
         case "extra_forbidden":
-            return f"{place}: unknown key {key!r}{_near(str(loc[-1]), _fields_at(loc[:-1]))}"
+            return f"{place}: unknown key {key!r}{did_you_mean(str(loc[-1]), _fields_at(loc[:-1]))}"
         case "missing":
             return f"{place}: {key} is missing"
         case "enum" | "literal_error":
             expected = str(error.get("ctx", {}).get("expected", ""))
             choices = [word.strip("' ") for word in expected.replace(" or ", ", ").split(",")]
-            near = _near(str(value), choices)
+            near = did_you_mean(str(value), choices)
             return f"{place}: {key}{shown}: use one of {', '.join(choices)}{near}"
         case "tuple_type":
             return f'{place}: {key}{shown}: write a list: ["…"]'
@@ -257,11 +257,6 @@ def _is_branch(step: int | str) -> bool:
 def _shown(value: Any) -> str:
     text = json.dumps(value, default=str, ensure_ascii=False)
     return text if len(text) <= 60 else text[:57] + "…"
-
-
-def _near(word: str, choices: list[str]) -> str:
-    near = difflib.get_close_matches(word, choices, n=1, cutoff=0.6)
-    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _fields_at(loc: tuple[int | str, ...]) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import difflib
 import os
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -11,7 +10,7 @@ from typing import Any
 
 from prober.config.loader import ConfigError, build
 from prober.config.schema import Config, DetectorSettings
-from prober.config.types import DetectorKind
+from prober.config.types import DetectorKind, did_you_mean
 
 # Tables of which there are several: the second step of a key is a name.
 NAMED = ("provider", "route", "alert")
@@ -56,7 +55,7 @@ def _preset(tables: dict[str, Any], route: str, kind: str) -> None:
     kinds = [known.value for known in DetectorKind]
     if kind not in kinds:
         raise ConfigError(
-            [f'--detector "{kind}": use one of {", ".join(kinds)}{_near(kind, kinds)}']
+            [f'--detector "{kind}": use one of {", ".join(kinds)}{did_you_mean(kind, kinds)}']
         )
     table = _of_name(tables, "route", route, f"--detector {kind}")
     kept = {key: table["detector"][key] for key in KEPT if key in table.get("detector", {})}
@@ -91,7 +90,7 @@ def _of_name(tables: dict[str, Any], kind: str, name: str, option: str) -> dict[
     table = next((row for row in rows if row.get("name") == name), None)
     if table is None:
         names = [str(row.get("name")) for row in rows]
-        near = _near(name, names) or f"; there are: {', '.join(names) or 'none'}"
+        near = did_you_mean(name, names) or f"; there are: {', '.join(names) or 'none'}"
         raise ConfigError([f"{option}: no [[{kind}]] {name!r}{near}"])
     return table
 
@@ -101,8 +100,3 @@ def _value(text: str) -> Any:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text  # a word, as a shell leaves it: 45s, auto
-
-
-def _near(word: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(word, known, n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import re
+from collections.abc import Collection
 from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Any, TypeVar
@@ -28,6 +30,12 @@ def parse_duration(value: Any) -> timedelta:
         return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
     except OverflowError:
         raise ValueError("is longer than anybody can wait") from None
+
+
+def did_you_mean(word: str, known: Collection[str], otherwise: str = "") -> str:
+    """ "; did you mean 'chat'?" for a slip of the pen, else `otherwise`."""
+    near = difflib.get_close_matches(word, known, n=1)
+    return f"; did you mean {near[0]!r}?" if near else otherwise
 
 
 def longer_than_nothing(value: timedelta) -> timedelta:

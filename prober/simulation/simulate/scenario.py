@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from prober.config import loader
 from prober.config.loader import ConfigError, fill_in
 from prober.config.schema import Config, Name
+from prober.config.types import did_you_mean
 from prober.sample import Outcome
 
 ROUTE = "chat"
@@ -299,11 +299,10 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:
             yield from _models(part)
 
 
-def _near(word: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(word, known, n=1)
-    return f"; did you mean {near[0]!r}?" if near else f"; write one of {', '.join(known)}"
-
-
 def _shown(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 60 else text[:57] + "…"
+
+
+def _near(word: str, known: list[str]) -> str:
+    return did_you_mean(word, known, f"; write one of {', '.join(known)}")
