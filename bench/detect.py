@@ -25,7 +25,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from bench import oracle
-from prober.config.loader import fill_in
+from prober.config.defaults import fill_in
 from prober.config.schema import Config
 from prober.simulation.simulate.engine import simulate
 from prober.simulation.simulate.report import YEAR_S

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from prober.config.loader import fill_in
+from prober.config.defaults import fill_in
 from prober.config.schema import Config
 from prober.detection.detector import Fresh
 from prober.simulation.simulate.engine import Engine

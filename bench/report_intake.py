@@ -18,7 +18,7 @@ import redis
 from bench.row import Row
 from bench.servers import valkey
 from prober.clock import Clock
-from prober.config.loader import fill_in
+from prober.config.defaults import fill_in
 from prober.config.schema import Config
 from prober.failover.memory import Memory
 from prober.failover.report_consumer import Intake

@@ -1,4 +1,7 @@
-"""What was not said follows what was said: a setting never makes a default an error. Pure.
+"""What nobody said, in the one place that fills it in. Pure.
+
+First a provider and a route inherit from [canary] and [defaults]; then what is left follows what
+was said: a setting never makes a default an error.
 
 `model_fields_set` keeps naming what was said, by the table itself or by the one it inherits from.
 """
@@ -8,7 +11,7 @@ from __future__ import annotations
 import math
 import socket
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from prober.canary import CanaryKind
 from prober.config.costs import BASE_SHARE, daily_cost_usd, least_budget_usd
@@ -31,12 +34,53 @@ LONGEST_INTERVAL = timedelta(minutes=5)
 
 
 def settle(config: Config, hostname: str = "") -> Config:
-    """The configuration with what nobody said made to fit; what was said stays as it is."""
+    """The configuration with what nobody said inherited, then made to fit.
+
+    What was said stays as it is.
+    """
+    config = fill_in(config)
     daemon = _daemon(config.daemon, hostname or socket.gethostname())
     config = config.model_copy(update={"daemon": daemon})
     providers = tuple(_affordable(config, _provider(provider)) for provider in config.provider)
     routes = tuple(_route(route) for route in config.route)
     return config.model_copy(update={"provider": providers, "route": routes})
+
+
+def fill_in(config: Config) -> Config:
+    """Gives each provider and route what it does not say itself."""
+    defaults = config.defaults
+    providers = tuple(
+        provider.model_copy(
+            update={
+                "canary": _over(config.canary, provider.canary),
+                "account": _said(provider, "account", defaults.account),
+                "residency": _said(provider, "residency", defaults.residency),
+                "vendor": provider.vendor or provider.api,
+            }
+        )
+        for provider in config.provider
+    )
+    routes = tuple(
+        route.model_copy(
+            update={
+                "objectives": _over(defaults.objectives, route.objectives),
+                "detector": _over(defaults.detector, route.detector),
+                "failover": _over(defaults.failover, route.failover),
+                "residency": _said(route, "residency", defaults.residency),
+                "mode": _said(route, "mode", defaults.mode),
+            }
+        )
+        for route in config.route
+    )
+    return config.model_copy(update={"provider": providers, "route": routes})
+
+
+def _over(base: M, own: M) -> M:
+    return base.model_copy(update={name: getattr(own, name) for name in own.model_fields_set})
+
+
+def _said(table: Table, name: str, default: Any) -> Any:
+    return getattr(table, name) if name in table.model_fields_set else default
 
 
 def _ordered(table: M, smaller: str, greater: str) -> M:

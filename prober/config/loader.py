@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -21,8 +21,6 @@ from prober.config.types import did_you_mean
 from switch.flag import NAME
 
 VANTAGE = "PROBER_VANTAGE"
-
-M = TypeVar("M", bound=BaseModel)
 
 
 class ConfigError(Exception):
@@ -91,7 +89,7 @@ def build(
     except ValidationError as error:
         problems += [_sentence(raw, dict(details)) for details in error.errors()]
         config, rows_alone = _without_errors(raw, error)
-    config = settle(_named(fill_in(config), environment, problems))
+    config = settle(_named(config, environment, problems))
     _ = config.daemon.zone  # read from disk now, and not in the middle of an event loop
     problems += cross_check(config, raw)
     if not other_tools:
@@ -110,35 +108,6 @@ def _left_open(text: str, error: str) -> bool:
     return line.count("{") > line.count("}")
 
 
-def fill_in(config: Config) -> Config:
-    """Gives each provider and route what it does not say itself."""
-    defaults = config.defaults
-    providers = tuple(
-        provider.model_copy(
-            update={
-                "canary": _over(config.canary, provider.canary),
-                "account": _said(provider, "account", defaults.account),
-                "residency": _said(provider, "residency", defaults.residency),
-                "vendor": provider.vendor or provider.api,
-            }
-        )
-        for provider in config.provider
-    )
-    routes = tuple(
-        route.model_copy(
-            update={
-                "objectives": _over(defaults.objectives, route.objectives),
-                "detector": _over(defaults.detector, route.detector),
-                "failover": _over(defaults.failover, route.failover),
-                "residency": _said(route, "residency", defaults.residency),
-                "mode": _said(route, "mode", defaults.mode),
-            }
-        )
-        for route in config.route
-    )
-    return config.model_copy(update={"provider": providers, "route": routes})
-
-
 def _named(config: Config, environment: Mapping[str, str], problems: list[str]) -> Config:
     """The same file serves every vantage, so that the environment has the last word."""
     name = environment.get(VANTAGE, "")
@@ -148,14 +117,6 @@ def _named(config: Config, environment: Mapping[str, str], problems: list[str]) 
         problems.append(f"{VANTAGE} = {_shown(name)}: use a-z, 0-9, - and _ only, at most 64")
     daemon = config.daemon.model_copy(update={"vantage": name})
     return config.model_copy(update={"daemon": daemon})
-
-
-def _over(base: M, own: M) -> M:
-    return base.model_copy(update={name: getattr(own, name) for name in own.model_fields_set})
-
-
-def _said(table: BaseModel, name: str, default: Any) -> Any:
-    return getattr(table, name) if name in table.model_fields_set else default
 
 
 # -- errors as sentences ------------------------------------------------------------------

@@ -8,7 +8,8 @@ from random import Random
 
 import pytest
 
-from prober.config.loader import ConfigError, fill_in, parse
+from prober.config.defaults import fill_in
+from prober.config.loader import ConfigError, parse
 from prober.config.objectives import objectives_of
 from prober.config.schema import Config, Limit, Route
 from prober.detection.baseline import LEAST, Baseline

@@ -11,7 +11,8 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from prober.config import loader
-from prober.config.loader import ConfigError, fill_in
+from prober.config.defaults import fill_in
+from prober.config.loader import ConfigError
 from prober.config.schema import Config, Name
 from prober.config.types import did_you_mean
 from prober.sample import Outcome

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from prober.config.loader import fill_in
+from prober.config.defaults import fill_in
 from prober.config.schema import Config
 from prober.simulation.simulate.engine import Engine
 from prober.simulation.simulate.scenario import Scenario
