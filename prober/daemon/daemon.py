@@ -26,14 +26,14 @@ from prober.daemon.log_limiter import Repeats
 from prober.daemon.operator_api import Operators
 from prober.daemon.recovery import StartError
 from prober.daemon.redis_durability import Keeping
-from prober.daemon.systemd import Notifier
+from prober.daemon.systemd import Systemd
 from prober.detection.precedent import Precedents
 from prober.failover import identity
 from prober.failover.executor import Flipper
 from prober.failover.identity import Identity
 from prober.failover.judge import Judge
 from prober.failover.memory import Memory
-from prober.failover.notifier import Crier
+from prober.failover.notifier import Notifier
 from prober.failover.report_consumer import Intake
 from prober.failover.route_state import RouteState
 from prober.history.incidents import Incidents
@@ -79,7 +79,7 @@ class Daemon:
         self.clock = clock or Clock()
         self.stopping = asyncio.Event()
         self.ready = asyncio.Event()
-        self._notifier = Notifier()
+        self._systemd = Systemd()
         self._tasks: list[asyncio.Task[None]] = []
         self._reloads: set[asyncio.Task[bool]] = set()
         self._reload_one = asyncio.Lock()
@@ -103,13 +103,13 @@ class Daemon:
             await self._build(built)
             await self._begin(built)
             self.ready.set()
-            self._notifier.ready(f"prober {__version__}, vantage {self.config.daemon.vantage}")
+            self._systemd.ready(f"prober {__version__}, vantage {self.config.daemon.vantage}")
             log.info("prober %s is running; state in %s", __version__, self.folder)
             await self._until_stopped()
             if not self.stopping.is_set():
                 log.info("beginning anew, with what this installation left")
                 return
-            self._notifier.stopping()
+            self._systemd.stopping()
             log.info("stopping")
             if self.config.redis.embedded:
                 log.info("the embedded Redis stays up, so that applications can read the flag")
@@ -202,7 +202,7 @@ class Daemon:
             self.config.daemon.vantage,
         )
         built.push_async_callback(self.outbox.close)
-        self.crier = Crier(self.config, self.outbox, self.incidents, self.clock)
+        self.notifier = Notifier(self.config, self.outbox, self.incidents, self.clock)
         past = await recovery.recall(records, self.store, self.config, SQL_WAIT_S)
         states = [self._state(route.name, past.memories) for route in self.config.route]
         flipper = Flipper(writer, self.journal, self.store)
@@ -211,7 +211,7 @@ class Daemon:
             states,
             flipper,
             self.incidents,
-            self.crier,
+            self.notifier,
             self.clock,
             Ballot(self._redis),
             self.identity,
@@ -242,7 +242,7 @@ class Daemon:
             self.resolved.scrub,
         )
         self._control = ControlServer(Operators(self).controls(), self.folder)
-        self.upkeep = Upkeep(self, self._notifier)
+        self.upkeep = Upkeep(self, self._systemd)
 
     async def _identify(self, records: list[Record], writer: FlagWriter) -> Identity:
         """Whose records these are, and whose Redis that is."""
@@ -339,7 +339,7 @@ class Daemon:
         self.precedents.load(saved.get("precedents"))
         recovery.resume_incidents(self.judge)
         await self.judge.retire(())
-        await recovery.tell_missed(self._past, self.judge)
+        await recovery.notify_missed(self._past, self.judge)
         await self._control.start()
         built.push_async_callback(self._control.close)
         built.push_async_callback(self._end_work)
@@ -347,7 +347,7 @@ class Daemon:
         if held:
             for state in states:
                 state.other = held.why
-            await self.crier.other(held)
+            await self.notifier.other(held)
         else:
             await self._keep_config()
         self._tasks += [
@@ -406,7 +406,7 @@ class Daemon:
             limit = self._limits()[provider]
             spent = self.schedule.spent_today(provider)
             page = out and self.judge.serves(provider)
-            await self.crier.budget(provider, spent, limit, out=out, page=page)
+            await self.notifier.budget(provider, spent, limit, out=out, page=page)
 
     async def _on_model(self, provider: str, look: Look, key: str, days: int | None) -> None:
         states = [s for s in self.judge.states.values() if provider in s.trackers]
@@ -414,7 +414,7 @@ class Daemon:
             return  # the vantage that leads looks too
         serves = [s.name for s in states if s.primary == provider]
         stands_by = [s.name for s in states if s.primary != provider]
-        await self.crier.model(
+        await self.notifier.model(
             provider, key, look.sentence, days, serves=serves, stands_by=stands_by
         )
 
@@ -438,7 +438,7 @@ class Daemon:
             return await self._reload()
 
     async def _reload(self) -> bool:
-        self._notifier.reloading(round(self.clock.mono() * 1e6))
+        self._systemd.reloading(round(self.clock.mono() * 1e6))
         try:
             config = await asyncio.to_thread(loader.load, self.path)
             resolved = await asyncio.to_thread(resolve, config)
@@ -448,7 +448,7 @@ class Daemon:
         if problems:
             for problem in problems:
                 log.error("reload refused: %s", problem)
-            await self.crier.daemon(
+            await self.notifier.daemon(
                 "reload",
                 "The new configuration is refused; the old one stays in force",
                 *problems[:5],
@@ -457,7 +457,7 @@ class Daemon:
         else:
             await self._take(config, resolved)
             await self._keep_config()
-        self._notifier.ready("reload refused, see the log" if problems else "reloaded")
+        self._systemd.ready("reload refused, see the log" if problems else "reloaded")
         return not problems
 
     async def _keep_config(self) -> None:
@@ -485,7 +485,7 @@ class Daemon:
         self.judge.states, self.judge.config = states, self.config
         self.judge.voting.configure(self.config)
         self.judge.shut = resolved.shut
-        self.crier.configure(self.config)
+        self.notifier.configure(self.config)
         self.outbox.configure(self.config.alert, self._sender())
         self._budget.configure(self._limits())
         self.schedule.configure(self._targets())

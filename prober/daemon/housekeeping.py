@@ -15,7 +15,7 @@ from prober.daemon.redis_durability import LOOK_AGAIN_S, LOOK_EVERY_S
 
 if TYPE_CHECKING:
     from prober.daemon.parts import Parts
-    from prober.daemon.systemd import Notifier
+    from prober.daemon.systemd import Systemd
 
 log = logging.getLogger(__name__)
 
@@ -34,9 +34,9 @@ JUDGE_MAY_REST_S = 10.0
 class Upkeep:
     """Small jobs that repeat. None of them may raise into the loop, and none blocks it."""
 
-    def __init__(self, daemon: Parts, notifier: Notifier) -> None:
+    def __init__(self, daemon: Parts, systemd: Systemd) -> None:
         self._daemon = daemon
-        self._notifier = notifier
+        self._systemd = systemd
         self._due: dict[str, float] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._lost = 0
@@ -58,7 +58,7 @@ class Upkeep:
             await daemon.schedule.adjust()
             judged_s = daemon.judge.ticked_s
             if judged_s is not None and now_s - judged_s < JUDGE_MAY_REST_S:
-                self._notifier.alive()
+                self._systemd.alive()
             self._say_status()
             self._start("save", SAVE_EVERY_S, now_s)
             self._start("controls", CONTROL_EVERY_S, now_s)
@@ -149,7 +149,7 @@ class Upkeep:
         daemon = self._daemon
         if daemon.store.lost > self._lost:
             self._lost = daemon.store.lost
-            await daemon.crier.daemon(
+            await daemon.notifier.daemon(
                 "lost",
                 f"{self._lost} rows of history are lost",
                 "SQL is away, and the spool is full or cannot be written. Flips go on.",
@@ -157,7 +157,7 @@ class Upkeep:
             )
         if daemon.journal.failed > self._journal_failed:
             self._journal_failed = daemon.journal.failed
-            await daemon.crier.daemon(
+            await daemon.notifier.daemon(
                 "journal",
                 "The journal cannot be written",
                 f"{self._journal_failed} records are not on disk. Flips and alerts go on, "
@@ -176,7 +176,7 @@ class Upkeep:
         if failure:
             log.warning("the heartbeat was not taken: %s", failure)
         if self._deadman.changed(failure):
-            await daemon.crier.heartbeat(urlsplit(url).hostname or "", failure)
+            await daemon.notifier.heartbeat(urlsplit(url).hostname or "", failure)
 
     async def _certificates(self) -> None:
         """Warns of certificates that end soon, seen on the connections that stood anyway."""
@@ -187,14 +187,14 @@ class Upkeep:
             text = validity.telling(now) if validity else ""
             if validity and text and self._warned.get(host) != text:
                 self._warned[host] = text
-                await daemon.crier.certificate(host, validity, whose)
+                await daemon.notifier.certificate(host, validity, whose)
 
     def _say_status(self) -> None:
         parts = [f"{s.name}: {s.primary or 'no flag'}" for s in self._daemon.judge.states.values()]
         status = ", ".join(parts)
         if status != self._status:
             self._status = status
-            self._notifier.status(status)
+            self._systemd.status(status)
 
     async def close(self) -> None:
         for task in self._tasks.values():

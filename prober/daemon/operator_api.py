@@ -124,7 +124,7 @@ class Operators:
         self._daemon.judge.paused = paused
         await self._daemon.journal.append("pause", paused=paused, at=self._daemon.clock.now())
         who, verb = asked.get("actor", "an operator"), "paused" if paused else "resumed"
-        await self._daemon.crier.daemon(
+        await self._daemon.notifier.daemon(
             "pause",
             f"Automation {verb} by {who}",
             "No flag is changed until `prober resume`." if paused else "Flags are kept again.",
@@ -140,7 +140,7 @@ class Operators:
         state = self._daemon.judge.states.get(route)
         if state is None:
             raise RefusedError(f"no open incident and no route {about!r}")
-        self._daemon.crier.acknowledge(route)
+        self._daemon.notifier.acknowledge(route)
         who, now = asked.get("actor", "an operator"), self._daemon.clock.now()
         meant = (
             [incident] if incident else [i for i in self._daemon.incidents.open if i.route == route]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from prober.detection.precedent import Precedents
     from prober.failover.identity import Identity
     from prober.failover.judge import Judge
-    from prober.failover.notifier import Crier
+    from prober.failover.notifier import Notifier
     from prober.history.incidents import Incidents
     from prober.history.journal import Journal
     from prober.history.store.writer import Store
@@ -38,7 +38,7 @@ class Parts(Protocol):
     incidents: Incidents
     network: Network
     outbox: Outbox
-    crier: Crier
+    notifier: Notifier
     judge: Judge
     schedule: Schedule
     catalogues: Catalogues

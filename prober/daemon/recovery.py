@@ -181,7 +181,7 @@ def restore(past: LastRun, judge: Judge, outbox: Outbox, incidents: Incidents) -
             judge.states[record["route"]].acknowledged_ms = record["at_ms"]
 
 
-async def tell_missed(past: LastRun, judge: Judge) -> None:
+async def notify_missed(past: LastRun, judge: Judge) -> None:
     """Alerts of flips that a kill may have kept from being written down; known ones are skipped."""
     for flip in past.remembered.flips:
         state = judge.states.get(flip.route)

@@ -11,7 +11,7 @@ from typing import TextIO
 PRIORITIES = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
 
 
-class Notifier:
+class Systemd:
     """Talks to systemd where it runs us; silent elsewhere."""
 
     def __init__(self, address: str | None = None) -> None:

@@ -13,18 +13,18 @@ from prober.history.timeline import EntryKind
 
 if TYPE_CHECKING:
     from prober.clock import Clock
-    from prober.failover.notifier import Crier
+    from prober.failover.notifier import Notifier
     from prober.history.incidents import Incidents
 
 TellTrouble = Callable[[RouteState, str, Trouble], Awaitable[None]]
 
 
 class Changes:
-    """Takes every tracker's changes to the incidents, and to people by way of the crier."""
+    """Takes every tracker's changes to the incidents, and to people by way of the notifier."""
 
-    def __init__(self, incidents: Incidents, crier: Crier, clock: Clock) -> None:
+    def __init__(self, incidents: Incidents, notifier: Notifier, clock: Clock) -> None:
         self._incidents = incidents
-        self._crier = crier
+        self._notifier = notifier
         self._clock = clock
 
     async def take(self, state: RouteState) -> None:
@@ -52,30 +52,32 @@ class Changes:
                 summary=tracker.breach.why,
             )
             if tracker.provider != state.primary:
-                await self._crier.by_leader(state, partial(self._crier.breach, state, tracker))
+                await self._notifier.by_leader(
+                    state, partial(self._notifier.breach, state, tracker)
+                )
         elif change is Change.RECOVERED:
             closed = await self._incidents.end(state.name, tracker.provider, now)
-            tell = partial(self._crier.recovery, state, tracker.provider, closed)
-            await self._crier.by_leader(state, tell)
+            notify = partial(self._notifier.recovery, state, tracker.provider, closed)
+            await self._notifier.by_leader(state, notify)
         elif change is Change.RECOVERING:
             text = f"{tracker.provider} answers again: {tracker.good_in_a_row} good in a row"
             self._incidents.remark(state.name, tracker.provider, EntryKind.RECOVERING, text, now)
         elif change is Change.ACCOUNT:
-            await self._tell(state, tracker, tracker.account.episode, self._crier.account)
+            await self._notify(state, tracker, tracker.account.episode, self._notifier.account)
         elif change is Change.ACCOUNT_WELL:
-            await self._tell(state, tracker, tracker.account.episode, self._crier.account_well)
+            await self._notify(state, tracker, tracker.account.episode, self._notifier.account_well)
         elif change is Change.CANARY:
-            await self._tell(state, tracker, tracker.canary, self._crier.canary)
+            await self._notify(state, tracker, tracker.canary, self._notifier.canary)
         elif change is Change.CANARY_WELL:
-            await self._tell(state, tracker, tracker.canary, self._crier.canary_well)
+            await self._notify(state, tracker, tracker.canary, self._notifier.canary_well)
 
-    async def _tell(
+    async def _notify(
         self, state: RouteState, tracker: Tracker, episode: Episode, how: TellTrouble
     ) -> None:
         """By the leader, and of the trouble as it is now: it may be another one by then."""
         if episode.told is not None:
-            tell = partial(how, state, tracker.provider, episode.told)
-            await self._crier.by_leader(state, tell)
+            notify = partial(how, state, tracker.provider, episode.told)
+            await self._notifier.by_leader(state, notify)
 
     async def _end_lesser(self, state: RouteState, tracker: Tracker, now: float) -> None:
         """What moves a flag is an incident of its own, with its own beginning."""

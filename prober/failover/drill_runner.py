@@ -11,7 +11,7 @@ from switch.flag import Op, Origin
 
 if TYPE_CHECKING:
     from prober.failover.executor import CommittedFlip, Flipper
-    from prober.failover.notifier import Crier
+    from prober.failover.notifier import Notifier
     from prober.failover.route_state import RouteState
     from switch.control.decide import Decision
     from switch.control.target import View
@@ -22,9 +22,9 @@ log = logging.getLogger(__name__)
 class Drills:
     """Moves flags for drills, by the same flipper as everything else."""
 
-    def __init__(self, flipper: Flipper, crier: Crier, signed: str) -> None:
+    def __init__(self, flipper: Flipper, notifier: Notifier, signed: str) -> None:
         self._flipper = flipper
-        self._crier = crier
+        self._notifier = notifier
         self._signed = signed
         self._told_of = ""
 
@@ -42,7 +42,7 @@ class Drills:
         if now.do is Do.WAIT:
             if now.stuck(view.now_ms) and self._told_of != drill.id:
                 self._told_of = drill.id
-                await self._crier.drill_stuck(state, drill, now.reason)
+                await self._notifier.drill_stuck(state, drill, now.reason)
             return False, None
         log.warning("%s: drill: %s: %s", state.name, now.do, now.reason)
         if now.do is Do.END:

@@ -36,10 +36,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class CommittedFlip:
-    """A committed change of the flag. `told`: subscribers that were told at once."""
+    """A committed change of the flag. `notified`: subscribers that heard of it at once."""
 
     flip: Flip
-    told: int
+    notified: int
 
 
 class Flipper:

@@ -20,9 +20,9 @@ from prober.failover.changes import Changes
 from prober.failover.decision_view import view_of
 from prober.failover.drill_runner import Drills
 from prober.failover.executor import CommittedFlip, Flipper
-from prober.failover.notifier import Crier, actor_of
+from prober.failover.notifier import Notifier, actor_of
 from prober.failover.publisher import Heartbeat
-from prober.failover.repair import Mender
+from prober.failover.repair import Repairer
 from prober.failover.route_state import RouteState, Standing, vouched_by
 from prober.failover.time_gap import Gap
 from prober.failover.voting import Voting
@@ -65,7 +65,7 @@ class Judge:
         states: Iterable[RouteState],
         flipper: Flipper,
         incidents: Incidents,
-        crier: Crier,
+        notifier: Notifier,
         clock: Clock,
         ballot: Ballot | None = None,
         identity: Identity | None = None,
@@ -83,10 +83,10 @@ class Judge:
         self.identity = identity
         self._flipper = flipper
         self._heartbeat = Heartbeat(flipper.writer)
-        self._mender = Mender(config, flipper, crier)
-        self._drills = Drills(flipper, crier, actor_of(config))
-        self._crier = crier
-        self._changes = Changes(incidents, crier, clock)
+        self._repairer = Repairer(config, flipper, notifier)
+        self._drills = Drills(flipper, notifier, actor_of(config))
+        self._notifier = notifier
+        self._changes = Changes(incidents, notifier, clock)
         self.voting = Voting(config, ballot)
         self._clock = clock
         self._wake = asyncio.Event()
@@ -225,7 +225,7 @@ class Judge:
         if unseen:
             for state in self.states.values():
                 await self._release(state)
-            await self._crier.blind(unseen)
+            await self._notifier.blind(unseen)
 
     # -- one route -----------------------------------------------------------------------------
 
@@ -236,9 +236,9 @@ class Judge:
             for flip in landed:
                 await self._flipped(state, CommittedFlip(flip, 0))
             for flip in unresolved:
-                await self._crier.unresolved(flip)
+                await self._notifier.unresolved(flip)
             if not state.unsettled and self._may_try(state):
-                if await self._mender.mend(state, self._clock.mono()):
+                if await self._repairer.repair(state, self._clock.mono()):
                     self._heartbeat.republish(state.name)
                     await self._observe(state)
                 await self._tried(state)
@@ -257,8 +257,8 @@ class Judge:
         await self.incidents.decided(
             state.name, primary, decision, self._clock.now(), observing=observing
         )
-        await self._crier.alarm(state, decision)
-        await self._crier.voted(state)
+        await self._notifier.alarm(state, decision)
+        await self._notifier.voted(state)
         await self.voting.cast(state, standing.now_s)
         await self._heartbeat.beat(state, standing)
 
@@ -284,14 +284,14 @@ class Judge:
         except OtherInstallationError as error:
             state.seen, state.leased = None, False
             state.other = state.why_unseen = str(error)
-            await self._crier.other(self.identity.held if self.identity else None)
+            await self._notifier.other(self.identity.held if self.identity else None)
             return
         except (RedisError, OSError, MalformedFlagError) as error:
             state.seen, state.leased = None, False
             state.why_unseen = str(error) or type(error).__name__
         if not (state.reads and reads_before):
             self._heartbeat.republish(state.name)
-            await self._crier.redis(state, lost=not state.reads)
+            await self._notifier.redis(state, lost=not state.reads)
 
     async def _admit(self, identity: Identity, seen: Observed) -> None:
         """Goes on only with a Redis of our own installation. Raises OtherInstallationError."""
@@ -359,7 +359,7 @@ class Judge:
         pause_s = min(LONGEST_RETRY_S, 0.5 * 2**state.refusals)
         state.retry_s = self._clock.mono() + pause_s
         if state.refusals == TELL_AFTER_REFUSALS:
-            await self._crier.refused(state, why)
+            await self._notifier.refused(state, why)
 
     def _evidence(self, state: RouteState, decision: Decision, view: View) -> dict[str, object]:
         """The figures a flip is remembered by; its alert is written from them alone."""
@@ -382,7 +382,7 @@ class Judge:
                     flip.reason)  # fmt: skip
         if flip.moved:
             state.moved_to(flip.to_provider, self._clock.mono())
-        await self._crier.tell(state, flip, done.told)
+        await self._notifier.notify(state, flip, done.notified)
 
     def ship(self, flips: Iterable[Flip]) -> None:
         """Gives SQL flips it may have missed; it keeps each once."""
@@ -390,7 +390,7 @@ class Judge:
 
     async def missed(self, state: RouteState, flip: Flip) -> None:
         """After a restart: tells of a flip whose alert may never have been written down."""
-        await self._crier.missed(state, flip, round(self._clock.now() * 1000))
+        await self._notifier.missed(state, flip, round(self._clock.now() * 1000))
 
     async def retire(self, gone: Iterable[RouteState]) -> None:
         """Routes that a reload removed, and incidents of whoever is watched no longer."""

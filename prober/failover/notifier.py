@@ -11,7 +11,7 @@ from prober.alerts.messages import alarms, drills, flips, outside, providers
 from prober.alerts.text import Wording
 from prober.canary import advice
 from prober.config.checks import by_choice
-from prober.failover.reconcile import Mend
+from prober.failover.reconcile import Repair
 from prober.failover.reminders import DAY_S, HOUR_S, Alarms
 from prober.sample import Fault
 from switch.control.lease import TIMING
@@ -43,7 +43,7 @@ def actor_of(config: Config) -> str:
     return f"prober@{config.daemon.vantage}"
 
 
-class Crier:
+class Notifier:
     """Posts events. The same happening has the same key, so it is told once, restarts included."""
 
     def __init__(self, config: Config, outbox: Outbox, incidents: Incidents, clock: Clock) -> None:
@@ -67,21 +67,21 @@ class Crier:
 
     # -- which of several vantages tells ---------------------------------------------------------
 
-    async def by_leader(self, state: RouteState, tell: Callable[[], Awaitable[None]]) -> None:
+    async def by_leader(self, state: RouteState, notify: Callable[[], Awaitable[None]]) -> None:
         """Tells, if this vantage leads the route; else keeps it, should the leader be dead."""
         if state.tells:
-            await tell()
+            await notify()
         else:
-            state.untold.append((self._clock.mono(), tell))
+            state.untold.append((self._clock.mono(), notify))
 
     async def voted(self, state: RouteState) -> None:
         """What the votes mean for telling: a takeover, or a configuration of our own."""
         if state.tells:
             oldest_s = self._clock.mono() - TAKEOVER_S
             while state.untold:
-                at_s, tell = state.untold.popleft()
+                at_s, notify = state.untold.popleft()
                 if at_s >= oldest_s:
-                    await tell()
+                    await notify()
         tally = state.tally
         others = tally.outvoted_by if tally else ()
         if tally is None or not others:
@@ -98,13 +98,13 @@ class Crier:
 
     # -- flips ---------------------------------------------------------------------------------
 
-    async def tell(self, state: RouteState, flip: Flip, told: int) -> None:
+    async def notify(self, state: RouteState, flip: Flip, notified: int) -> None:
         """Any change of the flag. Written from it alone, so that it can be told after a kill."""
-        event = self._flip_event(state, flip, told)
+        event = self._flip_event(state, flip, notified)
         if event is not None:
             await self._post(event)
 
-    def _flip_event(self, state: RouteState, flip: Flip, told: int) -> AlertEvent | None:
+    def _flip_event(self, state: RouteState, flip: Flip, notified: int) -> AlertEvent | None:
         evidence, at = flip.evidence, flip.at_ms / 1000
         kind, named = evidence.get("kind", ""), str(evidence.get("named") or "")
         if flip.origin is Origin.BREAK_GLASS:
@@ -113,12 +113,12 @@ class Crier:
                 self._text, flip.route, flip.decision_id, at, flip.to_provider, outcome
             )
         if evidence.get("drill"):
-            return drills.moved(self._text, flip, told)
+            return drills.moved(self._text, flip, notified)
         if flip.op is Op.MANUAL:
             return flips.by_hand(self._text, flip)
         if flip.op is Op.AUTO:
-            return self._moved(state, flip, kind, told)
-        if kind == Mend.PUT_BACK and named:
+            return self._moved(state, flip, kind, notified)
+        if kind == Repair.PUT_BACK and named:
             outcome = f"It is no candidate that may serve here, so I put {flip.to_provider} back."
             return flips.break_glass(self._text, flip.route, flip.decision_id, at, named, outcome)
         if flip.op is Op.REPAIR and not kind:
@@ -135,19 +135,21 @@ class Crier:
             why=flip.reason,
         )
 
-    def _moved(self, state: RouteState, flip: Flip, kind: str, told: int) -> AlertEvent:
+    def _moved(self, state: RouteState, flip: Flip, kind: str, notified: int) -> AlertEvent:
         evidence = flip.evidence
         proof, incident = str(evidence.get("proof", "")), evidence.get("incident")
         homes = by_choice(state.candidates, state.policy.prefer)
         if kind == "failback":
-            return flips.failed_back(self._text, flip, proof=proof, told=told, incident=incident)
+            return flips.failed_back(
+                self._text, flip, proof=proof, notified=notified, incident=incident
+            )
         return flips.failed_over(
             self._text,
             flip,
             why=str(evidence.get("why") or flip.reason),
             since=evidence.get("since"),
             proof=proof,
-            told=told,
+            notified=notified,
             failback=state.route.failover.failback,
             incident=incident,
             home=bool(homes) and flip.to_provider == homes[0].name,
@@ -164,9 +166,9 @@ class Crier:
         if now_ms - flip.at_ms >= RECENT_MS:
             return
         if flip.origin.by_daemon and flip.actor == actor_of(self._config):
-            await self.tell(state, flip, 0)
+            await self.notify(state, flip, 0)
         elif not (self._config.daemon.several and flip.origin.by_daemon):
-            await self.by_leader(state, partial(self.tell, state, flip, 0))
+            await self.by_leader(state, partial(self.notify, state, flip, 0))
 
     async def adopted(self, state: RouteState, flip: Flip) -> None:
         """Somebody else moved the flag; their own daemon tells of automatic flips.
@@ -174,7 +176,7 @@ class Crier:
         An automatic one of our own is news to us when a kill came before the journal.
         """
         if flip.origin is Origin.OPERATOR:
-            await self.tell(state, flip, 0)
+            await self.notify(state, flip, 0)
         elif actor_of(self._config) in (flip.actor, flip.evidence.get("vantage")):
             await self.missed(state, flip, round(self._clock.now() * 1000))
 

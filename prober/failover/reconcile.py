@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from switch.flag import Flip, Pin
 
 
-class Mend(StrEnum):
+class Repair(StrEnum):
     """What has to be done before anything may be decided."""
 
     NOTHING = "nothing"
@@ -35,7 +35,7 @@ class RepairVerdict:
     `pin` None: pins are left alone.
     """
 
-    mend: Mend
+    repair: Repair
     reason: str = ""
     provider: str = ""
     floor: int = 0
@@ -84,32 +84,32 @@ def reconcile(
         return _empty(known, seen)
     if known.flip is not None and known.flip.decision_id != seen.flag.decision_id:
         if seen.flag.epoch > known.flip.epoch:
-            return RepairVerdict(Mend.ADOPT, "a newer flag was written by somebody else")
+            return RepairVerdict(Repair.ADOPT, "a newer flag was written by somebody else")
         floor = known.flip.epoch
         if known.descends_from(seen.flag.decision_id) and not known_is_bad:
             return RepairVerdict(
-                Mend.REPAIR,
+                Repair.REPAIR,
                 "Redis lost the last write (a failover, or an old backup)",
                 known.flip.to_provider,
                 floor,
                 _still(known.pin, seen),
             )
         return RepairVerdict(
-            Mend.REPAIR,
+            Repair.REPAIR,
             "Redis holds a flag older than the last one we know",
             seen.flag.provider,
             floor,
         )
     if known.flip is None:
-        return RepairVerdict(Mend.ADOPT, "the flag was there before this daemon")
+        return RepairVerdict(Repair.ADOPT, "the flag was there before this daemon")
     return _mirror(seen, may_serve)
 
 
 def _empty(known: KnownFlag, seen: Observed) -> RepairVerdict:
     if known.flip is None:
-        return RepairVerdict(Mend.NOTHING, "no flag yet")
+        return RepairVerdict(Repair.NOTHING, "no flag yet")
     return RepairVerdict(
-        Mend.SEED,
+        Repair.SEED,
         "Redis came back empty; put back what was committed last",
         known.flip.to_provider,
         known.flip.epoch,
@@ -126,15 +126,15 @@ def _mirror(seen: Observed, may_serve: frozenset[str]) -> RepairVerdict:
     """`primary` is only ever written with `state`; when they differ, somebody wrote by hand."""
     assert seen.flag is not None
     if seen.primary == seen.flag.provider:
-        return RepairVerdict(Mend.NOTHING)
+        return RepairVerdict(Repair.NOTHING)
     if seen.primary in may_serve:
         return RepairVerdict(
-            Mend.ADOPT_BY_HAND,
+            Repair.ADOPT_BY_HAND,
             f"somebody set the flag to {seen.primary} by hand",
             seen.primary,
         )
     named = f"names {seen.primary!r}, which may not serve here" if seen.primary else "was deleted"
-    return RepairVerdict(Mend.PUT_BACK, f"the primary key {named}", seen.flag.provider)
+    return RepairVerdict(Repair.PUT_BACK, f"the primary key {named}", seen.flag.provider)
 
 
 class Settled(StrEnum):

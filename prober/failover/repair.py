@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from prober.failover.notifier import BREAK_GLASS, Crier, actor_of
-from prober.failover.reconcile import Mend, RepairVerdict, reconcile
+from prober.failover.notifier import BREAK_GLASS, Notifier, actor_of
+from prober.failover.reconcile import Repair, RepairVerdict, reconcile
 from switch.control.writer import RECENT, PinChange
 from switch.flag import Flag, Flip, Op, Origin, Pin
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 BREAK_GLASS_MS = 3_600_000
 
 
-class Mender:
+class Repairer:
     """Adopts what others wrote, and repairs what Redis lost."""
 
-    def __init__(self, config: Config, flipper: Flipper, crier: Crier) -> None:
+    def __init__(self, config: Config, flipper: Flipper, notifier: Notifier) -> None:
         self._config = config
         self._flipper = flipper
-        self._crier = crier
+        self._notifier = notifier
 
-    async def mend(self, state: RouteState, now_s: float) -> bool:
+    async def repair(self, state: RouteState, now_s: float) -> bool:
         """Brings Redis and what we know together; True when the flag was written."""
         assert state.seen is not None
         known = state.memory.known()
@@ -37,12 +37,12 @@ class Mender:
             may_serve=state.may_serve,
             known_is_bad=bool(tracker and tracker.breached),
         )
-        if verdict.mend is Mend.ADOPT:
+        if verdict.repair is Repair.ADOPT:
             await self._adopt(state, now_s)
             return False
-        if verdict.mend is Mend.NOTHING or not state.may_write:
+        if verdict.repair is Repair.NOTHING or not state.may_write:
             return False
-        if verdict.mend is Mend.SEED and not state.may_seed:
+        if verdict.repair is Repair.SEED and not state.may_seed:
             return False
         return await self._write_mend(state, verdict)
 
@@ -63,7 +63,7 @@ class Mender:
                 continue
             await self._flipper.record(state, flip)
             if last is not None:
-                await self._crier.by_leader(state, partial(self._crier.adopted, state, flip))
+                await self._notifier.by_leader(state, partial(self._notifier.adopted, state, flip))
             if flip.moved:
                 state.moved_to(flip.to_provider, now_s)
         if state.memory.flip is None or state.memory.flip.decision_id != seen.flag.decision_id:
@@ -71,7 +71,7 @@ class Mender:
 
     async def _write_mend(self, state: RouteState, verdict: RepairVerdict) -> bool:
         assert state.seen is not None
-        if verdict.mend is Mend.ADOPT_BY_HAND:
+        if verdict.repair is Repair.ADOPT_BY_HAND:
             until_ms = state.seen.time_ms + BREAK_GLASS_MS
             pin = Pin(verdict.provider, BREAK_GLASS, verdict.reason, until_ms)
             done = await self._flipper.flip(
@@ -82,10 +82,10 @@ class Mender:
                 actor=BREAK_GLASS,
                 origin=Origin.BREAK_GLASS,
                 pin=PinChange(pin),
-                evidence={"kind": verdict.mend.value, "named": verdict.provider},
+                evidence={"kind": verdict.repair.value, "named": verdict.provider},
             )
         else:
-            op = Op.SEED if verdict.mend is Mend.SEED else Op.REPAIR
+            op = Op.SEED if verdict.repair is Repair.SEED else Op.REPAIR
             done = await self._flipper.flip(
                 state,
                 op,
@@ -95,11 +95,11 @@ class Mender:
                 origin=Origin.REPAIR,
                 floor=verdict.floor,
                 pin=verdict.pin,
-                evidence={"kind": verdict.mend.value, "named": state.seen.primary},
+                evidence={"kind": verdict.repair.value, "named": state.seen.primary},
             )
         if done is None:
             return False
-        await self._crier.tell(state, done.flip, done.told)
+        await self._notifier.notify(state, done.flip, done.notified)
         return True
 
 

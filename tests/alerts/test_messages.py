@@ -55,7 +55,7 @@ def failed_over(**changes: Any) -> AlertEvent:
         "why": "9 of 24 canaries failed in 61 s (overloaded)",
         "since": SINCE,
         "proof": "4 of 4, slowest first text 0.9 s",
-        "told": 41,
+        "notified": 41,
         "failback": "manual",
         "incident": 142,
     }
@@ -117,7 +117,7 @@ def test_nobody_fails_back_from_home() -> None:
 
 
 def test_a_planned_move_has_no_lever_and_no_onset() -> None:
-    event = failed_over(planned=True, since=None, told=1, incident=None, failback="auto")
+    event = failed_over(planned=True, since=None, notified=1, incident=None, failback="auto")
     assert event.body.splitlines() == [
         "Why: 9 of 24 anthropic canaries failed in 61 s (overloaded).",
         "Now: openai 4 of 4, slowest first text 0.9 s. 1 reader told.",
@@ -272,7 +272,7 @@ def test_what_an_operator_did_is_told(
 
 SAID: dict[str, tuple[Callable[[], AlertEvent], str, Severity, str]] = {
     "failed_back": (
-        lambda: flips.failed_back(PLAIN, OVER, proof="4 of 4", told=2, incident=None),
+        lambda: flips.failed_back(PLAIN, OVER, proof="4 of 4", notified=2, incident=None),
         "chat failed back: anthropic → openai, 02:12:41 UTC",
         Severity.INFO,
         "Now: openai 4 of 4. 2 readers told.",
@@ -567,7 +567,7 @@ def test_hostile_text_is_neutralised_in_every_event_that_quotes_it() -> None:
     events = [
         failed_over(why=HOSTILE),
         no_candidate(why=HOSTILE, weighed=(Weighed("b", False, HOSTILE),)),
-        flips.failed_back(BERLIN, back, proof="4 of 4", told=1, incident=None),
+        flips.failed_back(BERLIN, back, proof="4 of 4", notified=1, incident=None),
         flips.by_hand(BERLIN, hand),
         flips.break_glass(BERLIN, "chat", "k", AT, HOSTILE, "done"),
         alarms.would_fail_over(BERLIN, "chat", "k", AT, target="b", why=HOSTILE, incident=1),

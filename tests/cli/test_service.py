@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from prober.daemon.systemd import Notifier
+from prober.daemon.systemd import Systemd
 from prober.emulator import Emulator
 from tests.support.servers import Valkey
 from tests.support.stage import Hook, hear, notified, write_config
@@ -85,7 +85,7 @@ def test_a_missing_secret_leaves_with_2_and_its_place(
 
 def test_a_systemd_that_reads_nothing_holds_up_nobody() -> None:
     with notified() as (address, sock):
-        notifier = Notifier(address)
+        notifier = Systemd(address)
         began = time.monotonic()
         for _ in range(1000):
             notifier.status("x" * 1000)

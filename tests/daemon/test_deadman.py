@@ -13,7 +13,7 @@ from prober.clock import Clock
 from prober.daemon.deadman import Deadman, ping
 from prober.daemon.housekeeping import Upkeep
 from prober.daemon.parts import Parts
-from prober.daemon.systemd import Notifier
+from prober.daemon.systemd import Systemd
 from prober.probing.network import Network
 from tests.support.network_servers import Authority, keeping
 from tests.support.raw_server import answering, plain
@@ -84,7 +84,7 @@ async def test_people_are_told_that_the_heartbeat_is_not_taken_and_when_it_is(
 ) -> None:
     told: list[tuple[str, str]] = []
 
-    class Crier:
+    class Notifier:
         async def heartbeat(self, host: str, why: str) -> None:
             told.append((host, why))
 
@@ -93,14 +93,14 @@ async def test_people_are_told_that_the_heartbeat_is_not_taken_and_when_it_is(
             resolved=SimpleNamespace(heartbeat_url=url, scrub=scrub),
             judge=SimpleNamespace(states={}, blindness=SimpleNamespace(since_s=None)),
             network=network,
-            crier=Crier(),
+            notifier=Notifier(),
             clock=Clock(),
         )
 
     gone = plain(status="404 Not Found", headers=EMPTY)
     async with answering(gone) as bad, keeping() as good:
         daemon = beating(f"{bad.url}/secret-uuid")
-        upkeep = Upkeep(cast(Parts, daemon), cast(Notifier, None))
+        upkeep = Upkeep(cast(Parts, daemon), cast(Systemd, None))
         for _ in range(3):
             await upkeep._heartbeat()
         daemon.resolved.heartbeat_url = f"http://127.0.0.1:{good.port}/secret-uuid"

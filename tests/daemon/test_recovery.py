@@ -126,7 +126,7 @@ async def test_open_intents_pause_and_acknowledgements_are_given_back_and_histor
         {"kind": "ack", "route": "gone", "at_ms": 78},
     ]
     past = await recalled(records, store)
-    restore(past, on.judge, on.crier._outbox, on.judge.incidents)
+    restore(past, on.judge, on.notifier._outbox, on.judge.incidents)
     assert [one["decision_id"] for one in on.state.unsettled] == ["open"]
     assert on.judge.paused
     assert on.state.acknowledged_ms == 77
@@ -135,7 +135,7 @@ async def test_open_intents_pause_and_acknowledgements_are_given_back_and_histor
 
 async def test_a_pause_that_was_ended_is_over(on: Bench, store: Store) -> None:
     pauses = [{"kind": "pause", "paused": paused, "at": 1.0} for paused in (True, False)]
-    restore(await recalled(pauses, store), on.judge, on.crier._outbox, on.judge.incidents)
+    restore(await recalled(pauses, store), on.judge, on.notifier._outbox, on.judge.incidents)
     assert not on.judge.paused
 
 

@@ -332,14 +332,14 @@ async def test_what_a_dead_leader_may_not_have_told_its_successor_tells(
             return say
 
         heir.state.untold.append((heir.daemon.clock.mono() - 31, tell("old")))
-        await heir.daemon.crier.by_leader(heir.state, tell("new"))
+        await heir.daemon.notifier.by_leader(heir.state, tell("new"))
         assert said == []
         for place in (leader(found), *others):
             place.daemon.judge.gap.hold_until_s = place.daemon.clock.mono() + 1000
         await until(lambda: heir.leads, "it takes over")
         await until(lambda: bool(said))
         assert said == ["new"]
-        await heir.daemon.crier.by_leader(heir.state, tell("its own"))
+        await heir.daemon.notifier.by_leader(heir.state, tell("its own"))
         assert said == ["new", "its own"]
 
 

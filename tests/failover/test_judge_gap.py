@@ -15,7 +15,7 @@ from prober.config import loader
 from prober.failover.executor import Flipper
 from prober.failover.judge import Judge
 from prober.failover.memory import Memory
-from prober.failover.notifier import Crier
+from prober.failover.notifier import Notifier
 from prober.failover.route_state import RouteState
 from prober.history.incidents import Incidents
 from prober.history.journal import Journal
@@ -67,10 +67,10 @@ async def judge(
 
     outbox = Outbox([], taken, journal, None, clock, "v")
     incidents = Incidents(journal, None)
-    crier = Crier(config, outbox, incidents, clock)
+    notifier = Notifier(config, outbox, incidents, clock)
     state = RouteState(config, config.route[0], Lease(redis_client, Keys("chat"), 15), Memory())
     flipper = Flipper(FlagWriter(redis_client), journal, None)
-    yield Judge(config, [state], flipper, incidents, crier, clock)
+    yield Judge(config, [state], flipper, incidents, notifier, clock)
     await asyncio.to_thread(journal.close)
 
 

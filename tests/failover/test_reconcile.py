@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from prober.failover.reconcile import KnownFlag, Mend, RepairVerdict, Settled, reconcile, settle
+from prober.failover.reconcile import KnownFlag, Repair, RepairVerdict, Settled, reconcile, settle
 from switch.control.writer import Observed, PinChange
 from switch.flag import Flag, Pin
 from tests.support.values import flag, flip, observed, pin
@@ -19,18 +19,18 @@ def known(epoch: int = 5, to: str = "a", *, parent: str = "", held: Pin | None =
     return KnownFlag(flip(epoch, to, parent), held, lineage)
 
 
-def mend(what: KnownFlag, seen: Observed, *, bad: bool = False) -> RepairVerdict:
+def repair(what: KnownFlag, seen: Observed, *, bad: bool = False) -> RepairVerdict:
     return reconcile(what, seen, may_serve=BOTH, known_is_bad=bad)
 
 
 def test_an_empty_redis_and_no_memory_is_a_first_start() -> None:
-    assert mend(KnownFlag(), observed()) == RepairVerdict(Mend.NOTHING, "no flag yet")
+    assert repair(KnownFlag(), observed()) == RepairVerdict(Repair.NOTHING, "no flag yet")
 
 
 @pytest.mark.parametrize("bad", [False, True])
 def test_an_empty_redis_gets_back_what_was_committed_last(bad: bool) -> None:
-    verdict = mend(known(5, "b"), observed(), bad=bad)
-    assert (verdict.mend, verdict.provider, verdict.floor) == (Mend.SEED, "b", 5)
+    verdict = repair(known(5, "b"), observed(), bad=bad)
+    assert (verdict.repair, verdict.provider, verdict.floor) == (Repair.SEED, "b", 5)
     assert verdict.pin == PinChange(None), "an older pin must not come back with it"
     assert "came back empty" in verdict.reason
 
@@ -38,38 +38,41 @@ def test_an_empty_redis_gets_back_what_was_committed_last(bad: bool) -> None:
 @pytest.mark.parametrize(("until_ms", "back"), [(10_001, True), (10_000, False), (1, False)])
 def test_a_pin_comes_back_with_it_while_it_lives(until_ms: int, back: bool) -> None:
     held = pin(until_ms)
-    assert mend(known(held=held), observed()).pin == PinChange(held if back else None)
+    assert repair(known(held=held), observed()).pin == PinChange(held if back else None)
 
 
 def test_a_flag_that_nobody_here_knows_is_adopted() -> None:
-    verdict = mend(KnownFlag(), observed(flag(7, "b")))
-    assert (verdict.mend, verdict.reason) == (Mend.ADOPT, "the flag was there before this daemon")
+    verdict = repair(KnownFlag(), observed(flag(7, "b")))
+    assert (verdict.repair, verdict.reason) == (
+        Repair.ADOPT,
+        "the flag was there before this daemon",
+    )
 
 
 @pytest.mark.parametrize("bad", [False, True])
 def test_a_newer_flag_is_adopted(bad: bool) -> None:
-    assert mend(known(5), observed(flag(6, "b")), bad=bad).mend is Mend.ADOPT
+    assert repair(known(5), observed(flag(6, "b")), bad=bad).repair is Repair.ADOPT
 
 
 @pytest.mark.parametrize("older", [4, 3, 1])
 def test_an_older_flag_that_ours_came_from_is_repaired_to_ours(older: int) -> None:
     held = pin()
-    verdict = mend(known(5, "b", held=held), observed(flag(older, "a")))
-    assert (verdict.mend, verdict.provider, verdict.floor) == (Mend.REPAIR, "b", 5)
+    verdict = repair(known(5, "b", held=held), observed(flag(older, "a")))
+    assert (verdict.repair, verdict.provider, verdict.floor) == (Repair.REPAIR, "b", 5)
     assert verdict.pin == PinChange(held)
     assert "lost the last write" in verdict.reason
 
 
 def test_unless_ours_is_in_breach_then_its_own_provider_stays_above_our_epoch() -> None:
-    verdict = mend(known(5, "b", held=pin()), observed(flag(4, "a")), bad=True)
-    assert (verdict.mend, verdict.provider, verdict.floor) == (Mend.REPAIR, "a", 5)
+    verdict = repair(known(5, "b", held=pin()), observed(flag(4, "a")), bad=True)
+    assert (verdict.repair, verdict.provider, verdict.floor) == (Repair.REPAIR, "a", 5)
     assert verdict.pin is None
 
 
 @pytest.mark.parametrize("shown", [flag(4, "a", decision_id="x"), flag(5, "a", decision_id="x")])
 def test_an_older_or_equal_flag_of_another_line_keeps_its_own_provider(shown: Flag) -> None:
-    verdict = mend(known(5, "b"), observed(shown))
-    assert (verdict.mend, verdict.provider, verdict.floor) == (Mend.REPAIR, "a", 5)
+    verdict = repair(known(5, "b"), observed(shown))
+    assert (verdict.repair, verdict.provider, verdict.floor) == (Repair.REPAIR, "a", 5)
     assert "older than the last one we know" in verdict.reason
 
 
@@ -84,23 +87,23 @@ def test_a_line_with_a_gap_or_a_ring_is_no_descent() -> None:
 
 
 def test_what_is_as_known_needs_nothing() -> None:
-    assert mend(known(5, "a"), observed(flag(5, "a"))) == RepairVerdict(Mend.NOTHING)
+    assert repair(known(5, "a"), observed(flag(5, "a"))) == RepairVerdict(Repair.NOTHING)
 
 
 @pytest.mark.parametrize(
     ("primary", "expected", "provider", "words"),
     [
-        ("b", Mend.ADOPT_BY_HAND, "b", "somebody set the flag to b by hand"),
-        ("zzz", Mend.PUT_BACK, "a", "the primary key names 'zzz', which may not serve here"),
-        (None, Mend.PUT_BACK, "a", "the primary key was deleted"),
-        ("", Mend.PUT_BACK, "a", "the primary key was deleted"),
+        ("b", Repair.ADOPT_BY_HAND, "b", "somebody set the flag to b by hand"),
+        ("zzz", Repair.PUT_BACK, "a", "the primary key names 'zzz', which may not serve here"),
+        (None, Repair.PUT_BACK, "a", "the primary key was deleted"),
+        ("", Repair.PUT_BACK, "a", "the primary key was deleted"),
     ],
 )
 def test_a_primary_key_that_differs_was_written_by_hand(
-    primary: str | None, expected: Mend, provider: str, words: str
+    primary: str | None, expected: Repair, provider: str, words: str
 ) -> None:
-    verdict = mend(known(5, "a"), observed(flag(5, "a"), primary=primary))
-    assert (verdict.mend, verdict.provider, verdict.reason) == (expected, provider, words)
+    verdict = repair(known(5, "a"), observed(flag(5, "a"), primary=primary))
+    assert (verdict.repair, verdict.provider, verdict.reason) == (expected, provider, words)
 
 
 # -- what became of an intent ----------------------------------------------------------------------

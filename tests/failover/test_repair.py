@@ -136,10 +136,10 @@ async def test_how_loud_an_alert_is_has_nothing_to_do_with_the_routes_name(
 ) -> None:
     text = CONFIG.replace('"chat"', f'"{route}"')
     async with bench(tmp_path, redis_client, text=text) as on:
-        await on.crier.redis(on.state, lost=True)
+        await on.notifier.redis(on.state, lost=True)
         on.clock.at_s += 11
-        await on.crier.redis(on.state, lost=True)
-        await on.crier.redis(on.state, lost=False)
+        await on.notifier.redis(on.state, lost=True)
+        await on.notifier.redis(on.state, lost=False)
         assert await on.told("Redis can be read again")
         assert [letter.event.headline for letter in on.letters] == [
             f"🟠 {route}: Redis cannot be read",

@@ -13,7 +13,7 @@ import redis.asyncio
 from prober.config.loader import parse
 from prober.daemon.housekeeping import Upkeep
 from prober.daemon.parts import Parts
-from prober.daemon.systemd import Notifier
+from prober.daemon.systemd import Systemd
 from prober.failover.blindness import BLIND_AFTER_S
 from prober.failover.route_state import vouched_by
 from prober.probing.network import Network
@@ -44,7 +44,7 @@ async def look(on: Bench, *controls: str) -> None:
             clock=on.clock,
             network=network,
         )
-        upkeep = Upkeep(cast(Parts, daemon), cast(Notifier, None))
+        upkeep = Upkeep(cast(Parts, daemon), cast(Systemd, None))
         await upkeep._controls()
 
 

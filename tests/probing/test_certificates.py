@@ -13,7 +13,7 @@ import pytest
 from prober.clock import Clock
 from prober.daemon.housekeeping import Upkeep
 from prober.daemon.parts import Parts
-from prober.daemon.systemd import Notifier
+from prober.daemon.systemd import Systemd
 from prober.probing.certificates import Certificates, Validity, validity
 from prober.probing.network import Network
 from tests.support.network_servers import Authority, keeping, proxying
@@ -99,7 +99,7 @@ async def test_behind_a_proxy_the_end_is_the_server_s(
 async def test_what_ends_soon_is_told_once_with_whose_it_is(authority: Authority) -> None:
     told: list[tuple[Any, ...]] = []
 
-    class Crier:
+    class Notifier:
         async def certificate(self, *said: Any) -> None:
             told.append(said)
 
@@ -110,11 +110,11 @@ async def test_what_ends_soon_is_told_once_with_whose_it_is(authority: Authority
         await get(network, f"https://127.0.0.1:{server.port}/")
         daemon = SimpleNamespace(
             network=network,
-            crier=Crier(),
+            notifier=Notifier(),
             clock=Clock(),
             hosts=lambda: {"127.0.0.1": ["provider a"], "silent.example": ["the heartbeat"]},
         )
-        upkeep = Upkeep(cast(Parts, daemon), cast(Notifier, None))
+        upkeep = Upkeep(cast(Parts, daemon), cast(Systemd, None))
         for _ in range(3):
             await upkeep._certificates()
     ((host, seen, whose),) = told

@@ -20,7 +20,7 @@ from prober.config.secrets import SecretRef
 from prober.failover.executor import Flipper
 from prober.failover.judge import Judge
 from prober.failover.memory import Memory
-from prober.failover.notifier import Crier
+from prober.failover.notifier import Notifier
 from prober.failover.route_state import RouteState
 from prober.history.incidents import Incidents
 from prober.history.journal import Journal, Record, decode
@@ -90,7 +90,7 @@ class Bench:
     judge: Judge
     state: RouteState
     flipper: Flipper
-    crier: Crier
+    notifier: Notifier
     clock: Hands
     client: redis.asyncio.Redis
     journal: Journal
@@ -174,12 +174,12 @@ async def bench(
     oncall = Alert(name="oncall", url=SecretRef(env="X"))
     outbox = Outbox([oncall], taken, journal, rows.store, clock, "v")
     incidents = Incidents(journal, rows.store)
-    crier = Crier(config, outbox, incidents, clock)
+    notifier = Notifier(config, outbox, incidents, clock)
     lease = Lease(client, KEYS, 15)
     state = RouteState(config, config.route[0], lease, memory or Memory())
     flipper = Flipper(FlagWriter(client), journal, rows.store)
-    judge = Judge(config, [state], flipper, incidents, crier, clock, ballot)
+    judge = Judge(config, [state], flipper, incidents, notifier, clock, ballot)
     outbox.start()
-    yield Bench(judge, state, flipper, crier, clock, client, journal, rows, letters)
+    yield Bench(judge, state, flipper, notifier, clock, client, journal, rows, letters)
     await outbox.close()
     await asyncio.to_thread(journal.close)

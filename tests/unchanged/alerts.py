@@ -17,8 +17,8 @@ from prober.config.loader import parse
 from prober.detection.episode import Trouble
 from prober.failover.drill import Drill
 from prober.failover.memory import Memory
-from prober.failover.notifier import Crier
-from prober.failover.reconcile import Mend
+from prober.failover.notifier import Notifier
+from prober.failover.reconcile import Repair
 from prober.failover.route_state import RouteState
 from prober.history.incidents import Incidents
 from prober.history.installation import Act, InstallationVerdict
@@ -104,7 +104,7 @@ def failed_over(**changes: Any) -> AlertEvent:
         "why": WHY,
         "since": SINCE,
         "proof": "4 of 4, slowest first text 0.9 s",
-        "told": 41,
+        "notified": 41,
         "failback": "manual",
         "incident": 142,
     }
@@ -159,13 +159,15 @@ def over(result: str) -> AlertEvent:
 SAID: dict[str, Callable[[], AlertEvent]] = {
     "failed over": failed_over,
     "failed over, for good": lambda: failed_over(home=True),
-    "failed over, by itself back": lambda: failed_over(failback="auto", told=1),
+    "failed over, by itself back": lambda: failed_over(failback="auto", notified=1),
     "failed over, planned": lambda: failed_over(planned=True, since=None, incident=None),
     "failed over, account": lambda: failed_over(account=True),
     "failed over, last resort": lambda: failed_over(last_resort=True),
     "failed over, from nowhere": lambda: failed_over(flip=replace(OVER, from_provider="")),
     "failed over, hostile": lambda: failed_over(why=HOSTILE),
-    "failed back": lambda: flips.failed_back(BERLIN, BACK, proof="4 of 4", told=1, incident=142),
+    "failed back": lambda: flips.failed_back(
+        BERLIN, BACK, proof="4 of 4", notified=1, incident=142
+    ),
     "pinned": lambda: flips.by_hand(BERLIN, replace(HAND, pin=PIN)),
     "unpinned": lambda: flips.by_hand(BERLIN, replace(HAND, pin_cleared=True, from_provider="b")),
     "moved by hand": lambda: flips.by_hand(PLAIN, HAND),
@@ -254,9 +256,9 @@ class Kept:
         self.events.append(event)
 
 
-TOLD: dict[str, Callable[[Crier, RouteState], Awaitable[None]]] = {
+TOLD: dict[str, Callable[[Notifier, RouteState], Awaitable[None]]] = {
     **{
-        name: lambda crier, state, of=of: crier.tell(state, of, 2)
+        name: lambda notifier, state, of=of: notifier.notify(state, of, 2)
         for name, of in {
             "flip, automatic": replace(OVER, evidence={"kind": "failover", "proof": "4 of 4",
                                                        "since": SINCE, "incident": 142}),
@@ -267,25 +269,27 @@ TOLD: dict[str, Callable[[Crier, RouteState], Awaitable[None]]] = {
             "flip, drill": DRILLED,
             "flip, break glass": replace(HAND, origin=Origin.BREAK_GLASS),
             "flip, seed": flip(Op.SEED, Origin.SEED, from_provider=""),
-            "flip, seed again": flip(Op.SEED, Origin.SEED, evidence={"kind": Mend.SEED.value}),
-            "flip, repair": flip(Op.REPAIR, Origin.REPAIR, evidence={"kind": Mend.REPAIR.value}),
+            "flip, seed again": flip(Op.SEED, Origin.SEED, evidence={"kind": Repair.SEED.value}),
+            "flip, repair": flip(Op.REPAIR, Origin.REPAIR, evidence={"kind": Repair.REPAIR.value}),
             "flip, repair of nothing": flip(Op.REPAIR, Origin.REPAIR),
             "flip, put back": flip(
-                Op.REPAIR, Origin.REPAIR, evidence={"kind": Mend.PUT_BACK.value, "named": "c"}
+                Op.REPAIR, Origin.REPAIR, evidence={"kind": Repair.PUT_BACK.value, "named": "c"}
             ),
         }.items()
     },
-    "fate unknown": lambda crier, state: crier.unresolved(OVER),
-    "refused": lambda crier, state: crier.refused(state, "OOM"),
-    "blind": lambda crier, state: crier.blind(["a", "b"]),
-    "two installations": lambda crier, state: crier.other(
+    "fate unknown": lambda notifier, state: notifier.unresolved(OVER),
+    "refused": lambda notifier, state: notifier.refused(state, "OOM"),
+    "blind": lambda notifier, state: notifier.blind(["a", "b"]),
+    "two installations": lambda notifier, state: notifier.other(
         InstallationVerdict(Act.HOLD, why="this Redis bears another id", you="run `prober adopt`")
     ),
-    "daemon": lambda crier, state: crier.daemon("lost", "History is lost", "One.", "**You:** two."),
-    "account": lambda crier, state: crier.account(state, "a", trouble(Outcome.AUTH)),
-    "canary": lambda crier, state: crier.canary(state, "a", trouble(Outcome.BAD_REQUEST)),
-    "budget": lambda crier, state: crier.budget("a", 0.9, 1.0, out=True, page=True),
-    "heartbeat": lambda crier, state: crier.heartbeat("hc.example", "HTTP 404"),
+    "daemon": lambda notifier, state: notifier.daemon(
+        "lost", "History is lost", "One.", "**You:** two."
+    ),
+    "account": lambda notifier, state: notifier.account(state, "a", trouble(Outcome.AUTH)),
+    "canary": lambda notifier, state: notifier.canary(state, "a", trouble(Outcome.BAD_REQUEST)),
+    "budget": lambda notifier, state: notifier.budget("a", 0.9, 1.0, out=True, page=True),
+    "heartbeat": lambda notifier, state: notifier.heartbeat("hc.example", "HTTP 404"),
 }  # fmt: skip
 
 
@@ -307,8 +311,8 @@ async def _told() -> dict[str, list[str]]:
     for name, tell in TOLD.items():
         kept = Kept()
         incidents = Incidents(cast(Any, None), None)
-        crier = Crier(config, cast(Any, kept), incidents, Still())
+        notifier = Notifier(config, cast(Any, kept), incidents, Still())
         state = RouteState(config, config.route[0], cast(Any, None), Memory())
-        await tell(crier, state)
+        await tell(notifier, state)
         found[f"told: {name}"] = [line for event in kept.events for line in shown(event)]
     return found

@@ -7,16 +7,16 @@ from prober.alerts.text import Wording, plain
 from switch.flag import Flip, say_duration
 
 
-def moved(write: Wording, flip: Flip, told: int) -> AlertEvent:
+def moved(write: Wording, flip: Flip, notified: int) -> AlertEvent:
     """A drill's way out, or its way back, from the flip alone."""
     out = flip.evidence.get("phase") == "out"
-    return _began(write, flip, told) if out else _over(write, flip)
+    return _began(write, flip, notified) if out else _over(write, flip)
 
 
-def _began(write: Wording, flip: Flip, told: int) -> AlertEvent:
+def _began(write: Wording, flip: Flip, notified: int) -> AlertEvent:
     at, evidence = flip.at_ms / 1000, flip.evidence
     lasts = say_duration(float(evidence.get("for_s") or 0))
-    readers = "1 reader" if told == 1 else f"{told} readers"
+    readers = "1 reader" if notified == 1 else f"{notified} readers"
     lines = [
         write.when(at),
         f"Asked for by {plain(str(evidence.get('by') or 'an operator'), 60)}; {lasts} at most.",

@@ -18,7 +18,7 @@ def failed_over(
     why: str,
     since: float | None,
     proof: str,
-    told: int,
+    notified: int,
     failback: str,
     incident: int | None,
     home: bool = False,
@@ -48,7 +48,7 @@ def failed_over(
         f"{flip.route} failed over: {flip.from_provider} → {flip.to_provider}, {write.when(at)}",
         [
             f"Why: {_canaries_of(flip.from_provider, plain(why, 400))}{begun}.",
-            f"Now: {flip.to_provider} {proof}. {_readers(told)} told.",
+            f"Now: {flip.to_provider} {proof}. {_readers(notified)} told.",
             f"Nobody was healthy: {flip.to_provider} is the last resort. It is only just "
             "recovering, and I look at it closely."
             if last_resort
@@ -63,7 +63,7 @@ def failed_over(
 
 
 def failed_back(
-    write: Wording, flip: Flip, *, proof: str, told: int, incident: int | None
+    write: Wording, flip: Flip, *, proof: str, notified: int, incident: int | None
 ) -> AlertEvent:
     at = flip.at_ms / 1000
     return write.event(
@@ -75,7 +75,7 @@ def failed_back(
         f"{flip.route} failed back: {flip.from_provider} → {flip.to_provider}, {write.when(at)}",
         [
             f"Why: {plain(flip.reason, 400)}.",
-            f"Now: {flip.to_provider} {proof}. {_readers(told)} told.",
+            f"Now: {flip.to_provider} {proof}. {_readers(notified)} told.",
             "**Nothing to do.**",
         ],
         incident,
@@ -131,5 +131,5 @@ def _canaries_of(provider: str, why: str) -> str:
     return why.replace(" canaries ", f" {provider} canaries ")
 
 
-def _readers(told: int) -> str:
-    return "1 reader" if told == 1 else f"{told} readers"
+def _readers(notified: int) -> str:
+    return "1 reader" if notified == 1 else f"{notified} readers"
