@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 from redis.exceptions import RedisError
 
-from prober.failover.blindness import Blindness
 from prober.failover.changes import Changes
 from prober.failover.decision_view import view_of
 from prober.failover.drill_runner import Drills
@@ -24,7 +23,7 @@ from prober.failover.notifier import Notifier, actor_of
 from prober.failover.publisher import Heartbeat
 from prober.failover.repair import Repairer
 from prober.failover.route_state import RouteState, Standing, vouched_by
-from prober.failover.time_gap import Gap
+from prober.failover.self_check import Blindness, Gap
 from prober.failover.voting import Voting
 from prober.history.installation import OtherInstallationError
 from prober.probing.pacing import Need, RateShare

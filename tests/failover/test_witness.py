@@ -14,8 +14,8 @@ from prober.config.loader import parse
 from prober.daemon.housekeeping import Upkeep
 from prober.daemon.parts import Parts
 from prober.daemon.systemd import Systemd
-from prober.failover.blindness import BLIND_AFTER_S
 from prober.failover.route_state import vouched_by
+from prober.failover.self_check import BLIND_AFTER_S
 from prober.probing.network import Network
 from prober.sample import Outcome
 from switch.control.lease import Ballot
