@@ -28,7 +28,7 @@ from prober.config import loader
 from prober.config.redact import Scrubber
 from prober.daemon.embedded_redis import Embedded
 from prober.emulator import started
-from prober.probing.capture import Tape
+from prober.probing.capture import Capture
 from prober.probing.network import Network
 from prober.probing.plans import resolve
 from prober.probing.probe import probe
@@ -222,7 +222,7 @@ async def test_no_repr_holds_a_secret(configs: Callable[[str], Path]) -> None:
                 assert core("aws-token") in str(request.headers)
             shown += [repr(plan), repr(plan.target), repr(request), repr(plan.authorize)]
             heard = {"via": plan.target.key}
-            shown.append(repr(Tape(request, "HTTP/1.1 200 OK", heard, [(0.0, request.body)])))
+            shown.append(repr(Capture(request, "HTTP/1.1 200 OK", heard, [(0.0, request.body)])))
         shown.append(repr(network))
     shown.append(repr(Embedded(6399, core("redis"), Path("redis.sock"))))
     assert leaks("\n".join(shown)) == []

@@ -12,7 +12,7 @@ from prober import __version__
 from prober.clock import Clock
 from prober.config.redact import Scrubber
 from prober.detection.precedent import Precedents
-from prober.probing.capture import Tape, printable, shown
+from prober.probing.capture import Capture, printable, shown
 from prober.probing.network import Network, received
 from prober.probing.probe import probe as send
 from prober.probing.transport_errors import TROUBLE, translate
@@ -56,7 +56,7 @@ class Probed:
 
     provider: Provider
     sample: Sample
-    tape: Tape
+    tape: Capture
     health: HealthCheck | None = None
     certificate: Validity | None = None
     scrub: Scrubber = field(default_factory=Scrubber, repr=False)
@@ -135,8 +135,8 @@ class Asker:
         seen = self.network.certificates.of(provider.host)
         return Probed(provider, sample, tape, await health, seen, self.scrub)
 
-    async def _send(self, plan: Plan) -> tuple[Sample, Tape]:
-        tape = Tape()
+    async def _send(self, plan: Plan) -> tuple[Sample, Capture]:
+        tape = Capture()
         sample = await send(
             plan,
             self.network,

@@ -11,7 +11,7 @@ from prober.sample import TIMEOUTS, Sample
 from switch.flag import say_duration
 
 if TYPE_CHECKING:
-    from prober.probing.capture import Tape
+    from prober.probing.capture import Capture
 
 LABEL, FIGURE, AT = 15, 8, 9
 LEAST_BAR = 10
@@ -29,7 +29,7 @@ class Phase:
     colour: str
 
 
-def phases(sample: Sample, tape: Tape) -> list[Phase]:
+def phases(sample: Sample, tape: Capture) -> list[Phase]:
     """What was reached, in the order of time; the last one ends with the canary."""
     seen = sample.phases
     ends = [
@@ -60,7 +60,7 @@ def phases(sample: Sample, tape: Tape) -> list[Phase]:
     return rows
 
 
-def lines(sample: Sample, tape: Tape, width: int) -> list[Text]:
+def lines(sample: Sample, tape: Capture, width: int) -> list[Text]:
     """One line a phase: its name, how long it took, its bar, and when it had ended."""
     room = width - LABEL - FIGURE - AT - 6
     # Too narrow for a bar that says anything: the figures alone.

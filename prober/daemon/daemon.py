@@ -43,7 +43,7 @@ from prober.history.store.schema import Version, open_engine, version
 from prober.history.store.tables import sample_row
 from prober.history.store.writer import Row, Store
 from prober.probing.budget import Budget
-from prober.probing.model_watch import Catalogues, Look
+from prober.probing.model_watch import Look, ModelWatch
 from prober.probing.network import Network
 from prober.probing.plans import Plan, Resolved, resolve
 from prober.probing.probe import probe
@@ -233,7 +233,7 @@ class Daemon:
             self._on_budget,
         )
         self.catalogues = await asyncio.to_thread(
-            Catalogues,
+            ModelWatch,
             self.resolved.plans,
             self.network,
             self.clock,

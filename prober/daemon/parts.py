@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from prober.history.incidents import Incidents
     from prober.history.journal import Journal
     from prober.history.store.writer import Store
-    from prober.probing.model_watch import Catalogues
+    from prober.probing.model_watch import ModelWatch
     from prober.probing.network import Network
     from prober.probing.plans import Resolved
     from prober.probing.schedule import Schedule
@@ -41,7 +41,7 @@ class Parts(Protocol):
     notifier: Notifier
     judge: Judge
     schedule: Schedule
-    catalogues: Catalogues
+    catalogues: ModelWatch
     keeping: Keeping
     precedents: Precedents
 

@@ -14,7 +14,7 @@ import httpx
 
 from prober.probing.httpx_seam import closed_before_answer, refused_untouched
 
-Trace = Callable[[str, dict[str, Any]], Awaitable[None]]
+TraceHook = Callable[[str, dict[str, Any]], Awaitable[None]]
 
 
 class Again(httpx.AsyncBaseTransport):
@@ -54,7 +54,7 @@ class Again(httpx.AsyncBaseTransport):
 class _ConnectionTrace:
     """Whether a connection was opened; hands everything on to the request's own trace."""
 
-    def __init__(self, inner: Trace | None) -> None:
+    def __init__(self, inner: TraceHook | None) -> None:
         self._inner = inner
         self.connected = False
 

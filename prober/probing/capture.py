@@ -21,7 +21,7 @@ Scrub = Callable[[str], str]
 
 
 @dataclass
-class Tape:
+class Capture:
     """Filled by `probe`; written by `text`.
 
     Attributes:

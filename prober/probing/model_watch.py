@@ -78,7 +78,7 @@ Tell = Callable[[str, Look, str, int | None], Awaitable[None]]
 """(provider, look, key, days left): warns people. The key is the same for the same telling."""
 
 
-class Catalogues:
+class ModelWatch:
     """Asks each provider once a day, and remembers over restarts what was said and told.
 
     Args:

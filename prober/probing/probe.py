@@ -26,7 +26,7 @@ from prober.sample import Cause, Limits, Outcome, Phases, Sample
 if TYPE_CHECKING:
     from prober.canary import Canary
     from prober.clock import Clock
-    from prober.probing.capture import Tape
+    from prober.probing.capture import Capture
     from prober.probing.plans import Plan
     from prober.providers.events import HttpRequest
 
@@ -49,7 +49,7 @@ async def probe(
     vantage: str = "local",
     base_rate: bool = True,
     scrub: Callable[[str], str] = str,
-    tape: Tape | None = None,
+    tape: Capture | None = None,
     unforeseen: Callable[[Exception], None] | None = None,
 ) -> Sample:
     """Sends one canary and gives what it found. Never raises for what a provider does.
@@ -106,7 +106,7 @@ class _Run:
         plan: Plan,
         canary: Canary,
         clock: Clock,
-        tape: Tape | None,
+        tape: Capture | None,
     ) -> None:
         self.plan = plan
         self.canary = canary

@@ -17,7 +17,7 @@ from prober.cli.probe_screen import screen
 from prober.cli.waterfall import say_ms
 from prober.config.redact import Scrubber
 from prober.config.schema import Price, Provider
-from prober.probing.capture import Tape
+from prober.probing.capture import Capture
 from prober.probing.certificates import Validity
 from prober.sample import Limits, Outcome, Phases, Room, Sample, Tokens
 
@@ -32,10 +32,10 @@ PROVIDER = Provider.model_validate(
     {"name": "a", "api": "openai", "model": "m-1", "preset": "vllm",
      "price": {"input": 1.0, "output": 2.0}}
 )  # fmt: skip
-TAPE = Tape(status="HTTP/2 200 OK", fetched_s=0.0001, sent_s=0.051, answer="ab12cd34")
+TAPE = Capture(status="HTTP/2 200 OK", fetched_s=0.0001, sent_s=0.051, answer="ab12cd34")
 
 
-def probed(sample: Sample = SAMPLE, tape: Tape = TAPE, **more: Any) -> Probed:
+def probed(sample: Sample = SAMPLE, tape: Capture = TAPE, **more: Any) -> Probed:
     return Probed(PROVIDER, sample, tape, scrub=Scrubber([KEY]), **more)
 
 
@@ -112,10 +112,10 @@ def test_the_last_phase_says_whether_we_gave_up(outcome: Outcome, last: str) -> 
 
 def test_a_canary_that_reached_nothing_has_one_phase() -> None:
     phases = waterfall.phases(
-        replace(SAMPLE, outcome=Outcome.CONNECT, phases=Phases(total_s=0)), Tape()
+        replace(SAMPLE, outcome=Outcome.CONNECT, phases=Phases(total_s=0)), Capture()
     )
     assert [(phase.name, phase.end_s) for phase in phases] == [("end", 0)]
-    assert shown(probed(replace(BAD, phases=Phases()), Tape()))
+    assert shown(probed(replace(BAD, phases=Phases()), Capture()))
 
 
 def test_a_failure_says_why_and_whose_fault_it_is() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from prober.config.redact import Scrubber
-from prober.probing.capture import MAX_BYTES, Tape, save
+from prober.probing.capture import MAX_BYTES, Capture, save
 from prober.providers.events import HttpRequest
 
 KEY = "sk-very-secret-0123456789"
@@ -19,7 +19,7 @@ def test_the_exchange_is_written_in_its_order_with_times() -> None:
     request = HttpRequest(
         "POST", "http://h/v1", {"x-a": "1", "authorization": "Bearer x"}, b'{"a": 1}'
     )
-    tape = Tape(request, "HTTP/1.1 200 OK", {"x-b": "2"})
+    tape = Capture(request, "HTTP/1.1 200 OK", {"x-b": "2"})
     tape.chunk(0.25, b"data: 1\n\n")
     tape.chunk(0.5, b"data: 2\n\n")
     assert tape.text(SCRUB) == (
@@ -31,7 +31,7 @@ def test_the_exchange_is_written_in_its_order_with_times() -> None:
 
 @pytest.mark.parametrize("size", [1, 2, 5, 7, 24, 25, 26, 1000])
 def test_a_secret_cut_by_the_network_is_taken_out_all_the_same(size: int) -> None:
-    tape = Tape(status="HTTP/1.1 401 No")
+    tape = Capture(status="HTTP/1.1 401 No")
     said = f"first {KEY} then {KEY}{KEY} end".encode()
     for at in range(0, len(said), size):
         tape.chunk(at / 1000, said[at : at + size])
@@ -43,7 +43,7 @@ def test_a_secret_cut_by_the_network_is_taken_out_all_the_same(size: int) -> Non
 
 
 def test_what_is_no_secret_is_not_joined() -> None:
-    tape = Tape()
+    tape = Capture()
     for at in range(4):
         tape.chunk(float(at), b"data")
     assert tape.text(SCRUB).count("4 bytes") == 4
@@ -53,7 +53,7 @@ def test_a_secret_is_taken_out_of_url_headers_and_status() -> None:
     request = HttpRequest(
         "POST", f"http://h/{KEY}", {f"x-{KEY}": "1", "x-q": f"a {KEY}"}, KEY.encode()
     )
-    tape = Tape(request, f"HTTP/1.1 401 {KEY}", {"location": f"http://h/?k={KEY}"})
+    tape = Capture(request, f"HTTP/1.1 401 {KEY}", {"location": f"http://h/?k={KEY}"})
     assert KEY not in tape.text(SCRUB)
 
 
@@ -63,11 +63,11 @@ def test_a_secret_is_taken_out_of_url_headers_and_status() -> None:
      "Helicone-Auth", "cf-access-client-secret", "ocp-apim-subscription-key"],
 )  # fmt: skip
 def test_headers_that_are_credentials_are_hidden_known_or_not(name: str) -> None:
-    assert "unknown" not in Tape(status="x", headers={name: "unknown"}).text(str)
+    assert "unknown" not in Capture(status="x", headers={name: "unknown"}).text(str)
 
 
 def test_nothing_in_it_obeys_a_terminal() -> None:
-    tape = Tape(status="HTTP/1.1 200 \x1b[31m", headers={"x": "\x1b]0;title\x07"})
+    tape = Capture(status="HTTP/1.1 200 \x1b[31m", headers={"x": "\x1b]0;title\x07"})
     tape.chunk(0.0, b"\x1b[2J\x00\xff ok \xc3\xa4")
     text = tape.text(str)
     assert not set(text) & {"\x1b", "\x07", "\x00"}
@@ -75,7 +75,7 @@ def test_nothing_in_it_obeys_a_terminal() -> None:
 
 
 def test_a_tape_has_an_end_and_says_what_it_left_out() -> None:
-    tape = Tape()
+    tape = Capture()
     tape.chunk(0.0, b"x" * (MAX_BYTES - 5))
     tape.chunk(1.0, b"y" * 10)
     tape.chunk(2.0, b"z" * 10)

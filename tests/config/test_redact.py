@@ -10,7 +10,7 @@ import pytest
 from prober.config.loader import ConfigError, parse
 from prober.config.redact import Scrubber
 from prober.config.secrets import shown_url
-from prober.probing.capture import Tape
+from prober.probing.capture import Capture
 from prober.providers.events import HttpRequest
 
 KEY = "sk-proj-Ab3/xYz+0123456789"
@@ -41,7 +41,7 @@ def test_a_secret_goes_out_of_the_base64_that_holds_it(encode: type, around: int
 
 
 def test_the_tape_holds_no_escaped_key() -> None:
-    tape = Tape(HttpRequest("POST", "http://h/v1", {}, b"{}"), "HTTP/1.1 401 No")
+    tape = Capture(HttpRequest("POST", "http://h/v1", {}, b"{}"), "HTTP/1.1 401 No")
     said = f'{{"error": "{ESCAPED}"}}'.encode()
     for at in range(0, len(said), 7):
         tape.chunk(0.1, said[at : at + 7])
@@ -61,7 +61,7 @@ def test_the_tape_holds_no_escaped_key() -> None:
 )
 def test_of_a_redirect_only_its_host_is_shown(url: str, shown: str) -> None:
     assert shown_url(url) == shown
-    assert f"< Location: {shown}\n" in Tape(status="x", headers={"Location": url}).text(str)
+    assert f"< Location: {shown}\n" in Capture(status="x", headers={"Location": url}).text(str)
 
 
 @pytest.mark.parametrize(

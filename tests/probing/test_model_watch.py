@@ -14,7 +14,7 @@ import pytest
 from prober.emulator import Emulator
 from prober.probing import model_watch
 from prober.probing.credentials import CredentialsError
-from prober.probing.model_watch import APART_S, EVERY_S, FIRST_S, Catalogues, Look, read, telling
+from prober.probing.model_watch import APART_S, EVERY_S, FIRST_S, Look, ModelWatch, read, telling
 from prober.probing.network import Network
 from prober.probing.plans import Plan
 from prober.providers import ADAPTERS
@@ -156,7 +156,7 @@ class Days:
     async def start(self) -> None:
         """As a daemon that begins."""
         plans, clock, path, tell = self.plans(), self.clock, self.path, self._tell
-        self.looks = await asyncio.to_thread(Catalogues, plans, self.network, clock, path, tell)
+        self.looks = await asyncio.to_thread(ModelWatch, plans, self.network, clock, path, tell)
 
     @property
     def today(self) -> date:

@@ -23,7 +23,7 @@ from prober.canary import Canary
 from prober.clock import Clock
 from prober.config.schema import Provider
 from prober.probing import credentials
-from prober.probing.capture import Tape
+from prober.probing.capture import Capture
 from prober.probing.credentials import Amazon, CredentialsError, Google, missing_extra
 from prober.probing.network import Network
 from prober.probing.plans import Plan
@@ -200,7 +200,7 @@ async def test_the_way_to_a_token_is_no_part_of_the_canary_s_phases(network: Net
     async with answering(plain(GOLDEN["vertex"].streams["success"])) as server:
         named = server.url.replace("127.0.0.1", "localhost")  # an address asks no name server
         target = Endpoint(named, "gemini-3-flash", project="p", location="eu")
-        clock, tape = Clock(), Tape()
+        clock, tape = Clock(), Capture()
         began_s = clock.mono()
         plan = Plan("a", "vertex", target, authorize=slow)
         sample = await probe(plan, network, clock, id="x", canary=Canary("ab12"), tape=tape)

@@ -11,7 +11,7 @@ import pytest
 
 from prober.canary import Canary
 from prober.clock import Clock
-from prober.probing.capture import Tape
+from prober.probing.capture import Capture
 from prober.probing.model_watch import read
 from prober.probing.network import Network
 from prober.probing.plans import Plan
@@ -252,7 +252,7 @@ async def test_a_proxy_that_answers_itself_is_named(monkeypatch: pytest.MonkeyPa
         for fresh in (True, False):
             async with Network() as network:
                 plan = Plan("a", "openai", Endpoint("http://provider.test", "m"), fresh=fresh)
-                tape = Tape()
+                tape = Capture()
                 sample = await probe(plan, network, Clock(), id="x", tape=tape)
             assert sample.detail == f"through proxy 127.0.0.1:{served.port}: HTTP 501"
             assert tape.proxy == f"127.0.0.1:{served.port}"

@@ -24,11 +24,11 @@ from prober.probing.pacing import Pace, Purpose
 from prober.sample import Fault, Outcome, Sample
 from prober.simulation.other_tools import objectives_of
 from prober.simulation.simulate.flow import Flow
-from prober.simulation.simulate.provider_model import ModelledAnswer, World
+from prober.simulation.simulate.provider_model import ModelledAnswer, ProviderModel
 from prober.simulation.simulate.report import SimulationResult, result
-from prober.simulation.simulate.trace import Course, Move
+from prober.simulation.simulate.trace import Move, Trace
 from prober.simulation.simulate.virtual_flag import NoLease, move, show
-from prober.simulation.simulate.virtual_provider import EPOCH_S, Watched
+from prober.simulation.simulate.virtual_provider import EPOCH_S, VirtualProvider
 from switch.control.decide import Action, decide
 from switch.flag import Mode
 
@@ -59,7 +59,7 @@ class Engine:
     def __init__(self, scenario: Scenario, config: Config, *, every_second: bool = False) -> None:
         self._duration_s = scenario.duration_s
         self._every_second = every_second
-        self.course = Course()
+        self.course = Trace()
         self.states = [
             RouteState(config, route, NoLease(), Memory(), objectives_of) for route in config.route
         ]
@@ -67,11 +67,11 @@ class Engine:
             state.leased = True
             show(state, 0.0, None, ())
         enabled = [p for p in config.provider if p.enabled and p.name in scenario.providers]
-        self._watched: list[Watched] = []
+        self._watched: list[VirtualProvider] = []
         self._flows: list[tuple[int, Flow]] = []
         for provider in enabled:
             trackers = [t for s in self.states if (t := s.trackers.get(provider.name))]
-            self._watched.append(Watched(provider, _world(scenario, provider), trackers))
+            self._watched.append(VirtualProvider(provider, _world(scenario, provider), trackers))
             self._flow(scenario, provider)
         for watched in self._watched:
             names = vouched_by(config, watched.name)
@@ -108,7 +108,7 @@ class Engine:
 
     # -- the loop ------------------------------------------------------------------------------
 
-    def run(self, progress: Progress | None = None) -> Course:
+    def run(self, progress: Progress | None = None) -> Trace:
         for index, watched in enumerate(self._watched):
             # As the schedule does it: a first look at once, then each at its own offset.
             heappush(self._heap, (index * FIRST_STAGGER_S, _START, index, _FIRST, None))
@@ -232,7 +232,7 @@ class Engine:
         if watched.rhythm.bucket.ready_s > at_s:
             self._tick_soon(at_s)  # that was the last fast one for a while
 
-    def _pay(self, watched: Watched, at_s: float, purpose: Purpose) -> bool:
+    def _pay(self, watched: VirtualProvider, at_s: float, purpose: Purpose) -> bool:
         if watched.cost_usd <= 0:
             return True
         now = EPOCH_S + at_s
@@ -243,11 +243,11 @@ class Engine:
             self._tick_soon(at_s)
         return paid
 
-    def _is_low(self, watched: Watched, now: float) -> bool:
+    def _is_low(self, watched: VirtualProvider, now: float) -> bool:
         base = Pace(watched.rhythm.interval_s, Purpose.BASE)
         return self._afford(watched, now)(base).interval_s > watched.rhythm.interval_s
 
-    def _afford(self, watched: Watched, now: float) -> Callable[[Pace], Pace]:
+    def _afford(self, watched: VirtualProvider, now: float) -> Callable[[Pace], Pace]:
         return lambda wanted: self._budget.afforded(
             watched.name, watched.cost_usd, now, wanted, watched.rhythm.interval_s
         )
@@ -422,9 +422,9 @@ class Engine:
         )
 
 
-def _world(scenario: Scenario, provider: Provider) -> World:
+def _world(scenario: Scenario, provider: Provider) -> ProviderModel:
     """The provider's weather; each one that is made has the same."""
-    return World(
+    return ProviderModel(
         f"{scenario.seed} {provider.name}",
         scenario.providers[provider.name],
         (i for i in scenario.incidents if i.provider == provider.name),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from prober.detection.report_evidence import ReportEvidence
     from prober.detection.tracker import Tracker
-    from prober.simulation.simulate.provider_model import World
+    from prober.simulation.simulate.provider_model import ProviderModel
     from prober.simulation.simulate.scenario import Generated
 
 STEP_S = 1.0
@@ -46,7 +46,7 @@ class Flow:
         self,
         seed: str,
         generated: Generated,
-        world: World,
+        world: ProviderModel,
         tracker: Tracker,
         traffic: ReportEvidence,
     ) -> None:

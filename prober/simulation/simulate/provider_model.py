@@ -30,7 +30,7 @@ ModelledAnswer = tuple[Outcome, float | None, float | None, float]
 """(outcome, seconds to the first byte, to the first text, in all)."""
 
 
-class World:
+class ProviderModel:
     """One provider. Ask in the order of time."""
 
     def __init__(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from prober.config.schema import Config
     from prober.simulation.simulate.scenario import Outage, Scenario
-    from prober.simulation.simulate.trace import Course, Move
+    from prober.simulation.simulate.trace import Move, Trace
 
 YEAR_S = 365.25 * 86_400
 # Kinds of flips that nobody takes for an alarm: going home, and leaving by plan (maintenance).
@@ -78,7 +78,7 @@ class SimulationResult:
         }
 
 
-def result(scenario: Scenario, config: Config, course: Course) -> SimulationResult:
+def result(scenario: Scenario, config: Config, course: Trace) -> SimulationResult:
     flips = tuple(move for move in course.moves if move.source)
     return SimulationResult(
         flips=flips,
@@ -100,7 +100,7 @@ def is_false(scenario: Scenario, flip: Move) -> bool:
     )
 
 
-def _suffered(scenario: Scenario, config: Config, course: Course, incident: Outage) -> Suffered:
+def _suffered(scenario: Scenario, config: Config, course: Trace, incident: Outage) -> Suffered:
     name, start_s = incident.provider, incident.start_s
     end_s = min(incident.end_s, scenario.duration_s)
     delays = [
@@ -126,7 +126,7 @@ def _suffered(scenario: Scenario, config: Config, course: Course, incident: Outa
     )
 
 
-def _elsewhere_s(course: Course, route: str, name: str, start_s: float, end_s: float) -> float:
+def _elsewhere_s(course: Trace, route: str, name: str, start_s: float, end_s: float) -> float:
     """How long between the two moments the route's flag named somebody else."""
     moves = [move for move in course.moves if move.route == route]
     ends = [move.at_s for move in moves[1:]] + [end_s]

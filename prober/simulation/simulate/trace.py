@@ -21,7 +21,7 @@ class Move:
 
 
 @dataclass
-class Course:
+class Trace:
     """What happened.
 
     Attributes:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from prober.probing.pacing import Purpose, Rhythm
 from prober.sample import Phases, Sample, Tokens
-from prober.simulation.simulate.provider_model import ModelledAnswer, World
+from prober.simulation.simulate.provider_model import ModelledAnswer, ProviderModel
 
 if TYPE_CHECKING:
     from prober.config.objectives import Objective
@@ -23,7 +23,7 @@ Passed = tuple[float, float, ModelledAnswer]
 """(started_s, ended_s, what it found)."""
 
 
-class Watched:
+class VirtualProvider:
     """A provider as the schedule and the judge see it."""
 
     __slots__ = (
@@ -45,7 +45,7 @@ class Watched:
         "world",
     )  # fmt: skip
 
-    def __init__(self, provider: Provider, world: World, trackers: list[Tracker]) -> None:
+    def __init__(self, provider: Provider, world: ProviderModel, trackers: list[Tracker]) -> None:
         canary = provider.canary
         self.name = provider.name
         self.world = world

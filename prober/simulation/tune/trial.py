@@ -19,7 +19,7 @@ from prober.detection.evidence import detector_of
 from prober.probing.pacing import Need, Purpose, Rhythm
 from prober.sample import Outcome
 from prober.simulation.other_tools import objectives_of
-from prober.simulation.simulate.provider_model import World
+from prober.simulation.simulate.provider_model import ProviderModel
 from prober.simulation.simulate.scenario import Generated, Outage
 
 if TYPE_CHECKING:
@@ -68,7 +68,9 @@ _Step = tuple[float, float, bool, bool]
 """(started_s, ended_s, bad, whether nothing is suspected after it)."""
 
 
-def _steps(detector: Detector, world: World, canaries: Canaries, at_s: float) -> Iterator[_Step]:
+def _steps(
+    detector: Detector, world: ProviderModel, canaries: Canaries, at_s: float
+) -> Iterator[_Step]:
     """Canaries one after the other, at the pace that the detector's level asks for."""
     interval_s = canaries.interval_s
     rhythm = Rhythm(interval_s, canaries.suspect_interval_s, at_s)
@@ -104,8 +106,10 @@ def _endless(dials: Dials, noise: float) -> Fresh:
     return detector
 
 
-def _world(generated: Generated, incidents: Sequence[Outage], seed: str, c: Canaries) -> World:
-    return World(seed, generated, incidents, c.first_text_timeout_s, c.timeout_s)
+def _world(
+    generated: Generated, incidents: Sequence[Outage], seed: str, c: Canaries
+) -> ProviderModel:
+    return ProviderModel(seed, generated, incidents, c.first_text_timeout_s, c.timeout_s)
 
 
 def suspicions(

@@ -13,7 +13,7 @@ from prober.sample import Sample
 from prober.simulation.backtest.replay import Replay
 from prober.simulation.simulate.engine import Engine
 from prober.simulation.simulate.scenario import configured, parse
-from prober.simulation.simulate.virtual_provider import EPOCH_S, Watched
+from prober.simulation.simulate.virtual_provider import EPOCH_S, VirtualProvider
 
 SCENARIO = {
     "seed": 5,
@@ -36,14 +36,14 @@ def test_a_replay_by_the_settings_in_force_gives_the_flips_there_were(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     recorded: list[Sample] = []
-    draw = Watched.draw
+    draw = VirtualProvider.draw
 
-    def draw_and_keep(self: Watched, *said: Any) -> Sample:
+    def draw_and_keep(self: VirtualProvider, *said: Any) -> Sample:
         sample = draw(self, *said)
         recorded.append(sample)
         return sample
 
-    monkeypatch.setattr(Watched, "draw", draw_and_keep)
+    monkeypatch.setattr(VirtualProvider, "draw", draw_and_keep)
     scenario = parse(json.dumps(SCENARIO))
     config = configured(scenario, Path())
     course = Engine(scenario, config, every_second=True).run()

@@ -12,7 +12,7 @@ from prober.config.defaults import fill_in
 from prober.config.schema import Config
 from prober.simulation.simulate.engine import Engine
 from prober.simulation.simulate.scenario import Scenario
-from prober.simulation.simulate.trace import Course
+from prober.simulation.simulate.trace import Trace
 from prober.simulation.simulate.virtual_provider import EPOCH_S
 
 NAMES = ("a", "b", "c")
@@ -119,7 +119,7 @@ def maintenance(number: int, window: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def played(scenario: Scenario, config: Config, *, every_second: bool) -> Course:
+def played(scenario: Scenario, config: Config, *, every_second: bool) -> Trace:
     return Engine(scenario, config, every_second=every_second).run()
 
 

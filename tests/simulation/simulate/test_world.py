@@ -9,21 +9,23 @@ from typing import Any
 import pytest
 
 from prober.sample import Outcome
-from prober.simulation.simulate.provider_model import DAY_S, ERROR_S, World
+from prober.simulation.simulate.provider_model import DAY_S, ERROR_S, ProviderModel
 from prober.simulation.simulate.scenario import Generated, Outage
 
 DAYS = 30 * DAY_S
 
 
-def world(*incidents: dict[str, Any], **generated: Any) -> World:
+def world(*incidents: dict[str, Any], **generated: Any) -> ProviderModel:
     made = [
         Outage.model_validate({"provider": "a", "start_s": 0, "end_s": 1e9, **incident})
         for incident in incidents
     ]
-    return World("1 a", Generated.model_validate({"error_rate": 0, **generated}), made, 8.0, 20.0)
+    return ProviderModel(
+        "1 a", Generated.model_validate({"error_rate": 0, **generated}), made, 8.0, 20.0
+    )
 
 
-def firsts(made: World, count: int = 20_000) -> list[float]:
+def firsts(made: ProviderModel, count: int = 20_000) -> list[float]:
     found = (made.ask(float(number)) for number in range(count))
     return [text_s for _, _, text_s, _ in found if text_s is not None]
 
