@@ -597,7 +597,7 @@ def test_hostile_text_is_neutralised_in_every_event_that_quotes_it() -> None:
 
 def over(result: str, reason: str) -> AlertEvent:
     evidence = {"drill": "x", "phase": "back", "result": result}
-    home = {"from_provider": "openai", "to_provider": "anthropic"}
+    home: dict[str, Any] = {"from_provider": "openai", "to_provider": "anthropic"}
     return drills.moved(PLAIN, replace(DRILL_OUT, evidence=evidence, reason=reason, **home), 2)
 
 

@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from prober.clock import Clock
+from prober.config.costs import BASE_SHARE
 from prober.config.schema import Price
 from prober.daemon.operator_api import Operators
 from prober.emulator import Emulator
 from prober.failover.judge import Judge
-from prober.probing.budget import BASE_SHARE, Budget
+from prober.probing.budget import Budget
 from prober.probing.pacing import Need, Purpose, RateShare
 from prober.probing.plans import Plan
 from prober.probing.schedule import ProbeTarget, Schedule

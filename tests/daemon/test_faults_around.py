@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -144,7 +145,7 @@ async def test_a_misbehaving_provider_is_an_outcome_and_disturbs_nobody(
     valkey: Valkey,
     emulator: Emulator,
     oncall: Hook,
-    faults: dict[str, float],
+    faults: dict[str, Any],
     outcome: Outcome,
 ) -> None:
     path = write_config(

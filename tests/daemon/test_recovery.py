@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis.asyncio
@@ -41,7 +42,7 @@ async def on(tmp_path: Path, redis_client: redis.asyncio.Redis) -> AsyncIterator
         yield made
 
 
-def done(epoch: int, to: str = "a", **changes: object) -> Record:
+def done(epoch: int, to: str = "a", **changes: Any) -> Record:
     return {"kind": "done", **to_record(flip(epoch, to, **changes))}
 
 

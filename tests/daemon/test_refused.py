@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 from prober.daemon.daemon import Daemon
 from prober.emulator import Emulator
@@ -12,7 +13,7 @@ from tests.support.servers import Valkey
 from tests.support.stage import Hook, running, until, write_config
 
 # A refusal that no table knows.
-UNKNOWN = {"error_share": 1.0, "status": 413}
+UNKNOWN: dict[str, Any] = {"error_share": 1.0, "status": 413}
 MISCONFIGURED = "The canary for b is misconfigured"
 ANSWERED = "The canary for b is answered"
 

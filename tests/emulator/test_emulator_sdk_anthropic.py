@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx2
 import pytest
@@ -11,7 +11,10 @@ from prober.emulator import Emulator
 from tests.emulator.emulator_sdks import PROMPT, Contract, Said, fails
 from tests.support.late import late
 
-anthropic = late("anthropic")
+if TYPE_CHECKING:
+    import anthropic
+else:
+    anthropic = late("anthropic")
 
 
 def ask(client: Any, stream: bool) -> Said:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx2
 import pytest
@@ -11,7 +11,10 @@ from prober.emulator import Emulator, base_url
 from tests.emulator.emulator_sdks import PROMPT, Contract, Said, fails
 from tests.support.late import late
 
-openai = late("openai")
+if TYPE_CHECKING:
+    import openai
+else:
+    openai = late("openai")
 
 
 def ask_chat(client: openai.OpenAI, stream: bool) -> Said:

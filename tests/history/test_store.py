@@ -6,6 +6,7 @@ import sys
 import time
 from pathlib import Path
 from subprocess import PIPE, Popen
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -36,8 +37,8 @@ def sample(id: str) -> Row:
     return Row("sample", tables.sample_row(taken))
 
 
-def flip(epoch: int, **more: object) -> Flip:
-    values = {
+def flip(epoch: int, **more: Any) -> Flip:
+    values: dict[str, Any] = {
         "route": "chat",
         "op": Op.AUTO,
         "epoch": epoch,

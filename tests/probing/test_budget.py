@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from prober.probing.budget import BASE_SHARE, BLOCKS_A_DAY, Budget
+from prober.config.costs import BASE_SHARE
+from prober.probing.budget import BLOCKS_A_DAY, Budget
 from prober.probing.pacing import Purpose
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC).timestamp()

@@ -23,7 +23,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from prober.probing.budget import BASE_SHARE, Budget, Reservation
+from prober.config.costs import BASE_SHARE
+from prober.probing.budget import Budget, Reservation
 from prober.probing.pacing import Pace, Purpose
 from switch.flag import Health
 from tests.support import spender

@@ -169,7 +169,7 @@ async def test_a_stall_after_the_first_event_is_the_provider_s(
 
 @pytest.mark.parametrize("faults", [{"slow_byte_s": 0.02}, {"ttft_s": 30}], ids=str)
 async def test_a_provider_that_dawdles_is_ended_by_the_deadline(
-    prober: Prober, emulator: Emulator, faults: dict[str, float]
+    prober: Prober, emulator: Emulator, faults: dict[str, Any]
 ) -> None:
     emulator.set_faults(prober.api, **faults)
     sample = await prober(first_text_timeout_s=0.3, timeout_s=0.3)

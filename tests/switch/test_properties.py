@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from random import Random
+from typing import Any
 
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
@@ -232,7 +233,7 @@ def test_when_all_others_are_bad_the_flag_stays(view: View, policy: Policy, heal
         )
     ),
 )
-def test_nothing_is_written_while_held(view: View, policy: Policy, hold: dict[str, object]) -> None:
+def test_nothing_is_written_while_held(view: View, policy: Policy, hold: dict[str, Any]) -> None:
     assert decide(replace(view, **hold), policy).action is Action.HOLD
 
 
@@ -243,7 +244,7 @@ def test_nothing_is_written_while_held(view: View, policy: Policy, hold: dict[st
     st.sampled_from(({"quorum": False}, {"mode": Mode.PROPOSE})),
 )
 def test_without_a_quorum_or_only_proposing_nothing_but_a_pin_moves_the_flag(
-    view: View, policy: Policy, hold: dict[str, object]
+    view: View, policy: Policy, hold: dict[str, Any]
 ) -> None:
     decision = decide(replace(view, **hold), policy)
     assert not moves(decision) or decision.kind == "pin"
