@@ -21,7 +21,7 @@ from prober.clock import Clock
 from prober.config.defaults import fill_in
 from prober.config.schema import Config
 from prober.failover.memory import Memory
-from prober.failover.report_consumer import Intake
+from prober.failover.report_consumer import ReportConsumer
 from prober.failover.route_state import RouteState
 from prober.simulation.simulate.virtual_flag import move, show
 from switch.connect import connect_async
@@ -81,7 +81,7 @@ def _write(client: redis.Redis, key: str, seq: int) -> None:
 
 async def _rounds(url: str) -> list[float]:
     state, client = _state(), connect_async(url, timeout_s=5.0)
-    intake = Intake(client, _Judge(state), Clock())  # type: ignore[arg-type]
+    intake = ReportConsumer(client, _Judge(state), Clock())  # type: ignore[arg-type]
     writer = redis.Redis.from_url(url)
     spent = []
     await intake.read(state)

@@ -21,20 +21,20 @@ from prober.config import last_good, loader
 from prober.config.loader import ConfigError
 from prober.config.paths import state_dir
 from prober.daemon import detector_state, embedded_redis, recovery
-from prober.daemon.housekeeping import Upkeep
-from prober.daemon.log_limiter import Repeats
-from prober.daemon.operator_api import Operators
+from prober.daemon.housekeeping import Housekeeping
+from prober.daemon.log_limiter import LogLimiter
+from prober.daemon.operator_api import OperatorApi
 from prober.daemon.recovery import StartError
-from prober.daemon.redis_durability import Keeping
+from prober.daemon.redis_durability import RedisDurability
 from prober.daemon.systemd import Systemd
 from prober.detection.precedent import Precedents
 from prober.failover import identity
-from prober.failover.executor import Flipper
+from prober.failover.executor import Executor
 from prober.failover.identity import Identity
 from prober.failover.judge import Judge
 from prober.failover.memory import Memory
 from prober.failover.notifier import Notifier
-from prober.failover.report_consumer import Intake
+from prober.failover.report_consumer import ReportConsumer
 from prober.failover.route_state import RouteState
 from prober.history.incidents import Incidents
 from prober.history.installation import place_of
@@ -83,7 +83,7 @@ class Daemon:
         self._tasks: list[asyncio.Task[None]] = []
         self._reloads: set[asyncio.Task[bool]] = set()
         self._reload_one = asyncio.Lock()
-        self._repeats = Repeats()
+        self._repeats = LogLimiter()
         self.precedents = Precedents()
 
     # -- life ----------------------------------------------------------------------------------
@@ -205,7 +205,7 @@ class Daemon:
         self.notifier = Notifier(self.config, self.outbox, self.incidents, self.clock)
         past = await recovery.recall(records, self.store, self.config, SQL_WAIT_S)
         states = [self._state(route.name, past.memories) for route in self.config.route]
-        flipper = Flipper(writer, self.journal, self.store)
+        flipper = Executor(writer, self.journal, self.store)
         self.judge = Judge(
             self.config,
             states,
@@ -217,8 +217,8 @@ class Daemon:
             self.identity,
         )
         self.judge.shut = self.resolved.shut
-        self.intake = Intake(self._redis, self.judge, self.clock)
-        self.keeping = Keeping(self._redis)
+        self.intake = ReportConsumer(self._redis, self.judge, self.clock)
+        self.keeping = RedisDurability(self._redis)
         self._past = past
         budget_file = self.folder / "budget.json"
         self._budget = await asyncio.to_thread(Budget, self._limits(), budget_file)
@@ -241,8 +241,8 @@ class Daemon:
             self._on_model,
             self.resolved.scrub,
         )
-        self._control = ControlServer(Operators(self).controls(), self.folder)
-        self.upkeep = Upkeep(self, self._systemd)
+        self._control = ControlServer(OperatorApi(self).controls(), self.folder)
+        self.upkeep = Housekeeping(self, self._systemd)
 
     async def _identify(self, records: list[Record], writer: FlagWriter) -> Identity:
         """Whose records these are, and whose Redis that is."""

@@ -31,7 +31,7 @@ CERTIFICATES_EVERY_S = 60.0
 JUDGE_MAY_REST_S = 10.0
 
 
-class Upkeep:
+class Housekeeping:
     """Small jobs that repeat. None of them may raise into the loop, and none blocks it."""
 
     def __init__(self, daemon: Parts, systemd: Systemd) -> None:

@@ -21,7 +21,7 @@ class _LastLine:
     since: int = 0
 
 
-class Repeats:
+class LogLimiter:
     """Remembers what was said of each provider; a line for the first failure of each outcome,
     then one every ten minutes with how many came in between."""
 

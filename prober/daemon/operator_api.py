@@ -24,7 +24,7 @@ PROVE_S = 60.0
 DRILL_BEGINS_S = 35.0
 
 
-class Operators:
+class OperatorApi:
     """Answers in plain JSON; a RefusedError is a sentence for the operator."""
 
     def __init__(self, daemon: Parts) -> None:

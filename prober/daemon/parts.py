@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from prober.alerts.outbox import Outbox
     from prober.clock import Clock
     from prober.config.schema import Config
-    from prober.daemon.redis_durability import Keeping
+    from prober.daemon.redis_durability import RedisDurability
     from prober.detection.precedent import Precedents
     from prober.failover.identity import Identity
     from prober.failover.judge import Judge
@@ -42,7 +42,7 @@ class Parts(Protocol):
     judge: Judge
     schedule: Schedule
     catalogues: ModelWatch
-    keeping: Keeping
+    keeping: RedisDurability
     precedents: Precedents
 
     def hosts(self) -> dict[str, list[str]]: ...

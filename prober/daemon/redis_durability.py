@@ -43,7 +43,7 @@ def dangers(info: Mapping[str, Any], save: str | None) -> list[str]:
     return sentences
 
 
-class Keeping:
+class RedisDurability:
     """Looks now and then. `found`: what is dangerous as of the last look."""
 
     def __init__(self, client: Redis) -> None:

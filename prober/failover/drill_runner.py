@@ -10,7 +10,7 @@ from prober.failover.drill import Do, resumed, step
 from switch.flag import Op, Origin
 
 if TYPE_CHECKING:
-    from prober.failover.executor import CommittedFlip, Flipper
+    from prober.failover.executor import CommittedFlip, Executor
     from prober.failover.notifier import Notifier
     from prober.failover.route_state import RouteState
     from switch.control.decide import Decision
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class Drills:
+class DrillRunner:
     """Moves flags for drills, by the same flipper as everything else."""
 
-    def __init__(self, flipper: Flipper, notifier: Notifier, signed: str) -> None:
-        self._flipper = flipper
+    def __init__(self, flipper: Executor, notifier: Notifier, signed: str) -> None:
+        self._executor = flipper
         self._notifier = notifier
         self._signed = signed
         self._told_of = ""
@@ -50,7 +50,7 @@ class Drills:
             return False, None
         to = drill.away if now.do is Do.LEAVE else drill.home
         evidence = drill.evidence(state.trackers[to].proof(), view.now_ms)
-        done = await self._flipper.flip(
+        done = await self._executor.flip(
             state,
             Op.MANUAL,
             to,

@@ -42,7 +42,7 @@ class CommittedFlip:
     notified: int
 
 
-class Flipper:
+class Executor:
     """Writes flags on behalf of the judge."""
 
     def __init__(self, writer: FlagWriter, journal: Journal, store: Store | None) -> None:

@@ -17,10 +17,10 @@ from redis.exceptions import RedisError
 
 from prober.failover.changes import Changes
 from prober.failover.decision_view import view_of
-from prober.failover.drill_runner import Drills
-from prober.failover.executor import CommittedFlip, Flipper
+from prober.failover.drill_runner import DrillRunner
+from prober.failover.executor import CommittedFlip, Executor
 from prober.failover.notifier import Notifier, actor_of
-from prober.failover.publisher import Heartbeat
+from prober.failover.publisher import Publisher
 from prober.failover.repair import Repairer
 from prober.failover.route_state import RouteState, Standing, vouched_by
 from prober.failover.self_check import Blindness, Gap
@@ -62,7 +62,7 @@ class Judge:
         self,
         config: Config,
         states: Iterable[RouteState],
-        flipper: Flipper,
+        flipper: Executor,
         incidents: Incidents,
         notifier: Notifier,
         clock: Clock,
@@ -80,10 +80,10 @@ class Judge:
         self.blindness = Blindness()
         self.incidents = incidents
         self.identity = identity
-        self._flipper = flipper
-        self._heartbeat = Heartbeat(flipper.writer)
+        self._executor = flipper
+        self._heartbeat = Publisher(flipper.writer)
         self._repairer = Repairer(config, flipper, notifier)
-        self._drills = Drills(flipper, notifier, actor_of(config))
+        self._drills = DrillRunner(flipper, notifier, actor_of(config))
         self._notifier = notifier
         self._changes = Changes(incidents, notifier, clock)
         self.voting = Voting(config, ballot)
@@ -231,7 +231,7 @@ class Judge:
     async def _route(self, state: RouteState) -> None:
         await self._observe(state)
         if state.seen is not None:
-            landed, unresolved = await self._flipper.settle(state)
+            landed, unresolved = await self._executor.settle(state)
             for flip in landed:
                 await self._flipped(state, CommittedFlip(flip, 0))
             for flip in unresolved:
@@ -266,7 +266,7 @@ class Judge:
         try:
             # After a start, or without Redis for a while, the stream may hold any number of news.
             events = RECENT if state.seen is not None else WHOLE
-            seen = await self._flipper.writer.observe(state.keys, events=events)
+            seen = await self._executor.writer.observe(state.keys, events=events)
             if self.identity is not None:
                 await self._admit(self.identity, seen)
             state.saw(seen)
@@ -295,7 +295,7 @@ class Judge:
     async def _admit(self, identity: Identity, seen: Observed) -> None:
         """Goes on only with a Redis of our own installation. Raises OtherInstallationError."""
         if id := await identity.admit(seen):
-            self._flipper.belongs_to(id)
+            self._executor.belongs_to(id)
 
     async def _hold_lease(self, state: RouteState, holder: str | None) -> None:
         now_s = self._clock.mono()
@@ -334,7 +334,7 @@ class Judge:
         if not self._may_try(state):
             return
         op = Op.SEED if decision.action is Action.SEED else Op.AUTO
-        done = await self._flipper.flip(
+        done = await self._executor.flip(
             state,
             op,
             decision.target,
@@ -385,7 +385,7 @@ class Judge:
 
     def ship(self, flips: Iterable[Flip]) -> None:
         """Gives SQL flips it may have missed; it keeps each once."""
-        self._flipper.ship(flips)
+        self._executor.ship(flips)
 
     async def missed(self, state: RouteState, flip: Flip) -> None:
         """After a restart: tells of a flip whose alert may never have been written down."""

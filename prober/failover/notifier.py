@@ -12,7 +12,7 @@ from prober.alerts.text import Wording
 from prober.canary import advice
 from prober.config.checks import by_choice
 from prober.failover.reconcile import Repair
-from prober.failover.reminders import DAY_S, HOUR_S, Alarms
+from prober.failover.reminders import DAY_S, HOUR_S, Reminders
 from prober.sample import Fault
 from switch.control.lease import TIMING
 from switch.flag import Flip, Op, Origin
@@ -55,7 +55,7 @@ class Notifier:
         self._outvoted: dict[str, str] = {}
         self._config = config
         self._text = _writer(config)
-        self._alarms = Alarms(incidents, clock, config, self._text)
+        self._alarms = Reminders(incidents, clock, config, self._text)
 
     def configure(self, config: Config) -> None:
         self._config = config

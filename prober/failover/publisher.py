@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 HEARTBEAT_S = 1.0
 
 
-class Heartbeat:
+class Publisher:
     """Beats once a second for each route that may be written; candidates go out on a change."""
 
     def __init__(self, writer: FlagWriter) -> None:

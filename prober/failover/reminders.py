@@ -30,7 +30,7 @@ def _episode(state: RouteState, incident: Incident | None) -> str:
     return incident.id if incident else state.flag.decision_id if state.flag else ""
 
 
-class Alarms:
+class Reminders:
     """Remembers which alarm was told when, and which routes are acknowledged."""
 
     def __init__(self, incidents: Incidents, clock: Clock, config: Config, text: Wording) -> None:

@@ -12,7 +12,7 @@ from switch.flag import Flag, Flip, Op, Origin, Pin
 
 if TYPE_CHECKING:
     from prober.config.schema import Config
-    from prober.failover.executor import Flipper
+    from prober.failover.executor import Executor
     from prober.failover.route_state import RouteState
 
 BREAK_GLASS_MS = 3_600_000
@@ -21,9 +21,9 @@ BREAK_GLASS_MS = 3_600_000
 class Repairer:
     """Adopts what others wrote, and repairs what Redis lost."""
 
-    def __init__(self, config: Config, flipper: Flipper, notifier: Notifier) -> None:
+    def __init__(self, config: Config, flipper: Executor, notifier: Notifier) -> None:
         self._config = config
-        self._flipper = flipper
+        self._executor = flipper
         self._notifier = notifier
 
     async def repair(self, state: RouteState, now_s: float) -> bool:
@@ -56,25 +56,25 @@ class Repairer:
         for flip in older:
             state.memory.learn(flip)
         # History learns of them all; a journal record each would hold the judge up for seconds.
-        self._flipper.ship(flip for flip in older if flip.epoch > after)
+        self._executor.ship(flip for flip in older if flip.epoch > after)
         for flip in seen.flips[-RECENT:]:
             if flip.epoch <= after or flip.epoch > seen.flag.epoch:
                 state.memory.learn(flip)
                 continue
-            await self._flipper.record(state, flip)
+            await self._executor.record(state, flip)
             if last is not None:
                 await self._notifier.by_leader(state, partial(self._notifier.adopted, state, flip))
             if flip.moved:
                 state.moved_to(flip.to_provider, now_s)
         if state.memory.flip is None or state.memory.flip.decision_id != seen.flag.decision_id:
-            await self._flipper.record(state, _from_state(seen.flag, seen.live_pin))
+            await self._executor.record(state, _from_state(seen.flag, seen.live_pin))
 
     async def _write_mend(self, state: RouteState, verdict: RepairVerdict) -> bool:
         assert state.seen is not None
         if verdict.repair is Repair.ADOPT_BY_HAND:
             until_ms = state.seen.time_ms + BREAK_GLASS_MS
             pin = Pin(verdict.provider, BREAK_GLASS, verdict.reason, until_ms)
-            done = await self._flipper.flip(
+            done = await self._executor.flip(
                 state,
                 Op.MANUAL,
                 verdict.provider,
@@ -86,7 +86,7 @@ class Repairer:
             )
         else:
             op = Op.SEED if verdict.repair is Repair.SEED else Op.REPAIR
-            done = await self._flipper.flip(
+            done = await self._executor.flip(
                 state,
                 op,
                 verdict.provider,

@@ -32,7 +32,7 @@ OLDEST_S = 10.0
 NOTHING = "0-0"
 
 
-class Intake:
+class ReportConsumer:
     """One small loop over the streams of all routes.
 
     Attributes:

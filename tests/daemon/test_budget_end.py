@@ -13,7 +13,7 @@ import pytest
 from prober.clock import Clock
 from prober.config.costs import BASE_SHARE
 from prober.config.schema import Price
-from prober.daemon.operator_api import Operators
+from prober.daemon.operator_api import OperatorApi
 from prober.emulator import Emulator
 from prober.failover.judge import Judge
 from prober.probing.budget import Budget
@@ -228,7 +228,7 @@ def primary(valkey: Valkey) -> str | None:
         return found
 
 
-async def health(operators: Operators) -> dict[str, tuple[str, str]]:
+async def health(operators: OperatorApi) -> dict[str, tuple[str, str]]:
     status = await operators.status({})
     return {p["name"]: (p["health"], p["why"]) for p in status["routes"][0]["providers"]}
 
@@ -243,7 +243,7 @@ async def test_an_exhausted_primary_is_unknown_and_pages_and_a_candidate_ineligi
     async with running(path) as daemon:
         await until(lambda: len([t for t in oncall.titles if "budget of" in t]) == 2)
         spent = "its canary budget is spent for today"
-        said = await health(Operators(daemon))
+        said = await health(OperatorApi(daemon))
         assert said == {"a": ("unknown", spent), "b": ("ineligible", spent)}
         await asyncio.sleep(0.5)
         assert primary(valkey) == "a", "unknown is not down"

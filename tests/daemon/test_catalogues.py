@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from prober.daemon.daemon import Daemon
-from prober.daemon.operator_api import Operators
+from prober.daemon.operator_api import OperatorApi
 from prober.emulator import Emulator
 from prober.probing import model_watch
 from prober.probing.network import Network
@@ -56,7 +56,7 @@ async def test_a_model_with_an_end_is_told_once_over_restarts_and_stands_in_stat
     emulator.set_faults(api="openai", model="gpt-test", ttft_s=0.001)
     async with running(config) as daemon:
         await until(lambda: looked(daemon) and on_models(oncall))
-        status = await Operators(daemon).status({})
+        status = await OperatorApi(daemon).status({})
         by_name = {p["name"]: p for p in status["routes"][0]["providers"]}
         sentence = f"claude-test is deprecated and retires on {day}"
         assert by_name["a"]["model"]["warning"] == sentence

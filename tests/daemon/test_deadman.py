@@ -11,7 +11,7 @@ import pytest
 
 from prober.clock import Clock
 from prober.daemon.deadman import Deadman, ping
-from prober.daemon.housekeeping import Upkeep
+from prober.daemon.housekeeping import Housekeeping
 from prober.daemon.parts import Parts
 from prober.daemon.systemd import Systemd
 from prober.probing.network import Network
@@ -100,7 +100,7 @@ async def test_people_are_told_that_the_heartbeat_is_not_taken_and_when_it_is(
     gone = plain(status="404 Not Found", headers=EMPTY)
     async with answering(gone) as bad, keeping() as good:
         daemon = beating(f"{bad.url}/secret-uuid")
-        upkeep = Upkeep(cast(Parts, daemon), cast(Systemd, None))
+        upkeep = Housekeeping(cast(Parts, daemon), cast(Systemd, None))
         for _ in range(3):
             await upkeep._heartbeat()
         daemon.resolved.heartbeat_url = f"http://127.0.0.1:{good.port}/secret-uuid"

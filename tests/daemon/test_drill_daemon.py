@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from prober.daemon.daemon import Daemon
-from prober.daemon.operator_api import Operators
+from prober.daemon.operator_api import OperatorApi
 from prober.emulator import Emulator
 from prober.history.store import queries
 from prober.probing.pacing import Purpose
@@ -35,7 +35,7 @@ def config(tmp_path: Path, valkey: Valkey, emulator: Emulator, oncall: Hook) -> 
 
 async def drill(daemon: Daemon, for_ms: int, **more: str) -> dict[str, Any]:
     wish = {"route": "chat", "for_ms": str(for_ms), "actor": "ann@desk", **more}
-    return await Operators(daemon).drill(wish)
+    return await OperatorApi(daemon).drill(wish)
 
 
 @asynccontextmanager

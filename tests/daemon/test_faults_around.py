@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from prober.config.schema import Provider
-from prober.daemon.operator_api import Operators
+from prober.daemon.operator_api import OperatorApi
 from prober.daemon.recovery import StartError
 from prober.emulator import Emulator
 from prober.history.store import queries
@@ -230,7 +230,7 @@ async def test_secrets_are_nowhere_but_in_the_request(
         await until(lambda: get(valkey) == "a")
         emulator.set_faults(api="anthropic", auth_share=1.0)
         await until(lambda: any("failed over" in t for t in oncall.titles))
-        asked = Operators(daemon)
+        asked = OperatorApi(daemon)
         status = str(await asked.status({})) + str(await asked.why({"route": "chat"}))
         shown = repr(daemon.resolved) + repr(daemon.config)
         with valkey.client() as client:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from prober.daemon.log_limiter import EVERY_S, FINE_AGAIN, Repeats
+from prober.daemon.log_limiter import EVERY_S, FINE_AGAIN, LogLimiter
 from prober.sample import Outcome, Phases, Sample
 
 OK = Sample("id", "a", "local", "m", 0.0, 0.0, Outcome.OK, Phases())
@@ -13,7 +13,7 @@ LATE = replace(OK, outcome=Outcome.TIMEOUT_TOTAL, detail="no end")
 
 
 def lines(*samples: Sample, step_s: float = 3.0) -> list[str]:
-    repeats = Repeats()
+    repeats = LogLimiter()
     return [
         line for at, sample in enumerate(samples) if (line := repeats.line(sample, at * step_s))
     ]
@@ -51,7 +51,7 @@ def test_good_canaries_are_no_news() -> None:
 
 
 def test_a_failure_that_nobody_foresaw_is_news_once_for_each_kind_of_it() -> None:
-    repeats = Repeats()
+    repeats = LogLimiter()
     errors = [KeyError("x"), KeyError("y"), OverflowError("z")]
     assert [repeats.startled("a", error) for error in errors] == [True, False, True]
     assert repeats.startled("b", KeyError("x"))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from prober.daemon.redis_durability import Keeping, dangers
+from prober.daemon.redis_durability import RedisDurability, dangers
 from switch.connect import connect_async
 from tests.support.servers import Valkey
 
@@ -47,7 +47,7 @@ async def test_a_real_server_is_asked_and_told_of_once(
     own_valkey: Valkey, caplog: pytest.LogCaptureFixture
 ) -> None:
     client: Redis = connect_async(own_valkey.url)
-    keeping = Keeping(client)
+    keeping = RedisDurability(client)
     assert await keeping.look()
     assert keeping.found == []
     await client.config_set("appendonly", "no")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from prober.daemon.daemon import Daemon
-from prober.daemon.operator_api import Operators
+from prober.daemon.operator_api import OperatorApi
 from prober.emulator import Emulator
 from prober.history.store import queries
 from switch.flag import Keys
@@ -69,7 +69,7 @@ async def test_held_and_acknowledged_are_lines_that_outlive_a_restart(
         await until(lambda: not daemon.outbox.unsent)
         incident = daemon.incidents.find("chat", "a")
         assert incident is not None
-        await Operators(daemon).acknowledge({"about": str(incident.number), "actor": "ann@desk"})
+        await OperatorApi(daemon).acknowledge({"about": str(incident.number), "actor": "ann@desk"})
         before = await story(daemon, incident.number)
     kinds = [line["kind"] for line in before]
     assert "held" in kinds

@@ -199,15 +199,15 @@ async def test_a_leader_that_froze_past_its_lease_is_refused_and_another_leads(
         frozen = leader(found)
         others = followers(found)
         decided, wakes = asyncio.Event(), asyncio.Event()
-        write = frozen.daemon.judge._flipper.flip
+        write = frozen.daemon.judge._executor.flip
 
         async def late(*args: object, **said: object) -> object:
             decided.set()
             await wakes.wait()
-            frozen.daemon.judge._flipper.flip = write
+            frozen.daemon.judge._executor.flip = write
             return await write(*args, **said)
 
-        frozen.daemon.judge._flipper.flip = late
+        frozen.daemon.judge._executor.flip = late
         for place in found.values():
             place.breaks()
         await asyncio.wait_for(decided.wait(), 20)

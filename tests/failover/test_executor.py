@@ -39,7 +39,7 @@ async def seeded(on: Bench) -> None:
 
 
 async def flip(on: Bench, **said: object) -> Flip | None:
-    done = await on.flipper.flip(
+    done = await on.executor.flip(
         on.state, Op.AUTO, "b", "because", actor="prober@local", **said  # type: ignore[arg-type]
     )  # fmt: skip
     return done.flip if done else None
@@ -58,7 +58,7 @@ async def test_intent_script_record_history_in_this_order(
     assert seen.flag is not None
     on.state.saw(seen)
     at_call: list[Record] = []
-    real = on.flipper.writer.flip
+    real = on.executor.writer.flip
 
     async def spied(keys: object, request: FlipRequest, *, replicas: int = 0) -> Answer:
         assert request.deadline_ms == seen.time_ms + 5_000
@@ -66,7 +66,7 @@ async def test_intent_script_record_history_in_this_order(
         assert len(await on.records("done")) == 1, "only the seed's"
         return await real(KEYS, request, replicas=replicas)
 
-    monkeypatch.setattr(on.flipper.writer, "flip", spied)
+    monkeypatch.setattr(on.executor.writer, "flip", spied)
     made = await flip(on)
     assert made is not None
     intent = at_call[-1]
@@ -83,7 +83,7 @@ async def test_intent_script_record_history_in_this_order(
 
 async def test_a_refusal_is_recorded_with_its_status_and_not_tried_again(on: Bench) -> None:
     pin = Pin("a", "ann", "upgrade", (await on.seen()).time_ms + 60_000)
-    await on.flipper.flip(on.state, Op.MANUAL, "a", "hold", actor="ann",
+    await on.executor.flip(on.state, Op.MANUAL, "a", "hold", actor="ann",
                           origin=Origin.OPERATOR, pin=PinChange(pin))  # fmt: skip
     on.state.saw(await on.seen())
     before = await evals(on)
@@ -162,7 +162,7 @@ async def test_a_replica_is_waited_for_where_there_is_one(on: Bench, copy_folder
             while (seen := await on.seen()).replicas != 1:
                 await asyncio.sleep(0.02)
         on.state.saw(seen)
-        back = await on.flipper.flip(on.state, Op.AUTO, "a", "back", actor="prober@local")
+        back = await on.executor.flip(on.state, Op.AUTO, "a", "back", actor="prober@local")
         assert back is not None
         assert await waits() == 1
     finally:

@@ -12,7 +12,7 @@ import redis.asyncio
 from prober.alerts.outbox import Outbox
 from prober.clock import Clock
 from prober.config import loader
-from prober.failover.executor import Flipper
+from prober.failover.executor import Executor
 from prober.failover.judge import Judge
 from prober.failover.memory import Memory
 from prober.failover.notifier import Notifier
@@ -69,7 +69,7 @@ async def judge(
     incidents = Incidents(journal, None)
     notifier = Notifier(config, outbox, incidents, clock)
     state = RouteState(config, config.route[0], Lease(redis_client, Keys("chat"), 15), Memory())
-    flipper = Flipper(FlagWriter(redis_client), journal, None)
+    flipper = Executor(FlagWriter(redis_client), journal, None)
     yield Judge(config, [state], flipper, incidents, notifier, clock)
     await asyncio.to_thread(journal.close)
 

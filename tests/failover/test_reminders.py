@@ -12,7 +12,7 @@ import redis.asyncio
 from prober.alerts.text import Wording
 from prober.clock import Clock
 from prober.failover.decision_view import view_of
-from prober.failover.reminders import STRANDED, Alarms
+from prober.failover.reminders import STRANDED, Reminders
 from prober.sample import Outcome
 from prober.web import status
 from switch.control.decide import Action, Alarm, Decision
@@ -34,13 +34,13 @@ async def on(tmp_path: Path, redis_client: redis.asyncio.Redis) -> AsyncIterator
         yield made
 
 
-def alarms(on: Bench, clock: Clock | None = None) -> Alarms:
+def alarms(on: Bench, clock: Clock | None = None) -> Reminders:
     clock = clock or on.clock
     zone = on.judge.config.daemon.zone
-    return Alarms(on.judge.incidents, clock, on.judge.config, Wording(zone, {"chat": ""}))
+    return Reminders(on.judge.incidents, clock, on.judge.config, Wording(zone, {"chat": ""}))
 
 
-def told(on: Bench, known: Alarms, decision: Decision, hours: float = 0.0) -> bool:
+def told(on: Bench, known: Reminders, decision: Decision, hours: float = 0.0) -> bool:
     """Whether it is told after so many hours more."""
     on.clock.at_s += hours * HOUR_S
     return known.due(on.state, decision) is not None

@@ -33,7 +33,7 @@ async def move(on: Bench, to: str, pin: PinChange | None = None) -> int:
     """The daemon's own flip; gives its epoch, which Redis TIME alone will not reach again."""
     seen = await on.seen()
     on.state.saw(seen)
-    done = await on.flipper.flip(
+    done = await on.executor.flip(
         on.state,
         Op.MANUAL if pin else Op.AUTO,
         to,

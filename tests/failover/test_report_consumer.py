@@ -11,7 +11,7 @@ import redis.asyncio
 
 from prober.config.schema import Route
 from prober.failover.memory import Memory
-from prober.failover.report_consumer import OLDEST_S, Intake
+from prober.failover.report_consumer import OLDEST_S, ReportConsumer
 from prober.failover.route_state import RouteState
 from switch.reports import Count, Report, encode_report
 from tests.support.judge_stage import KEYS, Bench, bench
@@ -24,7 +24,7 @@ class Desk:
 
     def __init__(self, on: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
         self.on = on
-        self.intake = Intake(on.client, on.judge, on.clock)
+        self.intake = ReportConsumer(on.client, on.judge, on.clock)
         self.taken: list[int] = []
         take = self.taken.append
         monkeypatch.setattr(on.state, "reported", lambda report, at_s: take(report.seq))

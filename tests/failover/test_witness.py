@@ -11,7 +11,7 @@ import pytest
 import redis.asyncio
 
 from prober.config.loader import parse
-from prober.daemon.housekeeping import Upkeep
+from prober.daemon.housekeeping import Housekeeping
 from prober.daemon.parts import Parts
 from prober.daemon.systemd import Systemd
 from prober.failover.route_state import vouched_by
@@ -44,7 +44,7 @@ async def look(on: Bench, *controls: str) -> None:
             clock=on.clock,
             network=network,
         )
-        upkeep = Upkeep(cast(Parts, daemon), cast(Systemd, None))
+        upkeep = Housekeeping(cast(Parts, daemon), cast(Systemd, None))
         await upkeep._controls()
 
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from prober.clock import Clock
-from prober.daemon.housekeeping import Upkeep
+from prober.daemon.housekeeping import Housekeeping
 from prober.daemon.parts import Parts
 from prober.daemon.systemd import Systemd
 from prober.probing.certificates import Certificates, Validity, validity
@@ -114,7 +114,7 @@ async def test_what_ends_soon_is_told_once_with_whose_it_is(authority: Authority
             clock=Clock(),
             hosts=lambda: {"127.0.0.1": ["provider a"], "silent.example": ["the heartbeat"]},
         )
-        upkeep = Upkeep(cast(Parts, daemon), cast(Systemd, None))
+        upkeep = Housekeeping(cast(Parts, daemon), cast(Systemd, None))
         for _ in range(3):
             await upkeep._certificates()
     ((host, seen, whose),) = told

@@ -17,7 +17,7 @@ from prober.clock import Clock
 from prober.config import loader
 from prober.config.schema import Alert
 from prober.config.secrets import SecretRef
-from prober.failover.executor import Flipper
+from prober.failover.executor import Executor
 from prober.failover.judge import Judge
 from prober.failover.memory import Memory
 from prober.failover.notifier import Notifier
@@ -89,7 +89,7 @@ class Bench:
 
     judge: Judge
     state: RouteState
-    flipper: Flipper
+    flipper: Executor
     notifier: Notifier
     clock: Hands
     client: redis.asyncio.Redis
@@ -177,7 +177,7 @@ async def bench(
     notifier = Notifier(config, outbox, incidents, clock)
     lease = Lease(client, KEYS, 15)
     state = RouteState(config, config.route[0], lease, memory or Memory())
-    flipper = Flipper(FlagWriter(client), journal, rows.store)
+    flipper = Executor(FlagWriter(client), journal, rows.store)
     judge = Judge(config, [state], flipper, incidents, notifier, clock, ballot)
     outbox.start()
     yield Bench(judge, state, flipper, notifier, clock, client, journal, rows, letters)
