@@ -81,19 +81,21 @@ def _write(client: redis.Redis, key: str, seq: int) -> None:
 
 async def _rounds(url: str) -> list[float]:
     state, client = _state(), connect_async(url, timeout_s=5.0)
-    intake = ReportConsumer(client, _Judge(state), Clock())  # type: ignore[arg-type]
+    report_consumer = ReportConsumer(client, _Judge(state), Clock())  # type: ignore[arg-type]
     writer = redis.Redis.from_url(url)
     spent = []
-    await intake.read(state)
+    await report_consumer.read(state)
     for seq in range(1, ROUNDS + 1):
         await asyncio.to_thread(_write, writer, state.keys.reports, seq)
         began_s = time.process_time()
-        await intake.read(state)
+        await report_consumer.read(state)
         state.trackers["a"].tick(Clock().mono() + 2)
         spent.append(time.process_time() - began_s)
     traffic = state.trackers["a"].traffic
-    if intake.passed_over or traffic is None or not traffic.nats:
-        raise RuntimeError(f"{intake.passed_over} entries were passed over: nothing was measured")
+    if report_consumer.passed_over or traffic is None or not traffic.nats:
+        raise RuntimeError(
+            f"{report_consumer.passed_over} entries were passed over: nothing was measured"
+        )
     await client.aclose()
     writer.close()
     return spent

@@ -141,14 +141,14 @@ class Daemon:
     async def _end_work(self) -> None:
         await self.schedule.close(CANARIES_END_S)
         self.judge.stop()
-        self.upkeep.stop()
-        self.intake.stop()
+        self.housekeeping.stop()
+        self.report_consumer.stop()
         _, late = await asyncio.wait(self._tasks, timeout=TICK_ENDS_S)
         for task in late:
             task.cancel()
-        await self.upkeep.close()
+        await self.housekeeping.close()
         await self.judge.release_all()
-        await self.upkeep.save_detectors()
+        await self.housekeeping.save_detectors()
 
     async def _close_history(self) -> None:
         """Nothing writes any more: what SQL has need not stay in the journal."""
@@ -205,11 +205,11 @@ class Daemon:
         self.notifier = Notifier(self.config, self.outbox, self.incidents, self.clock)
         past = await recovery.recall(records, self.store, self.config, SQL_WAIT_S)
         states = [self._state(route.name, past.memories) for route in self.config.route]
-        flipper = Executor(writer, self.journal, self.store)
+        executor = Executor(writer, self.journal, self.store)
         self.judge = Judge(
             self.config,
             states,
-            flipper,
+            executor,
             self.incidents,
             self.notifier,
             self.clock,
@@ -217,7 +217,7 @@ class Daemon:
             self.identity,
         )
         self.judge.shut = self.resolved.shut
-        self.intake = ReportConsumer(self._redis, self.judge, self.clock)
+        self.report_consumer = ReportConsumer(self._redis, self.judge, self.clock)
         self.keeping = RedisDurability(self._redis)
         self._past = past
         budget_file = self.folder / "budget.json"
@@ -242,7 +242,7 @@ class Daemon:
             self.resolved.scrub,
         )
         self._control = ControlServer(OperatorApi(self).controls(), self.folder)
-        self.upkeep = Housekeeping(self, self._systemd)
+        self.housekeeping = Housekeeping(self, self._systemd)
 
     async def _identify(self, records: list[Record], writer: FlagWriter) -> Identity:
         """Whose records these are, and whose Redis that is."""
@@ -352,8 +352,8 @@ class Daemon:
             await self._keep_config()
         self._tasks += [
             asyncio.create_task(self.judge.run(), name="judge"),
-            asyncio.create_task(self.upkeep.run(), name="upkeep"),
-            asyncio.create_task(self.intake.run(), name="intake"),
+            asyncio.create_task(self.housekeeping.run(), name="upkeep"),
+            asyncio.create_task(self.report_consumer.run(), name="intake"),
         ]
         for name, why in self.resolved.shut.items():
             log.warning("%s is not probed: %s", name, why)

@@ -22,8 +22,8 @@ log = logging.getLogger(__name__)
 class DrillRunner:
     """Moves flags for drills, by the same flipper as everything else."""
 
-    def __init__(self, flipper: Executor, notifier: Notifier, signed: str) -> None:
-        self._executor = flipper
+    def __init__(self, executor: Executor, notifier: Notifier, signed: str) -> None:
+        self._executor = executor
         self._notifier = notifier
         self._signed = signed
         self._told_of = ""

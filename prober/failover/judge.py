@@ -62,7 +62,7 @@ class Judge:
         self,
         config: Config,
         states: Iterable[RouteState],
-        flipper: Executor,
+        executor: Executor,
         incidents: Incidents,
         notifier: Notifier,
         clock: Clock,
@@ -80,10 +80,10 @@ class Judge:
         self.blindness = Blindness()
         self.incidents = incidents
         self.identity = identity
-        self._executor = flipper
-        self._heartbeat = Publisher(flipper.writer)
-        self._repairer = Repairer(config, flipper, notifier)
-        self._drills = DrillRunner(flipper, notifier, actor_of(config))
+        self._executor = executor
+        self._heartbeat = Publisher(executor.writer)
+        self._repairer = Repairer(config, executor, notifier)
+        self._drills = DrillRunner(executor, notifier, actor_of(config))
         self._notifier = notifier
         self._changes = Changes(incidents, notifier, clock)
         self.voting = Voting(config, ballot)

@@ -21,9 +21,9 @@ BREAK_GLASS_MS = 3_600_000
 class Repairer:
     """Adopts what others wrote, and repairs what Redis lost."""
 
-    def __init__(self, config: Config, flipper: Executor, notifier: Notifier) -> None:
+    def __init__(self, config: Config, executor: Executor, notifier: Notifier) -> None:
         self._config = config
-        self._executor = flipper
+        self._executor = executor
         self._notifier = notifier
 
     async def repair(self, state: RouteState, now_s: float) -> bool:

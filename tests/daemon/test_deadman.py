@@ -100,12 +100,12 @@ async def test_people_are_told_that_the_heartbeat_is_not_taken_and_when_it_is(
     gone = plain(status="404 Not Found", headers=EMPTY)
     async with answering(gone) as bad, keeping() as good:
         daemon = beating(f"{bad.url}/secret-uuid")
-        upkeep = Housekeeping(cast(Parts, daemon), cast(Systemd, None))
+        housekeeping = Housekeeping(cast(Parts, daemon), cast(Systemd, None))
         for _ in range(3):
-            await upkeep._heartbeat()
+            await housekeeping._heartbeat()
         daemon.resolved.heartbeat_url = f"http://127.0.0.1:{good.port}/secret-uuid"
         for _ in range(2):
-            await upkeep._heartbeat()
+            await housekeeping._heartbeat()
     assert told == [("127.0.0.1", "HTTP 404 Not Found"), ("127.0.0.1", "")]
     assert "the heartbeat was not taken: HTTP 404 Not Found" in caplog.text
     assert "secret-uuid" not in caplog.text

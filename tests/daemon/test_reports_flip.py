@@ -112,18 +112,18 @@ async def test_what_is_old_broken_or_too_much_is_passed_over(
 
     await asyncio.to_thread(write, 5)
     async with running(path) as daemon:
-        chat, intake = daemon.judge.states["chat"], daemon.intake
+        chat, report_consumer = daemon.judge.states["chat"], daemon.report_consumer
         await until(lambda: chat.primary == "a", "the flag is seeded")
         traffic = traffic_of(chat.trackers["a"])
         assert traffic.heard_s < 0, "what was there before we came is none of ours"
         await asyncio.to_thread(write, 3, counts="nonsense")
         await asyncio.to_thread(write, 3, process="p" * 65)
-        await until(lambda: intake.passed_over == 6)
+        await until(lambda: report_consumer.passed_over == 6)
         assert traffic.heard_s < 0
         await asyncio.to_thread(write, 1)
         await until(lambda: traffic.heard_s > 0, "an honest one is heard")
         await asyncio.to_thread(write, MOST + AT_ONCE)
-        await until(lambda: intake.passed_over == 7, "more than we take in")
+        await until(lambda: report_consumer.passed_over == 7, "more than we take in")
         await asyncio.to_thread(own_valkey.stop)
         await until(lambda: not chat.reads, "Redis is away")
         await asyncio.to_thread(own_valkey.start)
@@ -146,4 +146,4 @@ async def test_switched_off_nothing_is_read(
         chat = daemon.judge.states["chat"]
         await until(lambda: chat.primary == "a", "the flag is seeded")
         assert chat.trackers["a"].traffic is None
-        assert not daemon.intake._last
+        assert not daemon.report_consumer._last

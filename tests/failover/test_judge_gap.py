@@ -69,8 +69,8 @@ async def judge(
     incidents = Incidents(journal, None)
     notifier = Notifier(config, outbox, incidents, clock)
     state = RouteState(config, config.route[0], Lease(redis_client, Keys("chat"), 15), Memory())
-    flipper = Executor(FlagWriter(redis_client), journal, None)
-    yield Judge(config, [state], flipper, incidents, notifier, clock)
+    executor = Executor(FlagWriter(redis_client), journal, None)
+    yield Judge(config, [state], executor, incidents, notifier, clock)
     await asyncio.to_thread(journal.close)
 
 

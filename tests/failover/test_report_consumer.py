@@ -24,7 +24,7 @@ class Desk:
 
     def __init__(self, on: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
         self.on = on
-        self.intake = ReportConsumer(on.client, on.judge, on.clock)
+        self.report_consumer = ReportConsumer(on.client, on.judge, on.clock)
         self.taken: list[int] = []
         take = self.taken.append
         monkeypatch.setattr(on.state, "reported", lambda report, at_s: take(report.seq))
@@ -34,7 +34,7 @@ class Desk:
         await self.on.client.xadd(KEYS.reports, encode_report(report), id=id)
 
     async def look(self) -> list[int]:
-        await self.intake.read(self.on.state)
+        await self.report_consumer.read(self.on.state)
         taken, self.taken[:] = list(self.taken), []
         return taken
 
@@ -94,12 +94,12 @@ async def test_a_stream_that_was_lost_on_a_slower_clock_is_read_from_then_on(des
 async def test_what_is_old_or_cannot_be_read_is_passed_over_and_counted(desk: Desk) -> None:
     await desk.look()
     now, _ = await desk.on.client.time()
-    desk.intake._last["chat"] = f"{now - 60}000-0"
+    desk.report_consumer._last["chat"] = f"{now - 60}000-0"
     await desk.write(1, f"{(now - int(OLDEST_S) - 1) * 1000}-0")
     await desk.on.client.xadd(KEYS.reports, {"v": "1", "counts": "{"})
     await desk.write(2)
     assert await desk.look() == [2]
-    assert desk.intake.passed_over == 2
+    assert desk.report_consumer.passed_over == 2
 
 
 async def test_a_stream_that_cannot_be_read_is_told_once_whatever_other_routes_do(
@@ -111,6 +111,6 @@ async def test_a_stream_that_cannot_be_read_is_told_once_whatever_other_routes_d
     other = RouteState(desk.on.judge.config, ROUTE, chat.lease, Memory())
     await desk.on.client.set(other.keys.reports, "not a stream")
     for _ in range(3):
-        await desk.intake._try(chat)
-        await desk.intake._try(other)
+        await desk.report_consumer._try(chat)
+        await desk.report_consumer._try(other)
     assert len(caplog.records) == 1

@@ -44,8 +44,8 @@ async def look(on: Bench, *controls: str) -> None:
             clock=on.clock,
             network=network,
         )
-        upkeep = Housekeeping(cast(Parts, daemon), cast(Systemd, None))
-        await upkeep._controls()
+        housekeeping = Housekeeping(cast(Parts, daemon), cast(Systemd, None))
+        await housekeeping._controls()
 
 
 def fails(on: Bench, *providers: str) -> None:

@@ -114,9 +114,9 @@ async def test_what_ends_soon_is_told_once_with_whose_it_is(authority: Authority
             clock=Clock(),
             hosts=lambda: {"127.0.0.1": ["provider a"], "silent.example": ["the heartbeat"]},
         )
-        upkeep = Housekeeping(cast(Parts, daemon), cast(Systemd, None))
+        housekeeping = Housekeeping(cast(Parts, daemon), cast(Systemd, None))
         for _ in range(3):
-            await upkeep._certificates()
+            await housekeeping._certificates()
     ((host, seen, whose),) = told
     assert (host, whose) == ("127.0.0.1", ["provider a"])
     assert seen == network.certificates.of("127.0.0.1")

@@ -89,7 +89,7 @@ class Bench:
 
     judge: Judge
     state: RouteState
-    flipper: Executor
+    executor: Executor
     notifier: Notifier
     clock: Hands
     client: redis.asyncio.Redis
@@ -103,7 +103,7 @@ class Bench:
         return [record for record in decode(data)[0] if record["kind"] == kind]
 
     async def seen(self) -> Observed:
-        return await self.flipper.writer.observe(KEYS, events=1000)
+        return await self.executor.writer.observe(KEYS, events=1000)
 
     async def flag(self) -> Flag:
         found = (await self.seen()).flag
@@ -177,9 +177,9 @@ async def bench(
     notifier = Notifier(config, outbox, incidents, clock)
     lease = Lease(client, KEYS, 15)
     state = RouteState(config, config.route[0], lease, memory or Memory())
-    flipper = Executor(FlagWriter(client), journal, rows.store)
-    judge = Judge(config, [state], flipper, incidents, notifier, clock, ballot)
+    executor = Executor(FlagWriter(client), journal, rows.store)
+    judge = Judge(config, [state], executor, incidents, notifier, clock, ballot)
     outbox.start()
-    yield Bench(judge, state, flipper, notifier, clock, client, journal, rows, letters)
+    yield Bench(judge, state, executor, notifier, clock, client, journal, rows, letters)
     await outbox.close()
     await asyncio.to_thread(journal.close)
