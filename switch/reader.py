@@ -99,9 +99,8 @@ class Reader(ReaderBase):
         self._calling = threading.Lock()
         self._caller: threading.Thread | None = None
         # Why no asyncio loop that AsyncReader could share: under gevent the thread is a greenlet of
-        # the application's own, whose asyncio.run() then says that a loop is running already; and
-        # after a fork the child's calls wake the parent's loop, through a socket that both hold.
-        # Both were tried, with Python 3.11 and gevent 26.9.
+        # the application's own, whose asyncio.run() then says that a loop is running already. A
+        # fork alone would allow it, with a loop made anew in the child.
         self._workers = [threading.Thread(target=self._run, name="prober-reader", daemon=True)]
         if self._tally:
             self._reports = RedisSource(self._report_url)

@@ -1,7 +1,7 @@
 """How every alert is written: people's clocks, the foot, foreign text made plain. Pure.
 
-The sentences (what happened, why, what is so now, what you can do) are in moves, alarms, drills
-and providers. Facts from outside (a provider's error text) pass through `plain` first.
+The sentences (what happened, why, what is so now, what you can do) are in `messages/`. Facts from
+outside (a provider's error text) pass through `plain` first.
 """
 
 from __future__ import annotations
